@@ -1,0 +1,1 @@
+//! Blob stores: URLs, listing, staging and atomic puts.

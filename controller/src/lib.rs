@@ -1,0 +1,1 @@
+//! The desk: driver, journal on sled and gRPC services.

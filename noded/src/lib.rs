@@ -1,0 +1,1 @@
+//! The hands: link to the controller, launcher of processes, blob staging and ops.

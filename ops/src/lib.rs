@@ -1,0 +1,1 @@
+//! The built-in operations on a blob: bytes in, bytes out.

@@ -1,0 +1,1 @@
+//! The wire: messages, checked conversions, dialling and serving.

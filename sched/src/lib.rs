@@ -1,0 +1,1 @@
+//! The thinking: a pure, deterministic scheduler core.
