@@ -1,1 +1,6 @@
-//! The wire: messages, checked conversions, dialling and serving.
+//! The wire.
+pub mod v1 {
+    //! x
+    #![allow(missing_docs, clippy::all)]
+    tonic::include_proto!("covey.v1");
+}

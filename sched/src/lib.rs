@@ -1,1 +1,26 @@
 //! The thinking: a pure, deterministic scheduler core.
+//!
+//! Facts ([`event::Event`]) are decided ([`step::decide`], [`plan::plan`]) and then applied ([`cluster::Cluster::apply`]); replaying
+//! them decides nothing again. Time and randomness come in as values. This crate knows no wire, disk, clock or runtime.
+//! Start with [`job`], then [`event`], then [`plan`].
+
+pub mod apply;
+pub mod check;
+pub mod cluster;
+pub mod event;
+mod finish;
+pub mod ids;
+pub mod job;
+pub mod node;
+pub mod partition;
+mod place;
+pub mod plan;
+pub mod reason;
+pub mod reconcile;
+pub mod refusal;
+pub mod resources;
+pub mod select;
+pub mod settings;
+pub mod spec;
+pub mod step;
+mod submit;

@@ -1,0 +1,12 @@
+//! Makes the Rust code of the `.proto` files, with protox in the place of protoc.
+
+use std::path::PathBuf;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo::rerun-if-changed=covey");
+    let files = protox::compile(["covey/v1/controller.proto", "covey/v1/link.proto"], ["."])?;
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    std::fs::write(out.join("descriptor.bin"), prost::Message::encode_to_vec(&files))?;
+    tonic_prost_build::configure().bytes(".covey.v1.JobBrief").bytes(".covey.v1.SubmitPart").compile_fds(files)?;
+    Ok(())
+}

@@ -1,0 +1,299 @@
+//! The only place that changes a [`Cluster`]: each event, applied. It decides nothing, and replaying the journal runs it
+//! again over every fact since the last checkpoint.
+//!
+//! An event that does not fit the state is a defect of whoever decided it, so it panics with both in the message.
+
+use std::sync::Arc;
+
+use imbl::OrdMap;
+
+use crate::cluster::{Cluster, NodeOrder, blobs_of};
+use crate::event::{Event, Placement};
+use crate::ids::{AttemptKey, JobId, Name, NodeId, RequestId, Timestamp};
+use crate::job::{CancelledTasks, Done, Job, Tally, Task, TaskState, Usage};
+use crate::node::{Health, Node, Offer};
+use crate::reason::{Ending, Outcome, Reason, StopWhy};
+use crate::resources::{Amount, Share};
+use crate::spec::duration::TimeLimit;
+use crate::spec::index_set::IndexSet;
+use crate::spec::job::JobSpec;
+
+/// How long a request id is remembered, so that a repeated submit finds its job: 24 hours.
+pub const REQUEST_MS_MAX: u64 = 24 * 60 * 60 * 1000;
+
+impl Cluster {
+    /// Makes one fact true. `at` is the time of the commit that holds it.
+    ///
+    /// # Panics
+    /// When the event speaks of what is not there: the journal and this code then disagree, and going on would corrupt
+    /// the books.
+    pub fn apply(&mut self, at: Timestamp, event: &Event) {
+        match event {
+            Event::Submitted { job, request, spec, partition, time_limit, priority } => {
+                self.remember_request(at, *request, *job);
+                self.submitted(at, *job, spec, partition, *time_limit, *priority);
+            }
+            Event::Started { job, placements } => self.started(at, *job, placements),
+            Event::Cancelled { job, tasks, uid } => self.change_job(*job, |job| {
+                cancel_waiting(job, at, tasks, *uid);
+                None
+            }),
+            Event::Stopped { key, why, .. } => self.change_job(key.job, |job| {
+                stop(job, at, *key, *why);
+                None
+            }),
+            Event::Ended { key, outcome, age_ms, usage, .. } => {
+                self.ended(at.minus_ms(*age_ms), *key, outcome, *usage);
+            }
+            Event::Requeued { key, .. } => self.requeued(at, *key),
+            Event::Waiting { job, reason } => self.change_job(*job, |job| {
+                job.reason = *reason;
+                None
+            }),
+            Event::Forgotten { job } => self.forgotten(*job),
+            Event::NodeRegistered { node, name, offer } => self.node_registered(at, *node, name, offer),
+            Event::NodeSilent { node } => self.change_node(*node, |node| node.health = Health::Silent { since: at }),
+            Event::NodeDown { node } => self.change_node(*node, |node| node.health = Health::Down { since: at }),
+            Event::NodeRemoved { node } => {
+                let node = self.nodes.remove(node).expect("a node that leaves is there");
+                self.index.by_name.remove(&NodeOrder::of(&node.name));
+            }
+            Event::PartitionSet { partition } => {
+                self.partitions.insert(partition.name.clone(), Arc::new(partition.clone()));
+                self.reorder_queue();
+            }
+            Event::PartitionRemoved { name } => {
+                self.partitions.remove(name);
+                self.reorder_queue();
+            }
+        }
+    }
+
+    fn remember_request(&mut self, at: Timestamp, request: RequestId, job: JobId) {
+        while let Some((seen, old, _)) = self.requests.front().copied()
+            && at.ms_since(seen) > REQUEST_MS_MAX
+        {
+            self.requests.pop_front();
+            self.index.request_jobs.remove(&old);
+        }
+        self.requests.push_back((at, request, job));
+        self.index.request_jobs.insert(request, job);
+    }
+
+    fn submitted(
+        &mut self,
+        at: Timestamp,
+        id: JobId,
+        spec: &Arc<JobSpec>,
+        partition: &Name,
+        time_limit: TimeLimit,
+        priority: u32,
+    ) {
+        let job = Job {
+            id,
+            spec: spec.clone(),
+            partition: partition.clone(),
+            time_limit,
+            submitted: at,
+            priority,
+            pending: spec.array.as_ref().map_or_else(|| 0.into(), |array| array.tasks().clone()),
+            reason: if spec.hold { Reason::JobHeldUser } else { Reason::None },
+            held: spec.hold,
+            tasks: OrdMap::new(),
+            requeued: IndexSet::new(),
+            done: OrdMap::new(),
+            cancelled: None,
+            tally: Tally::default(),
+            own_id_taken: false,
+            ended: None,
+        };
+        for hash in blobs_of(spec) {
+            *self.index.blob_uses.entry(hash).or_insert(0) += 1;
+        }
+        if let Some(key) = self.queue_key(&job) {
+            self.index.queue.insert(key);
+        }
+        self.last_job = Some(id);
+        let before = self.jobs.insert(id, Arc::new(job));
+        assert!(before.is_none(), "job {id} was submitted twice");
+    }
+
+    fn started(&mut self, at: Timestamp, id: JobId, placements: &[Placement]) {
+        for placement in placements {
+            if placement.id != id {
+                self.index.task_ids.insert(placement.id, (id, placement.index));
+                self.last_job = self.last_job.max(Some(placement.id));
+            }
+            let batch_node = Job::batch_node(&placement.shares).expect("an attempt has a node");
+            let key = AttemptKey { job: id, index: placement.index, attempt: placement.attempt };
+            self.index.attempts.insert((batch_node, key));
+            self.hold(&placement.shares);
+        }
+        self.change_job(id, |job| {
+            for placement in placements {
+                start(job, at, placement);
+            }
+            None
+        });
+    }
+
+    fn ended(&mut self, ended: Timestamp, key: AttemptKey, outcome: &Outcome, usage: Usage) {
+        self.change_job(key.job, |job| {
+            let (started, shares, task) = take_running(job, key);
+            job.tally.count(outcome);
+            let outcome = outcome.clone();
+            let done =
+                Done { id: task.id, attempts: key.attempt, started, ended, shares: shares.clone(), outcome, usage };
+            job.done.insert(key.index, done);
+            if job.is_done() {
+                job.ended = Some(ended);
+            }
+            Some((key, shares))
+        });
+    }
+
+    fn requeued(&mut self, at: Timestamp, key: AttemptKey) {
+        self.change_job(key.job, |job| {
+            let (_, shares, task) = take_running(job, key);
+            let state = TaskState::Pending { since: at };
+            job.tasks.insert(key.index, Task { state, ..task });
+            job.requeued.insert(key.index);
+            Some((key, shares))
+        });
+    }
+
+    fn forgotten(&mut self, id: JobId) {
+        let job = self.jobs.remove(&id).expect("a job that is forgotten is there");
+        let at = job.ended.expect("only a job that has ended is forgotten");
+        self.index.done.remove(&(at, id));
+        for done in job.done.values() {
+            self.index.task_ids.remove(&done.id);
+        }
+        for hash in blobs_of(&job.spec) {
+            let uses = self.index.blob_uses.get_mut(&hash).expect("a job's blobs are counted");
+            *uses -= 1;
+            if *uses == 0 {
+                self.index.blob_uses.remove(&hash);
+            }
+        }
+    }
+
+    fn node_registered(&mut self, at: Timestamp, id: NodeId, name: &Name, offer: &Offer) {
+        self.last_node = self.last_node.max(Some(id));
+        let health = Health::Up { since: at };
+        let (held, attempts) = self.nodes.get(&id).map_or((Amount::default(), 0), |node| (node.held, node.attempts));
+        self.index.by_name.insert(NodeOrder::of(name), id);
+        let node = Node { id, name: name.clone(), offer: offer.clone(), held, attempts, health };
+        self.nodes.insert(id, Arc::new(node));
+    }
+
+    /// Changes one job and what is computed from it. The change answers with the attempt that it took off its nodes.
+    fn change_job(&mut self, id: JobId, change: impl FnOnce(&mut Job) -> Option<(AttemptKey, Arc<[Share]>)>) {
+        let job = self.jobs.get(&id).unwrap_or_else(|| panic!("job {id} is not there"));
+        let (queued, ended) = (self.queue_key(job), job.ended);
+        let released = change(Arc::make_mut(self.jobs.get_mut(&id).expect("it was there a moment ago")));
+        let job = &self.jobs[&id];
+        let now_ended = job.ended;
+        let queue_key = self.queue_key(job);
+        if queued != queue_key {
+            queued.map(|key| self.index.queue.remove(&key));
+            queue_key.map(|key| self.index.queue.insert(key));
+        }
+        if let (None, Some(at)) = (ended, now_ended) {
+            self.index.done.insert((at, id));
+        }
+        if let Some((key, shares)) = released {
+            self.release(key, &shares);
+        }
+    }
+
+    fn hold(&mut self, shares: &[Share]) {
+        for share in shares {
+            self.change_node(share.node, |node| {
+                node.held += &share.amount;
+                node.attempts += 1;
+            });
+        }
+    }
+
+    fn release(&mut self, key: AttemptKey, shares: &[Share]) {
+        let batch_node = Job::batch_node(shares).expect("an attempt has a node");
+        self.index.attempts.remove(&(batch_node, key));
+        for share in shares {
+            self.change_node(share.node, |node| {
+                node.held -= &share.amount;
+                node.attempts -= 1;
+            });
+        }
+    }
+
+    fn change_node(&mut self, id: NodeId, change: impl FnOnce(&mut Node)) {
+        let node = self.nodes.get_mut(&id).expect("an event speaks of a node that is there");
+        change(Arc::make_mut(node));
+    }
+
+    /// A partition's tier is part of every queue key in it.
+    fn reorder_queue(&mut self) {
+        self.index.queue = self.jobs.values().filter_map(|job| self.queue_key(job)).collect();
+    }
+}
+
+fn start(job: &mut Job, at: Timestamp, placement: &Placement) {
+    let waited = job.pending.remove(placement.index) || job.requeued.remove(placement.index);
+    assert!(waited, "task {} of job {} was started without waiting", placement.index, job.id);
+    job.own_id_taken |= placement.id == job.id;
+    let state = TaskState::Running { since: at, shares: placement.shares.clone() };
+    job.tasks.insert(placement.index, Task { id: placement.id, attempts: placement.attempt, state });
+}
+
+fn stop(job: &mut Job, at: Timestamp, key: AttemptKey, why: StopWhy) {
+    let task = job.tasks.get_mut(&key.index).expect("a task that is stopped has a row");
+    if let TaskState::Running { since, shares } = &task.state {
+        task.state = TaskState::Finishing { since: *since, shares: shares.clone(), why, stopped: at };
+    }
+}
+
+fn cancel_waiting(job: &mut Job, at: Timestamp, tasks: &IndexSet, uid: u32) {
+    let outcome = Outcome::bare(Ending::Cancelled(uid));
+    let mut rows = job.requeued.clone();
+    rows.intersect_with(tasks);
+    for index in rows.iter() {
+        let task = job.tasks.remove(&index).expect("a requeued task has a row");
+        job.tally.count(&outcome);
+        let done = Done {
+            id: task.id,
+            attempts: task.attempts,
+            started: None,
+            ended: at,
+            shares: Arc::new([]),
+            outcome: outcome.clone(),
+            usage: Usage::default(),
+        };
+        job.done.insert(index, done);
+    }
+    job.requeued.subtract(&rows);
+    let mut plain = job.pending.clone();
+    plain.intersect_with(tasks);
+    if !plain.is_empty() {
+        job.pending.subtract(&plain);
+        job.tally.cancelled += u32::try_from(plain.len()).expect("an index is 32 bits wide");
+        let mut all = job.cancelled.take().map_or_else(IndexSet::new, |before| before.tasks);
+        all.union_with(&plain);
+        job.cancelled = Some(CancelledTasks { tasks: all, uid, at });
+    }
+    if job.is_done() {
+        job.ended = Some(at);
+    }
+}
+
+/// Takes the row of a running attempt out of its job.
+fn take_running(job: &mut Job, key: AttemptKey) -> (Option<Timestamp>, Arc<[Share]>, Task) {
+    let task = job.tasks.remove(&key.index).expect("a task that ends has a row");
+    assert_eq!(task.attempts, key.attempt, "only the newest attempt of {key} can end");
+    match &task.state {
+        TaskState::Running { since, shares } | TaskState::Finishing { since, shares, .. } => {
+            (Some(*since), shares.clone(), task)
+        }
+        TaskState::Pending { .. } => panic!("{key} ended while it waited"),
+    }
+}

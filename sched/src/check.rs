@@ -1,0 +1,109 @@
+//! Every invariant of a [`Cluster`], walked. Always on in tests and in the simulator; it costs time in proportion to all
+//! that there is, so the controller runs it on start only.
+
+use std::collections::BTreeMap;
+
+use thiserror::Error;
+
+use crate::cluster::Cluster;
+use crate::ids::{JobId, NodeId};
+use crate::job::{Job, TaskState};
+use crate::resources::Amount;
+
+/// A rule that the books break.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum Broken {
+    /// A node's `held` or `attempts` is not the sum of the shares on it.
+    #[error("node {node:?} is booked with {booked:?}, and its attempts hold {held:?}")]
+    Held {
+        /// The node.
+        node: NodeId,
+        /// What its record says.
+        booked: (Amount, u32),
+        /// What the shares add up to.
+        held: (Amount, u32),
+    },
+    /// More is held of a node than it offers.
+    #[error("node {0:?} is over-committed")]
+    OverCommitted(NodeId),
+    /// A task is in two places, or the counts of a job do not add up to its tasks.
+    #[error("job {job}: {what}")]
+    Tasks {
+        /// The job.
+        job: JobId,
+        /// What does not add up.
+        what: &'static str,
+    },
+    /// A computed index is not what computing it anew gives.
+    #[error("the computed indexes differ from what the jobs say")]
+    Index,
+}
+
+impl Cluster {
+    /// Walks every invariant.
+    ///
+    /// # Errors
+    /// The first that does not hold.
+    pub fn check(&self) -> Result<(), Broken> {
+        self.jobs().try_for_each(|job| check_job(job))?;
+        self.check_nodes()?;
+        let anew = self.clone().restored();
+        if anew.index == self.index { Ok(()) } else { Err(Broken::Index) }
+    }
+
+    fn check_nodes(&self) -> Result<(), Broken> {
+        let mut held: BTreeMap<NodeId, (Amount, u32)> = BTreeMap::new();
+        let shares = self.jobs().flat_map(|job| job.tasks.values()).filter_map(|task| task.state.shares());
+        for share in shares.flat_map(|shares| shares.iter()) {
+            let (amount, attempts) = held.entry(share.node).or_default();
+            *amount += &share.amount;
+            *attempts += 1;
+        }
+        for node in self.nodes.values() {
+            let held = held.remove(&node.id).unwrap_or_default();
+            let booked = (node.held, node.attempts);
+            if booked != held {
+                return Err(Broken::Held { node: node.id, booked, held });
+            }
+        }
+        held.keys().next().map_or(Ok(()), |node| Err(Broken::OverCommitted(*node)))
+    }
+
+    /// Whether no node holds more than it offers. Not part of [`Cluster::check`]: a node may come back smaller than what still
+    /// runs on it.
+    ///
+    /// # Errors
+    /// The first node of which more is held.
+    pub fn check_commitments(&self) -> Result<(), Broken> {
+        let over = self.nodes.values().find(|node| !node.offer.amount.covers(&node.held));
+        over.map_or(Ok(()), |node| Err(Broken::OverCommitted(node.id)))
+    }
+}
+
+fn check_job(job: &Job) -> Result<(), Broken> {
+    let broken = |what| Err(Broken::Tasks { job: job.id, what });
+    let asked = job.spec.array.as_ref().map_or(1, |array| array.count());
+    let without_row = job.cancelled.as_ref().map_or(0, |cancelled| cancelled.tasks.len());
+    let all = job.pending.len() + job.tasks.len() as u64 + job.done.len() as u64 + without_row;
+    if all != asked {
+        return broken("its tasks are not those that were submitted");
+    }
+    if u64::from(job.tally.total()) != job.done.len() as u64 + without_row {
+        return broken("its tally is not the number of its ended tasks");
+    }
+    if job.pending.iter().take(1).chain(job.tasks.keys().copied()).any(|index| job.done.contains_key(&index)) {
+        return broken("a task that is done still waits or runs");
+    }
+    let waiting = |(_, task): &(&u32, &crate::job::Task)| matches!(task.state, TaskState::Pending { .. });
+    if !job.tasks.iter().filter(waiting).map(|(index, _)| *index).eq(job.requeued.iter()) {
+        return broken("the set of its requeued tasks is not that of the rows that wait");
+    }
+    let limit = job.spec.array.as_ref().and_then(|array| array.throttle());
+    if limit.is_some_and(|limit| job.running_count() > u64::from(limit.get())) {
+        return broken("more of its tasks run than its limit allows");
+    }
+    if job.ended.is_some() != job.is_done() {
+        return broken("it is done without an end, or has an end without being done");
+    }
+    Ok(())
+}

@@ -1,0 +1,233 @@
+//! All that the controller knows, as one value: cheap to clone, changed only by [`Cluster::apply`] (in `apply.rs`).
+//!
+//! Maps are persistent, so a clone shares everything with its original: the driver publishes one after each commit, and
+//! listings read it while the next commit is being made. What can be computed from the rest is not stored: it is built
+//! again by [`Cluster::restored`].
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet, Vector};
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{AttemptKey, BlobHash, JobId, Name, NodeId, RequestId, Timestamp};
+use crate::job::Job;
+use crate::node::Node;
+use crate::partition::Partition;
+use crate::spec::job::{JobSpec, Work};
+
+/// Jobs, nodes and partitions.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Cluster {
+    pub(crate) jobs: OrdMap<JobId, Arc<Job>>,
+    pub(crate) nodes: OrdMap<NodeId, Arc<Node>>,
+    pub(crate) partitions: OrdMap<Name, Arc<Partition>>,
+    pub(crate) last_job: Option<JobId>,
+    pub(crate) last_node: Option<NodeId>,
+    /// Requests in the order in which they came, for [`crate::apply::REQUEST_MS_MAX`].
+    pub(crate) requests: Vector<(Timestamp, RequestId, JobId)>,
+    #[serde(skip)]
+    pub(crate) index: Index,
+}
+
+/// What [`Cluster::restored`] computes from the rest, and every change keeps.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Index {
+    /// Jobs with tasks that may start, in the order in which they are tried.
+    pub(crate) queue: OrdSet<QueueKey>,
+    /// Nodes in the order of their names, numbers in names counted as numbers.
+    pub(crate) by_name: OrdMap<NodeOrder, NodeId>,
+    /// Tasks whose own number is not their job's.
+    pub(crate) task_ids: OrdMap<JobId, (JobId, u32)>,
+    /// The attempts on each node, by the node of their batch process.
+    pub(crate) attempts: OrdSet<(NodeId, AttemptKey)>,
+    /// Jobs that are done, by when.
+    pub(crate) done: OrdSet<(Timestamp, JobId)>,
+    /// The job that each remembered request made.
+    pub(crate) request_jobs: OrdMap<RequestId, JobId>,
+    /// How many jobs use each journal blob.
+    pub(crate) blob_uses: OrdMap<BlobHash, u32>,
+}
+
+/// A job's place in the queue: tier, then priority, then number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct QueueKey {
+    pub(crate) tier: Reverse<u16>,
+    pub(crate) priority: Reverse<u32>,
+    pub(crate) job: JobId,
+}
+
+/// A node's name as listings sort it: `linux2` before `linux10`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct NodeOrder {
+    stem: Name,
+    number: u64,
+    name: Name,
+}
+
+impl NodeOrder {
+    pub(crate) fn of(name: &Name) -> NodeOrder {
+        let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
+        NodeOrder { stem: stem.into(), number: name[stem.len()..].parse().unwrap_or(0), name: name.clone() }
+    }
+}
+
+impl Cluster {
+    /// A job by the number that `sbatch` printed.
+    #[must_use]
+    pub fn job(&self, id: JobId) -> Option<&Arc<Job>> {
+        self.jobs.get(&id)
+    }
+
+    /// All jobs, by number.
+    pub fn jobs(&self) -> impl DoubleEndedIterator<Item = &Arc<Job>> {
+        self.jobs.values()
+    }
+
+    /// How many jobs there are, done ones included.
+    #[must_use]
+    pub fn job_count(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// The job and task that own a number: a task's own number, or a job's.
+    #[must_use]
+    pub fn task_of(&self, id: JobId) -> Option<(JobId, u32)> {
+        self.index.task_ids.get(&id).copied()
+    }
+
+    /// The job that this request made, if it was seen before.
+    #[must_use]
+    pub fn job_of_request(&self, request: RequestId) -> Option<JobId> {
+        self.index.request_jobs.get(&request).copied()
+    }
+
+    /// A node by its number.
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> Option<&Arc<Node>> {
+        self.nodes.get(&id)
+    }
+
+    /// A node by its name.
+    #[must_use]
+    pub fn node_named(&self, name: &str) -> Option<&Arc<Node>> {
+        let id = self.index.by_name.get(&NodeOrder::of(&name.into()))?;
+        self.nodes.get(id)
+    }
+
+    /// All nodes, in the order of their names.
+    pub fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
+        self.index.by_name.values().map(|id| &self.nodes[id])
+    }
+
+    /// A partition by its name.
+    #[must_use]
+    pub fn partition(&self, name: &str) -> Option<&Arc<Partition>> {
+        self.partitions.get(name)
+    }
+
+    /// All partitions, by name.
+    pub fn partitions(&self) -> impl Iterator<Item = &Arc<Partition>> {
+        self.partitions.values()
+    }
+
+    /// The partition of jobs that name none.
+    #[must_use]
+    pub fn default_partition(&self) -> Option<&Arc<Partition>> {
+        self.partitions.values().find(|partition| partition.default)
+    }
+
+    /// The attempts that a node should know of.
+    pub fn attempts_on(&self, node: NodeId) -> impl Iterator<Item = AttemptKey> {
+        let least = AttemptKey { job: JobId(0), index: 0, attempt: 0 };
+        self.index.attempts.range((node, least)..).take_while(move |(on, _)| *on == node).map(|(_, key)| *key)
+    }
+
+    /// The journal blobs that no other job uses: what goes when `job` is forgotten.
+    #[must_use]
+    pub fn blobs_of_last_use(&self, job: &Job) -> Vec<BlobHash> {
+        blobs_of(&job.spec).filter(|hash| self.index.blob_uses.get(hash) == Some(&1)).collect()
+    }
+
+    /// Whether any job uses this journal blob.
+    #[must_use]
+    pub fn uses_blob(&self, hash: &BlobHash) -> bool {
+        self.index.blob_uses.contains_key(hash)
+    }
+
+    /// The free number that the next job or task gets after `last`.
+    #[must_use]
+    pub(crate) fn id_after(&self, last: Option<JobId>) -> JobId {
+        let mut id = last.map_or(JobId::FIRST, JobId::next);
+        while self.jobs.contains_key(&id) || self.index.task_ids.contains_key(&id) {
+            id = id.next();
+        }
+        id
+    }
+
+    /// A cluster read from a checkpoint, with everything computed that a checkpoint leaves out.
+    #[must_use]
+    pub fn restored(mut self) -> Cluster {
+        let mut index = Index::default();
+        for (id, node) in &self.nodes {
+            index.by_name.insert(NodeOrder::of(&node.name), *id);
+        }
+        for (_, request, job) in &self.requests {
+            index.request_jobs.insert(*request, *job);
+        }
+        self.index = index;
+        let jobs: Vec<Arc<Job>> = self.jobs.values().cloned().collect();
+        for job in &jobs {
+            self.index_job(job);
+        }
+        self
+    }
+
+    fn index_job(&mut self, job: &Job) {
+        for hash in blobs_of(&job.spec) {
+            *self.index.blob_uses.entry(hash).or_insert(0) += 1;
+        }
+        if let Some(key) = self.queue_key(job) {
+            self.index.queue.insert(key);
+        }
+        if let Some(at) = job.ended {
+            self.index.done.insert((at, job.id));
+        }
+        let rows = job.tasks.iter().map(|(index, task)| (*index, task.id));
+        for (index, id) in rows.chain(job.done.iter().map(|(index, done)| (*index, done.id))) {
+            if id != job.id {
+                self.index.task_ids.insert(id, (job.id, index));
+            }
+        }
+        for (index, task) in &job.tasks {
+            if let Some(node) = task.state.shares().and_then(|shares| Job::batch_node(shares)) {
+                let key = AttemptKey { job: job.id, index: *index, attempt: task.attempts };
+                self.index.attempts.insert((node, key));
+            }
+        }
+    }
+
+    /// Where the job stands in the queue; `None` while nothing of it may start.
+    pub(crate) fn queue_key(&self, job: &Job) -> Option<QueueKey> {
+        if job.pending_count() == 0 || job.held {
+            return None;
+        }
+        let tier = self.partitions.get(&job.partition).map_or(1, |partition| partition.tier);
+        Some(QueueKey { tier: Reverse(tier), priority: Reverse(job.priority), job: job.id })
+    }
+}
+
+/// The journal blobs that a job needs, each named once.
+pub(crate) fn blobs_of(spec: &JobSpec) -> impl Iterator<Item = BlobHash> {
+    let script = match &spec.work {
+        Work::Script { script, .. } => Some(*script),
+        Work::Command(_) | Work::Op(_) => None,
+    };
+    let mut blobs = [Some(spec.environment), script, spec.map.as_ref().map(|map| map.manifest)];
+    for i in 1..blobs.len() {
+        if blobs[..i].contains(&blobs[i]) {
+            blobs[i] = None;
+        }
+    }
+    blobs.into_iter().flatten()
+}

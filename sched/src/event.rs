@@ -1,0 +1,212 @@
+//! The facts that the journal keeps, and the effects that may leave once a fact is durable.
+//!
+//! An event says all that [`crate::cluster::Cluster::apply`] needs: replaying never decides again. The time of an
+//! event is its commit's, given beside it. New fields go to the end of a variant with `#[serde(default)]`; a variant
+//! keeps its short name for ever, because journals hold it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{AttemptKey, JobId, Name, NodeId, RequestId};
+use crate::job::Usage;
+use crate::node::Offer;
+use crate::partition::Partition;
+use crate::reason::{Outcome, Reason, StopWhy};
+use crate::resources::Share;
+use crate::spec::duration::TimeLimit;
+use crate::spec::index_set::IndexSet;
+use crate::spec::job::JobSpec;
+
+/// A fact.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    /// A job was accepted.
+    #[serde(rename = "j")]
+    Submitted {
+        /// Its number.
+        job: JobId,
+        /// The request that brought it.
+        request: RequestId,
+        /// What was asked for.
+        spec: Arc<JobSpec>,
+        /// Where it waits.
+        partition: Name,
+        /// The time limit of its attempts.
+        time_limit: TimeLimit,
+        /// Its priority.
+        priority: u32,
+    },
+    /// Tasks of a job were given to a node.
+    #[serde(rename = "s")]
+    Started {
+        /// The job.
+        job: JobId,
+        /// The tasks, all with the same batch node.
+        placements: Vec<Placement>,
+    },
+    /// Waiting tasks were cancelled.
+    #[serde(rename = "x")]
+    Cancelled {
+        /// The job.
+        job: JobId,
+        /// The tasks.
+        tasks: IndexSet,
+        /// Who cancelled.
+        uid: u32,
+    },
+    /// A running attempt was told to stop.
+    #[serde(rename = "k")]
+    Stopped {
+        /// The attempt.
+        key: AttemptKey,
+        /// Where its batch process runs.
+        node: NodeId,
+        /// Why.
+        why: StopWhy,
+    },
+    /// An attempt's end was counted, and the task is done.
+    #[serde(rename = "e")]
+    Ended {
+        /// The attempt.
+        key: AttemptKey,
+        /// Where its batch process ran.
+        node: NodeId,
+        /// How it ended.
+        outcome: Outcome,
+        /// How long before this fact it ended, by the node's clock, in milliseconds.
+        age_ms: u64,
+        /// What it used.
+        usage: Usage,
+    },
+    /// An attempt is known dead without an end of its own, and its task waits again.
+    #[serde(rename = "r")]
+    Requeued {
+        /// The attempt.
+        key: AttemptKey,
+        /// Where its batch process ran.
+        node: NodeId,
+    },
+    /// Why a job's tasks wait has changed.
+    #[serde(rename = "w")]
+    Waiting {
+        /// The job.
+        job: JobId,
+        /// The reason.
+        reason: Reason,
+    },
+    /// A job that has long been done left the cluster for the history.
+    #[serde(rename = "f")]
+    Forgotten {
+        /// The job.
+        job: JobId,
+    },
+    /// A node registered: new, or again.
+    #[serde(rename = "n")]
+    NodeRegistered {
+        /// Its number.
+        node: NodeId,
+        /// Its name.
+        name: Name,
+        /// What it offers.
+        offer: Offer,
+    },
+    /// A node's link broke.
+    #[serde(rename = "q")]
+    NodeSilent {
+        /// The node.
+        node: NodeId,
+    },
+    /// A node was given up.
+    #[serde(rename = "d")]
+    NodeDown {
+        /// The node.
+        node: NodeId,
+    },
+    /// A node left for good, and its name is free.
+    #[serde(rename = "l")]
+    NodeRemoved {
+        /// The node.
+        node: NodeId,
+    },
+    /// A partition is as the settings say.
+    #[serde(rename = "p")]
+    PartitionSet {
+        /// The partition.
+        partition: Partition,
+    },
+    /// A partition is no more.
+    #[serde(rename = "o")]
+    PartitionRemoved {
+        /// Its name.
+        name: Name,
+    },
+}
+
+/// One task's place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Placement {
+    /// The task's index.
+    pub index: u32,
+    /// The task's own number.
+    pub id: JobId,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// What it holds where; the first runs the batch process.
+    pub shares: Arc<[Share]>,
+}
+
+/// What may leave the controller once the event that asks for it is on disk.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Give tasks to a node.
+    Start {
+        /// The node.
+        node: NodeId,
+        /// The job.
+        job: JobId,
+        /// The tasks.
+        placements: Vec<Placement>,
+    },
+    /// Stop an attempt.
+    Stop {
+        /// The node.
+        node: NodeId,
+        /// The attempt.
+        key: AttemptKey,
+        /// Why.
+        why: StopWhy,
+    },
+    /// The end of an attempt is counted: the node may drop its record.
+    Forget {
+        /// The node.
+        node: NodeId,
+        /// The attempt.
+        key: AttemptKey,
+    },
+}
+
+/// What leaves once `event` is durable.
+#[must_use]
+pub fn effects(event: &Event) -> Option<Effect> {
+    match event {
+        Event::Started { job, placements } => {
+            let node = placements.first()?.shares.first()?.node;
+            Some(Effect::Start { node, job: *job, placements: placements.clone() })
+        }
+        Event::Stopped { key, node, why } => Some(Effect::Stop { node: *node, key: *key, why: *why }),
+        Event::Ended { key, node, .. } | Event::Requeued { key, node } => {
+            Some(Effect::Forget { node: *node, key: *key })
+        }
+        Event::Submitted { .. }
+        | Event::Cancelled { .. }
+        | Event::Waiting { .. }
+        | Event::Forgotten { .. }
+        | Event::NodeRegistered { .. }
+        | Event::NodeSilent { .. }
+        | Event::NodeDown { .. }
+        | Event::NodeRemoved { .. }
+        | Event::PartitionSet { .. }
+        | Event::PartitionRemoved { .. } => None,
+    }
+}

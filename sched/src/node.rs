@@ -1,0 +1,105 @@
+//! A node as the scheduler sees it: what it offers, what is held of it, and whether its link is up.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Name, NodeId, Timestamp};
+use crate::resources::Amount;
+
+/// A machine (or container) with a `noded`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its number.
+    pub id: NodeId,
+    /// Its name, unique in the cluster.
+    pub name: Name,
+    /// What it said it has.
+    pub offer: Offer,
+    /// What its attempts hold, out of `offer.amount`.
+    pub held: Amount,
+    /// How many attempts are on it.
+    pub attempts: u32,
+    /// Whether it can be given work.
+    pub health: Health,
+}
+
+/// What a node says of itself when it registers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// CPUs and memory that tasks may hold.
+    pub amount: Amount,
+    /// Made anew with the node's spool folder: another spool means that the node has forgotten what it ran.
+    pub spool: u128,
+    /// Where its machine can be reached, for people.
+    pub address: String,
+}
+
+/// Whether a node is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Health {
+    /// Its link is up.
+    Up {
+        /// When it registered.
+        since: Timestamp,
+    },
+    /// Its link is down; its attempts may still run.
+    Silent {
+        /// When the link broke.
+        since: Timestamp,
+    },
+    /// Given up: its attempts have been ended.
+    Down {
+        /// Since when.
+        since: Timestamp,
+    },
+}
+
+impl Node {
+    /// What can still be taken; nothing unless the node is up.
+    #[must_use]
+    pub fn free(&self) -> Amount {
+        match self.health {
+            // A node may come back with less than its attempts still hold.
+            Health::Up { .. } => self.offer.amount.saturating_sub(&self.held),
+            Health::Silent { .. } | Health::Down { .. } => Amount::default(),
+        }
+    }
+
+    /// The word of `sinfo`'s default table, with its suffix `*` for a node that does not answer.
+    #[must_use]
+    pub fn state(&self) -> NodeState {
+        let in_use = if self.held.cpus.milli() == 0 {
+            NodeWord::Idle
+        } else if self.held.cpus < self.offer.amount.cpus {
+            NodeWord::Mixed
+        } else {
+            NodeWord::Allocated
+        };
+        match self.health {
+            Health::Up { .. } => NodeState { word: in_use, responds: true },
+            Health::Silent { .. } => NodeState { word: in_use, responds: false },
+            Health::Down { .. } => NodeState { word: NodeWord::Down, responds: false },
+        }
+    }
+}
+
+/// A node's state as listings show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeState {
+    /// The base state.
+    pub word: NodeWord,
+    /// False while its link is down.
+    pub responds: bool,
+}
+
+/// Slurm's base states of nodes that Covey reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeWord {
+    /// Nothing runs here.
+    Idle,
+    /// Some CPUs are held.
+    Mixed,
+    /// All CPUs are held.
+    Allocated,
+    /// Given up.
+    Down,
+}

@@ -1,0 +1,111 @@
+//! What a node that registers has missed: the difference between what the cluster expects on it and what it says it has.
+//!
+//! The one way back after a restart of either side, a broken link or a lost message.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cluster::Cluster;
+use crate::event::Effect;
+use crate::event::Placement;
+use crate::ids::{AttemptKey, NodeId};
+use crate::job::{TaskState, Usage};
+use crate::reason::Exit;
+
+/// An attempt that a node has a record of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The attempt.
+    pub key: AttemptKey,
+    /// Its end, if it has ended; `None` while it runs.
+    pub end: Option<AttemptEnd>,
+}
+
+/// The end of an attempt as its node saw it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttemptEnd {
+    /// How.
+    pub how: How,
+    /// How long ago, by the node's clock, in milliseconds.
+    pub age_ms: u64,
+    /// What it used.
+    pub usage: Usage,
+    /// What a person should read.
+    pub note: Option<String>,
+}
+
+/// How an attempt left, before anyone judges why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum How {
+    /// Its process left, or its op returned.
+    Exited(Exit),
+    /// It was stopped for its time limit, and its process left so.
+    TimedOut(Exit),
+    /// It was never begun: a file or program could not be opened.
+    NotStarted,
+    /// It was begun, and nobody saw its end: launcher or machine died with it.
+    Lost,
+}
+
+/// The answer to a registration.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reconciled {
+    /// Attempts that go on.
+    pub adopt: Vec<AttemptKey>,
+    /// Attempts that nobody wants any more: stop them, and then forget them.
+    pub kill: Vec<AttemptKey>,
+    /// Ends that are counted already.
+    pub forget: Vec<AttemptKey>,
+    /// Orders that it has not heard, or not carried out.
+    pub again: Vec<Effect>,
+    /// Ends that the cluster has not counted.
+    pub ends: Vec<(AttemptKey, AttemptEnd)>,
+}
+
+/// Compares a node's claims with what the cluster expects there. `same_spool` is false when the node's records are new, so
+/// that what it does not claim is lost and not merely unheard.
+#[must_use]
+pub fn reconcile(cluster: &Cluster, node: NodeId, same_spool: bool, claims: &[Claim]) -> Reconciled {
+    let mut found = Reconciled::default();
+    let mut claimed: BTreeMap<AttemptKey, &Claim> = claims.iter().map(|claim| (claim.key, claim)).collect();
+    for key in cluster.attempts_on(node) {
+        match claimed.remove(&key) {
+            Some(Claim { end: Some(end), .. }) => found.ends.push((key, end.clone())),
+            Some(Claim { end: None, .. }) => {
+                found.adopt.push(key);
+                found.again.extend(stop_again(cluster, node, key));
+            }
+            None if same_spool => found.again.extend(order_again(cluster, node, key)),
+            None => found.ends.push((key, AttemptEnd::lost())),
+        }
+    }
+    for claim in claimed.values() {
+        if claim.end.is_some() { &mut found.forget } else { &mut found.kill }.push(claim.key);
+    }
+    found
+}
+
+impl AttemptEnd {
+    /// The end of an attempt that nobody saw end.
+    #[must_use]
+    pub fn lost() -> AttemptEnd {
+        AttemptEnd { how: How::Lost, age_ms: 0, usage: Usage::default(), note: None }
+    }
+}
+
+fn stop_again(cluster: &Cluster, node: NodeId, key: AttemptKey) -> Option<Effect> {
+    match cluster.job(key.job)?.tasks.get(&key.index)?.state {
+        TaskState::Finishing { why, .. } => Some(Effect::Stop { node, key, why }),
+        TaskState::Running { .. } | TaskState::Pending { .. } => None,
+    }
+}
+
+/// The order that a node never heard: to start, and to stop again where that was ordered since.
+fn order_again(cluster: &Cluster, node: NodeId, key: AttemptKey) -> Vec<Effect> {
+    let Some(task) = cluster.job(key.job).and_then(|job| job.tasks.get(&key.index)) else { return Vec::new() };
+    let Some(shares) = task.state.shares() else { return Vec::new() };
+    let placement = Placement { index: key.index, id: task.id, attempt: key.attempt, shares: shares.clone() };
+    let start = Effect::Start { node, job: key.job, placements: vec![placement] };
+    std::iter::once(start).chain(stop_again(cluster, node, key)).collect()
+}

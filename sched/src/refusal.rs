@@ -1,0 +1,57 @@
+//! Why an input was refused, in Slurm's words where Slurm has them: scripts match on the texts.
+
+use thiserror::Error;
+
+/// An input that changed nothing.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Refusal {
+    /// `--partition` names none that is there.
+    #[error("Invalid partition name specified")]
+    UnknownPartition(String),
+    /// No `--partition`, and none is the default.
+    #[error("No partition specified or system default partition")]
+    NoDefaultPartition,
+    /// The partition takes no jobs now.
+    #[error("Required partition not available (inactive or drain)")]
+    PartitionClosed(String),
+    /// No node of the partition could ever run it.
+    #[error("Requested node configuration is not available")]
+    NeverFits {
+        /// What was asked for, and the most that there is, for people.
+        detail: String,
+    },
+    /// An array index at or beyond `MaxArraySize`.
+    #[error("Invalid job array specification")]
+    ArrayTooBig {
+        /// The highest index asked for.
+        index: u32,
+        /// The highest allowed.
+        index_max: u32,
+    },
+    /// As many jobs as there may be.
+    #[error("MaxJobCount limit reached")]
+    TooManyJobs(usize),
+    /// No such job or task.
+    #[error("Invalid job id specified")]
+    UnknownJob,
+    /// The job or task has ended.
+    #[error("Job/step already completing or completed")]
+    AlreadyDone,
+}
+
+impl Refusal {
+    /// What a person should read beside Slurm's text: the thing that was wrong, and the bound.
+    #[must_use]
+    pub fn detail(&self) -> Option<String> {
+        match self {
+            Refusal::UnknownPartition(name) => Some(format!("invalid partition specified: {name}")),
+            Refusal::PartitionClosed(name) => Some(format!("partition {name} takes no jobs now")),
+            Refusal::NeverFits { detail } => Some(detail.clone()),
+            Refusal::ArrayTooBig { index, index_max } => {
+                Some(format!("array index {index} is above the highest allowed, {index_max} (MaxArraySize)"))
+            }
+            Refusal::TooManyJobs(max) => Some(format!("{max} jobs are in memory already (MaxJobCount)")),
+            Refusal::NoDefaultPartition | Refusal::UnknownJob | Refusal::AlreadyDone => None,
+        }
+    }
+}

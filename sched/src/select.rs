@@ -1,0 +1,125 @@
+//! Which jobs and tasks a command means, and cancelling them.
+
+use crate::cluster::Cluster;
+use crate::event::Event;
+use crate::ids::{AttemptKey, JobId};
+use crate::job::{Job, TaskState};
+use crate::reason::StopWhy;
+use crate::refusal::Refusal;
+use crate::spec::array::{JobRef, TaskSelector};
+use crate::spec::index_set::IndexSet;
+
+/// Jobs and tasks by name, or all that match the filters; with both, those named that match.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Selection {
+    /// Named ones; empty means every job that the filters let pass.
+    pub targets: Vec<JobRef>,
+    /// The user's name.
+    pub user: Option<String>,
+    /// The job's name.
+    pub name: Option<String>,
+    /// The partition's name.
+    pub partition: Option<String>,
+    /// Only what waits, or only what runs.
+    pub phase: Option<Phase>,
+}
+
+/// The part of a job's life that a filter names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Waiting tasks.
+    Pending,
+    /// Tasks that run.
+    Running,
+}
+
+/// Ends what is selected: waiting tasks at once, running ones by a stop. Answers for each target whether it was there.
+pub(crate) fn cancel(cluster: &Cluster, selection: &Selection, uid: u32) -> (Vec<Event>, Vec<Result<(), Refusal>>) {
+    let mut events = Vec::new();
+    if selection.targets.is_empty() {
+        for job in cluster.jobs().filter(|job| !job.is_done() && selection.lets_pass(job)) {
+            events.extend(cancel_tasks(job, None, selection.phase, uid));
+        }
+        return (events, Vec::new());
+    }
+    let mut found = Vec::with_capacity(selection.targets.len());
+    for target in &selection.targets {
+        let cancelled = cancel_target(cluster, target, selection, uid);
+        found.push(cancelled.map(|more| events.extend(more)));
+    }
+    (events, found)
+}
+
+fn cancel_target(cluster: &Cluster, target: &JobRef, selection: &Selection, uid: u32) -> Result<Vec<Event>, Refusal> {
+    let (job, tasks) = resolve(cluster, target)?;
+    if !selection.lets_pass(job) {
+        return Ok(Vec::new());
+    }
+    let events = cancel_tasks(job, tasks.as_ref(), selection.phase, uid);
+    if events.is_empty() && selection.phase.is_none() {
+        return Err(Refusal::AlreadyDone);
+    }
+    Ok(events)
+}
+
+/// The job and the tasks that a name means; no set means all of them.
+///
+/// # Errors
+/// [`Refusal::UnknownJob`] when there is no such job, or none of the tasks.
+pub fn resolve<'a>(cluster: &'a Cluster, target: &JobRef) -> Result<(&'a Job, Option<IndexSet>), Refusal> {
+    let id = JobId(target.job);
+    let whole = target.tasks == TaskSelector::All;
+    let (job, only) = match cluster.job(id) {
+        // The task that took the array's number is meant by `A_i` alone; `A` is the whole array.
+        Some(job) => (job, None),
+        None => {
+            let (job, index) = cluster.task_of(id).ok_or(Refusal::UnknownJob)?;
+            (cluster.job(job).ok_or(Refusal::UnknownJob)?, Some(IndexSet::from(index)))
+        }
+    };
+    let tasks = match &target.tasks {
+        TaskSelector::All => only,
+        TaskSelector::One(index) => Some(IndexSet::from(*index)),
+        TaskSelector::Listed(tasks) => Some(tasks.clone()),
+    };
+    if !whole && !tasks.as_ref().is_some_and(|tasks| tasks.iter().any(|index| job.has_task(index))) {
+        return Err(Refusal::UnknownJob);
+    }
+    Ok((job, tasks))
+}
+
+fn cancel_tasks(job: &Job, tasks: Option<&IndexSet>, phase: Option<Phase>, uid: u32) -> Vec<Event> {
+    let mut events = Vec::new();
+    let meant = |index: u32| tasks.is_none_or(|tasks| tasks.contains(index));
+    if phase != Some(Phase::Pending) {
+        let running = job.tasks.iter().filter(|(index, _)| meant(**index));
+        events.extend(running.filter_map(|(index, task)| match &task.state {
+            TaskState::Running { shares, .. } => {
+                let key = AttemptKey { job: job.id, index: *index, attempt: task.attempts };
+                let node = Job::batch_node(shares)?;
+                Some(Event::Stopped { key, node, why: StopWhy::Cancelled(uid) })
+            }
+            TaskState::Pending { .. } | TaskState::Finishing { .. } => None,
+        }));
+    }
+    if phase != Some(Phase::Running) {
+        let mut waiting = job.pending.clone();
+        waiting.union_with(&job.requeued);
+        if let Some(tasks) = tasks {
+            waiting.intersect_with(tasks);
+        }
+        if !waiting.is_empty() {
+            events.push(Event::Cancelled { job: job.id, tasks: waiting, uid });
+        }
+    }
+    events
+}
+
+impl Selection {
+    /// Whether a job matches every filter that is set.
+    #[must_use]
+    pub fn lets_pass(&self, job: &Job) -> bool {
+        let is = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
+        is(&self.user, &job.spec.user.name) && is(&self.name, &job.spec.name) && is(&self.partition, &job.partition)
+    }
+}

@@ -1,0 +1,86 @@
+//! Accepting a job: the partition it goes to, the limit it gets, and every reason to refuse it.
+
+use std::sync::Arc;
+
+use crate::cluster::Cluster;
+use crate::event::Event;
+use crate::ids::{JobId, RequestId};
+use crate::partition::{Partition, PartitionState};
+use crate::plan::could_ever_start;
+use crate::refusal::Refusal;
+use crate::resources::Amount;
+use crate::settings::Settings;
+use crate::spec::job::{JobSpec, Memory};
+
+/// The priority of every job until weights are set, as Slurm's multifactor plugin gives with none.
+const PRIORITY: u32 = 1;
+
+/// Accepts a job, or says why not. A request that was seen before answers with its job and makes no second one.
+pub(crate) fn submit(
+    cluster: &Cluster,
+    settings: &Settings,
+    request: RequestId,
+    spec: Arc<JobSpec>,
+) -> Result<(Vec<Event>, JobId), Refusal> {
+    if let Some(job) = cluster.job_of_request(request) {
+        return Ok((Vec::new(), job));
+    }
+    if cluster.job_count() >= settings.job_count_max {
+        return Err(Refusal::TooManyJobs(settings.job_count_max));
+    }
+    if let Some(array) = &spec.array
+        && array.max() >= settings.array_size_max
+    {
+        let index_max = settings.array_size_max.saturating_sub(1);
+        return Err(Refusal::ArrayTooBig { index: array.max(), index_max });
+    }
+    let partition = choose_partition(cluster, &spec)?;
+    if !could_ever_start(cluster, partition, &spec.request) {
+        return Err(Refusal::NeverFits { detail: describe_misfit(cluster, partition, &spec) });
+    }
+    let job = cluster.id_after(cluster.last_job);
+    let time_limit = partition.time_limit(spec.time_limit);
+    let partition = partition.name.clone();
+    Ok((vec![Event::Submitted { job, request, spec, partition, time_limit, priority: PRIORITY }], job))
+}
+
+fn choose_partition<'a>(cluster: &'a Cluster, spec: &JobSpec) -> Result<&'a Arc<Partition>, Refusal> {
+    if let Some(unknown) = spec.partitions.iter().find(|name| cluster.partition(name).is_none()) {
+        return Err(Refusal::UnknownPartition(unknown.to_string()));
+    }
+    let mut named: Vec<&Arc<Partition>> = spec.partitions.iter().filter_map(|name| cluster.partition(name)).collect();
+    named.sort_by_key(|partition| std::cmp::Reverse(partition.tier));
+    let partition =
+        named.first().copied().or_else(|| cluster.default_partition()).ok_or(Refusal::NoDefaultPartition)?;
+    match partition.state {
+        PartitionState::Up | PartitionState::Down => Ok(partition),
+        PartitionState::Drain | PartitionState::Inactive => Err(Refusal::PartitionClosed(partition.name.to_string())),
+    }
+}
+
+/// What was asked for beside the most that one node has, so that the user sees which number to change.
+fn describe_misfit(cluster: &Cluster, partition: &Partition, spec: &JobSpec) -> String {
+    let members: Vec<Amount> =
+        cluster.nodes().filter(|node| partition.has(&node.name)).map(|node| node.offer.amount).collect();
+    let cpus = members.iter().map(|amount| amount.cpus).max().unwrap_or_default();
+    let memory = members.iter().map(|amount| amount.memory_mib).max().unwrap_or(0);
+    let request = &spec.request;
+    let each = request.process_cpus();
+    let mut asked = format!("{} CPUs", request.cpus());
+    if request.process_count() > 1 {
+        asked.push_str(&format!(" ({} processes of {each})", request.process_count()));
+    }
+    match request.memory {
+        Memory::Default => {}
+        Memory::PerNode(mib) => asked.push_str(&format!(" and {mib} MiB on each node")),
+        Memory::PerCpu(mib) => asked.push_str(&format!(" and {mib} MiB for each CPU")),
+    }
+    if request.nodes_min > 1 {
+        asked.push_str(&format!(" over {} nodes", request.nodes_min));
+    }
+    let nodes = members.len();
+    format!(
+        "a task asks for {asked}; partition {} has {nodes} nodes, the largest with {cpus} CPUs and {memory} MiB",
+        partition.name
+    )
+}

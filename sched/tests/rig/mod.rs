@@ -1,0 +1,197 @@
+//! A cluster on a bench: inputs go in by short calls, every fact is applied and checked, and time moves when told.
+
+#![allow(dead_code, reason = "each test binary uses its own part of the rig")]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use sched::cluster::Cluster;
+use sched::event::{Effect, Event, effects};
+use sched::ids::{AttemptKey, BlobHash, JobId, NodeId, RequestId, Timestamp};
+use sched::job::Usage;
+use sched::node::Offer;
+use sched::partition::{Members, Partition, PartitionState};
+use sched::plan::plan;
+use sched::reason::Exit;
+use sched::reconcile::{AttemptEnd, Claim, How};
+use sched::refusal::Refusal;
+use sched::resources::{Amount, Cpus};
+use sched::select::Selection;
+use sched::settings::Settings;
+use sched::spec::array::ArraySpec;
+use sched::spec::duration::TimeLimit;
+use sched::spec::job::{Files, JobDraft, Memory, Origin, Request, User, Work};
+use sched::step::{Answer, Input, decide};
+
+/// A cluster, its clock, and all that has left it.
+pub(crate) struct Rig {
+    pub(crate) cluster: Cluster,
+    pub(crate) settings: Settings,
+    pub(crate) now: Timestamp,
+    pub(crate) events: Vec<(Timestamp, Event)>,
+    pub(crate) effects: Vec<Effect>,
+    /// Attempts that were ever ordered to start by a fact.
+    pub(crate) started: BTreeSet<AttemptKey>,
+    requests: u128,
+}
+
+impl Rig {
+    /// A cluster with one partition, `debug`, of all nodes.
+    pub(crate) fn new() -> Rig {
+        let mut rig = Rig {
+            cluster: Cluster::default(),
+            settings: Settings::default(),
+            now: Timestamp(1_800_000_000_000),
+            events: Vec::new(),
+            effects: Vec::new(),
+            started: BTreeSet::new(),
+            requests: 0,
+        };
+        rig.input(Input::Partitions(vec![partition("debug")]));
+        rig
+    }
+
+    /// A cluster with `count` nodes `n1`.. of so many CPUs and 1000 MiB a CPU.
+    pub(crate) fn with_nodes(count: u32, cpus: u32) -> Rig {
+        let mut rig = Rig::new();
+        for i in 1..=count {
+            rig.register(&format!("n{i}"), cpus, &[]);
+        }
+        rig
+    }
+
+    pub(crate) fn input(&mut self, input: Input) -> Answer {
+        let (events, answer) = decide(&self.cluster, &self.settings, self.now, input);
+        self.apply(events);
+        answer
+    }
+
+    /// One scheduling pass.
+    pub(crate) fn plan(&mut self) {
+        let events = plan(&self.cluster);
+        self.apply(events);
+        self.cluster.check_commitments().expect("a pass never over-commits a node");
+    }
+
+    fn apply(&mut self, events: Vec<Event>) {
+        for event in events {
+            self.cluster.apply(self.now, &event);
+            if let Event::Started { job, placements } = &event {
+                for placement in placements {
+                    let key = AttemptKey { job: *job, index: placement.index, attempt: placement.attempt };
+                    assert!(self.started.insert(key), "{key} was started twice");
+                }
+            }
+            self.effects.extend(effects(&event));
+            self.events.push((self.now, event));
+        }
+        self.cluster.check().expect("every invariant holds after every input");
+    }
+
+    pub(crate) fn register(&mut self, name: &str, cpus: u32, claims: &[Claim]) -> (NodeId, Answer) {
+        self.register_with(name, cpus, 7, claims)
+    }
+
+    pub(crate) fn register_with(&mut self, name: &str, cpus: u32, spool: u128, claims: &[Claim]) -> (NodeId, Answer) {
+        let amount = Amount { cpus: Cpus::whole(cpus), memory_mib: u64::from(cpus) * 1000 };
+        let offer = Offer { amount, spool, address: "127.0.0.1".into() };
+        let answer = self.input(Input::Register { name: name.into(), offer, claims: claims.to_vec() });
+        let Answer::Registered(node, _) = &answer else { panic!("a registration is answered: {answer:?}") };
+        (*node, answer)
+    }
+
+    pub(crate) fn submit(&mut self, draft: JobDraft) -> Result<JobId, Refusal> {
+        self.requests += 1;
+        let request = RequestId(self.requests);
+        self.submit_as(request, draft)
+    }
+
+    pub(crate) fn submit_as(&mut self, request: RequestId, draft: JobDraft) -> Result<JobId, Refusal> {
+        let spec = Arc::new(draft.check().expect("the draft is in bounds"));
+        match self.input(Input::Submit { request, spec }) {
+            Answer::Submitted(job) => Ok(job),
+            Answer::Refused(refusal) => Err(refusal),
+            other => panic!("a submit is answered: {other:?}"),
+        }
+    }
+
+    pub(crate) fn cancel(&mut self, target: &str) -> Result<(), Refusal> {
+        let targets = vec![target.parse().expect("a job's name")];
+        let selection = Selection { targets, ..Selection::default() };
+        match self.input(Input::Cancel { selection, uid: 1000 }) {
+            Answer::Cancelled(found) => found.into_iter().next().expect("one answer for one target"),
+            other => panic!("a cancel is answered: {other:?}"),
+        }
+    }
+
+    /// The newest attempts that run, in order.
+    pub(crate) fn running(&self) -> Vec<AttemptKey> {
+        self.cluster.nodes().flat_map(|node| self.cluster.attempts_on(node.id)).collect()
+    }
+
+    pub(crate) fn node_of(&self, key: AttemptKey) -> NodeId {
+        let on = |node: &&Arc<sched::node::Node>| self.cluster.attempts_on(node.id).any(|other| other == key);
+        self.cluster.nodes().find(on).expect("the attempt is on a node").id
+    }
+
+    pub(crate) fn end(&mut self, key: AttemptKey, how: How) {
+        let node = self.node_of(key);
+        self.input(Input::Ends { node, ends: vec![(key, ended(how))] });
+    }
+
+    pub(crate) fn exit(&mut self, key: AttemptKey, code: u8) {
+        self.end(key, How::Exited(Exit { code, signal: 0 }));
+    }
+}
+
+pub(crate) fn ended(how: How) -> AttemptEnd {
+    AttemptEnd { how, age_ms: 0, usage: Usage::default(), note: None }
+}
+
+pub(crate) fn partition(name: &str) -> Partition {
+    Partition {
+        name: name.into(),
+        nodes: Members::All,
+        default: true,
+        time_max: TimeLimit::Unlimited,
+        time_default: None,
+        tier: 1,
+        state: PartitionState::Up,
+    }
+}
+
+/// A job of one process on one CPU.
+pub(crate) fn job() -> JobDraft {
+    JobDraft {
+        name: "wrap".into(),
+        user: User { uid: 1000, gid: 1000, name: "ada".into(), group: "ada".into() },
+        partitions: Vec::new(),
+        array: None,
+        request: Request {
+            nodes_min: 1,
+            nodes_max: None,
+            processes: None,
+            cpus_per_process: None,
+            memory: Memory::Default,
+        },
+        time_limit: None,
+        work: Work::Command(vec!["/bin/true".into()]),
+        map: None,
+        environment: BlobHash([0; 32]),
+        files: Files { work_dir: "/tmp".into(), stdin: None, stdout: None, stderr: None, append: false, umask: 0o022 },
+        requeue: true,
+        hold: false,
+        comment: String::new(),
+        export: String::new(),
+        origin: Origin { host: "here".into(), dir: "/tmp".into(), command: String::new() },
+    }
+}
+
+pub(crate) fn array(list: &str) -> JobDraft {
+    JobDraft { array: Some(ArraySpec::parse(list, 4_000_000).expect("an array")), ..job() }
+}
+
+pub(crate) fn wide(processes: u32, cpus_per_process: u32) -> JobDraft {
+    let request = Request { processes: Some(processes), cpus_per_process: Some(cpus_per_process), ..job().request };
+    JobDraft { request, ..job() }
+}
