@@ -54,8 +54,15 @@ impl ArraySpec {
     }
 
     /// The array with the indices `0..count`, as a map over `count` blobs makes it.
-    pub fn counted(count: NonZeroU32, throttle: Option<NonZeroU32>) -> Self {
-        Self { tasks: IndexSet::from(0..=count.get() - 1), throttle, step: 1 }
+    ///
+    /// # Errors
+    /// When the last index is above `index_max` (or [`INDEX_MAX`]).
+    pub fn counted(count: NonZeroU32, throttle: Option<NonZeroU32>, index_max: u32) -> Result<Self, ArrayError> {
+        let (last, index_max) = (count.get() - 1, index_max.min(INDEX_MAX));
+        if last > index_max {
+            return Err(ArrayError::AboveMax { index: last.to_string(), index_max });
+        }
+        Ok(Self { tasks: IndexSet::from(0..=last), throttle, step: 1 })
     }
 
     /// The indices asked for.
@@ -398,8 +405,10 @@ mod tests {
     fn tells_the_six_variables() {
         let spec = spec("10-50:20%3");
         assert_eq!((spec.count(), spec.min(), spec.max(), spec.step()), (3, 10, 50, 20));
-        let counted = ArraySpec::counted(NonZeroU32::new(10).expect("10 is not 0"), None);
-        assert_eq!(counted, ArraySpec::parse("0-9", LIMIT).expect("a plain range"));
+        let counted = |count| ArraySpec::counted(NonZeroU32::new(count).expect("not 0"), None, LIMIT);
+        assert_eq!(counted(10), ArraySpec::parse("0-9", LIMIT));
+        assert_eq!(counted(LIMIT + 1), ArraySpec::parse("0-1000", LIMIT));
+        assert_eq!(counted(LIMIT + 2), ArraySpec::parse("0-1001", LIMIT));
     }
 
     /// Every expectation here was printed by `squeue -o %K` of Slurm 22.05.8.

@@ -1,0 +1,97 @@
+//! Calling a controller: a channel over a unix socket or plain TCP, trying the places in turn until a time has passed.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use thiserror::Error;
+use tokio::net::UnixStream;
+use tokio::time::{Instant, sleep};
+use tonic::transport::{Channel, Uri};
+
+use crate::endpoint::{Endpoint, Endpoints};
+use crate::short_path::ShortPath;
+
+/// The pause between two rounds of tries, at first; it doubles up to [`PAUSE_MAX`].
+const PAUSE_MIN: Duration = Duration::from_millis(20);
+/// The longest pause between two rounds of tries.
+const PAUSE_MAX: Duration = Duration::from_millis(500);
+/// How long one try may take.
+const TRY_MAX: Duration = Duration::from_secs(5);
+
+/// Nobody answered.
+#[derive(Debug, Error)]
+#[error("no controller answers at {endpoints}")]
+pub struct DialError {
+    /// Where.
+    pub endpoints: Endpoints,
+    /// What the last try met.
+    #[source]
+    pub source: tonic::transport::Error,
+}
+
+impl DialError {
+    /// The operating system's error that the last try met, if it was one.
+    #[must_use]
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        let mut source = std::error::Error::source(&self.source);
+        while let Some(error) = source {
+            if let Some(error) = error.downcast_ref::<io::Error>() {
+                return Some(error.kind());
+            }
+            source = error.source();
+        }
+        None
+    }
+}
+
+/// Connects to the first place that answers; goes round them until `patience` has passed, and at least once.
+///
+/// # Errors
+/// When no place answered in time.
+pub async fn dial(endpoints: &Endpoints, patience: Duration) -> Result<Channel, DialError> {
+    let deadline = Instant::now() + patience;
+    let mut pause = PAUSE_MIN;
+    loop {
+        let mut failed = None;
+        for endpoint in endpoints.iter() {
+            match dial_one(endpoint).await {
+                Ok(channel) => return Ok(channel),
+                Err(error) => failed = Some(error),
+            }
+        }
+        let source = failed.expect("a list of endpoints is never empty");
+        if Instant::now() + pause > deadline {
+            return Err(DialError { endpoints: endpoints.clone(), source });
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
+async fn dial_one(endpoint: &Endpoint) -> Result<Channel, tonic::transport::Error> {
+    match endpoint {
+        Endpoint::Tcp(host) => channel(format!("http://{host}"))?.tcp_nodelay(true).connect().await,
+        Endpoint::Unix(path) => {
+            let path = path.clone();
+            let connect = move |_: Uri| connect_unix(path.clone());
+            channel("http://localhost".into())?.connect_with_connector(tower::service_fn(connect)).await
+        }
+    }
+}
+
+fn channel(uri: String) -> Result<tonic::transport::Endpoint, tonic::transport::Error> {
+    let endpoint = tonic::transport::Endpoint::from_shared(uri)?;
+    Ok(endpoint
+        .connect_timeout(TRY_MAX)
+        .http2_keep_alive_interval(Duration::from_secs(10))
+        .keep_alive_timeout(Duration::from_secs(10))
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(1 << 22))
+}
+
+async fn connect_unix(path: PathBuf) -> io::Result<TokioIo<UnixStream>> {
+    let short = ShortPath::of(&path)?;
+    Ok(TokioIo::new(UnixStream::connect(short.as_path()).await?))
+}

@@ -1,0 +1,196 @@
+//! What node and controller say to each other, as checked values; `link.proto` is the same on the wire.
+//!
+//! Start with [`FromNode`] and [`ToNode`].
+
+mod read;
+mod write;
+
+use bytes::Bytes;
+use sched::ids::{AttemptKey, JobId};
+use sched::reason::StopWhy;
+use sched::reconcile::{AttemptEnd, Claim};
+use sched::resources::{Amount, Cpus};
+use sched::spec::duration::TimeLimit;
+use sched::spec::job::{Files, Origin, Request, User};
+
+/// What a node says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FromNode {
+    /// First on every stream: who it is, what it has, and what it has records of.
+    Register(Register),
+    /// Ends of attempts; each is said again at the next registration until it is forgotten.
+    Ends(Vec<(AttemptKey, AttemptEnd)>),
+    /// It leaves for good, and has stopped what it ran.
+    Leave,
+}
+
+/// A node's registration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Register {
+    /// Its name.
+    pub name: String,
+    /// What tasks may hold of it.
+    pub amount: Amount,
+    /// Made with its spool folder.
+    pub spool: u128,
+    /// Where its machine can be reached, for people.
+    pub address: String,
+    /// Covey's version there.
+    pub version: String,
+    /// The highest epoch it has obeyed.
+    pub epoch_seen: u64,
+    /// What it has records of.
+    pub claims: Vec<Claim>,
+}
+
+/// What the controller says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ToNode {
+    /// First on every stream.
+    Welcome(Welcome),
+    /// To be obeyed in their order.
+    Orders(Vec<Order>),
+}
+
+/// The answer to a registration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Welcome {
+    /// Counts the controller's starts.
+    pub epoch: u64,
+    /// Counts the registrations of this epoch.
+    pub session: u64,
+    /// The cluster's name.
+    pub cluster: String,
+    /// Attempts that go on.
+    pub adopt: Vec<AttemptKey>,
+    /// Attempts to stop and then forget.
+    pub kill: Vec<AttemptKey>,
+    /// Ends that are counted.
+    pub forget: Vec<AttemptKey>,
+    /// Seconds between TERM and KILL.
+    pub kill_wait_s: u64,
+}
+
+/// One order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Order {
+    /// What a job is; before its first `Start` of a session.
+    Job(Box<Brief>),
+    /// Start tasks of a job.
+    Start {
+        /// The job.
+        job: JobId,
+        /// The tasks.
+        tasks: Vec<StartTask>,
+    },
+    /// Stop an attempt.
+    Stop {
+        /// Which.
+        key: AttemptKey,
+        /// Why.
+        why: StopWhy,
+    },
+    /// An attempt's end is counted: drop its record.
+    Forget(AttemptKey),
+    /// No task of this job will come any more.
+    JobGone(JobId),
+}
+
+/// All that a node must know of a job to run its tasks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Brief {
+    /// The job.
+    pub job: JobId,
+    /// Its name.
+    pub name: String,
+    /// Whose it is.
+    pub user: User,
+    /// The shape of each task.
+    pub request: Request,
+    /// What runs.
+    pub work: Work,
+    /// Where a map reads and writes.
+    pub map: Option<MapUrls>,
+    /// Files and folder.
+    pub files: Files,
+    /// Where it was submitted.
+    pub origin: Origin,
+    /// How `--export` was given.
+    pub export: String,
+    /// `NAME=value` records, each ended by a NUL byte.
+    pub environment: Bytes,
+    /// The partition in which it runs.
+    pub partition: String,
+    /// The limit of each attempt.
+    pub time_limit: TimeLimit,
+    /// What an array was submitted as.
+    pub array: Option<ArrayFacts>,
+}
+
+/// What runs in each task, with the script's text.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Work {
+    /// A batch script.
+    Script {
+        /// Its text.
+        text: Bytes,
+        /// Its arguments.
+        arguments: Vec<String>,
+    },
+    /// A program and its arguments.
+    Command(Vec<String>),
+    /// A built-in operation.
+    Op(String),
+}
+
+/// Where a map reads and writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MapUrls {
+    /// The URL whose blobs are read.
+    pub from: String,
+    /// The URL under which outputs appear.
+    pub to: String,
+    /// The template of output names.
+    pub output_name: String,
+}
+
+/// What `SLURM_ARRAY_TASK_COUNT`, `_MIN`, `_MAX` and `_STEP` say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArrayFacts {
+    /// How many tasks were submitted.
+    pub count: u64,
+    /// The lowest index.
+    pub min: u32,
+    /// The highest.
+    pub max: u32,
+    /// The step of a single stepped range, else 1.
+    pub step: u32,
+}
+
+/// A task to start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StartTask {
+    /// Its index.
+    pub index: u32,
+    /// Its own number.
+    pub id: JobId,
+    /// The attempt.
+    pub attempt: u32,
+    /// What it holds; the first is this node.
+    pub shares: Vec<NodeShare>,
+    /// Of a map: the blob it reads.
+    pub blob: Option<String>,
+}
+
+/// What a task holds on one node, by the node's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeShare {
+    /// The node's name.
+    pub node: String,
+    /// How many of its processes belong there.
+    pub processes: u32,
+    /// CPUs held.
+    pub cpus: Cpus,
+    /// Memory held in MiB.
+    pub memory_mib: u64,
+}

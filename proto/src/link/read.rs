@@ -1,0 +1,203 @@
+//! From messages to values: what is missing or means nothing is an error that names the field.
+
+use sched::ids::{AttemptKey, JobId};
+use sched::job::Usage;
+use sched::reason::{Exit, StopWhy};
+use sched::reconcile::{AttemptEnd, Claim, How};
+use sched::resources::{Amount, Cpus};
+use sched::spec::duration::TimeLimit;
+
+use super::{ArrayFacts, Brief, FromNode, MapUrls, NodeShare, Order, Register, StartTask, ToNode, Welcome, Work};
+use crate::error::WireError;
+use crate::spec::{read_time_limit, read_u128};
+use crate::v1;
+
+impl TryFrom<v1::FromNode> for FromNode {
+    type Error = WireError;
+
+    fn try_from(said: v1::FromNode) -> Result<FromNode, WireError> {
+        match said.kind.ok_or(WireError::Missing("kind"))? {
+            v1::from_node::Kind::Register(register) => Ok(FromNode::Register(register.try_into()?)),
+            v1::from_node::Kind::Reports(reports) => {
+                let ends = reports.ends.into_iter().map(|claim| {
+                    let claim = Claim::try_from(claim)?;
+                    Ok((claim.key, claim.end.ok_or(WireError::Missing("end"))?))
+                });
+                Ok(FromNode::Ends(ends.collect::<Result<_, WireError>>()?))
+            }
+            v1::from_node::Kind::Leave(v1::Leave {}) => Ok(FromNode::Leave),
+        }
+    }
+}
+
+impl TryFrom<v1::Register> for Register {
+    type Error = WireError;
+
+    fn try_from(register: v1::Register) -> Result<Register, WireError> {
+        let name_fits = (1..=64).contains(&register.name.len())
+            && register.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+        if !name_fits {
+            return Err(WireError::Meaningless { field: "name", value: register.name });
+        }
+        if register.cpus_milli == 0 {
+            return Err(WireError::Meaningless { field: "cpus_milli", value: "0".into() });
+        }
+        Ok(Register {
+            name: register.name,
+            amount: Amount { cpus: Cpus::from_milli(register.cpus_milli), memory_mib: register.memory_mib },
+            spool: read_u128("spool", &register.spool)?,
+            address: register.address,
+            version: register.version,
+            epoch_seen: register.epoch_seen,
+            claims: all(register.claims)?,
+        })
+    }
+}
+
+impl TryFrom<v1::ToNode> for ToNode {
+    type Error = WireError;
+
+    fn try_from(said: v1::ToNode) -> Result<ToNode, WireError> {
+        match said.kind.ok_or(WireError::Missing("kind"))? {
+            v1::to_node::Kind::Welcome(welcome) => Ok(ToNode::Welcome(Welcome {
+                epoch: welcome.epoch,
+                session: welcome.session,
+                cluster: welcome.cluster,
+                adopt: keys(welcome.adopt),
+                kill: keys(welcome.kill),
+                forget: keys(welcome.forget),
+                kill_wait_s: welcome.kill_wait_s,
+            })),
+            v1::to_node::Kind::Orders(orders) => Ok(ToNode::Orders(all(orders.orders)?)),
+        }
+    }
+}
+
+impl TryFrom<v1::Order> for Order {
+    type Error = WireError;
+
+    fn try_from(order: v1::Order) -> Result<Order, WireError> {
+        Ok(match order.kind.ok_or(WireError::Missing("order"))? {
+            v1::order::Kind::Job(brief) => Order::Job(Box::new(brief.try_into()?)),
+            v1::order::Kind::Start(start) => {
+                Order::Start { job: JobId(start.job), tasks: start.tasks.into_iter().map(Into::into).collect() }
+            }
+            v1::order::Kind::Stop(stop) => {
+                let key = AttemptKey::from(stop.key.ok_or(WireError::Missing("key"))?);
+                let why = match stop.why() {
+                    v1::StopWhy::Cancelled => StopWhy::Cancelled(0),
+                    v1::StopWhy::TimeLimit => StopWhy::TimeLimit,
+                    v1::StopWhy::Unspecified => {
+                        return Err(WireError::Meaningless { field: "why", value: stop.why.to_string() });
+                    }
+                };
+                Order::Stop { key, why }
+            }
+            v1::order::Kind::Forget(key) => Order::Forget(key.into()),
+            v1::order::Kind::JobGone(job) => Order::JobGone(JobId(job)),
+        })
+    }
+}
+
+impl TryFrom<v1::JobBrief> for Brief {
+    type Error = WireError;
+
+    fn try_from(brief: v1::JobBrief) -> Result<Brief, WireError> {
+        let spec = brief.spec.ok_or(WireError::Missing("spec"))?;
+        let work = match spec.work.and_then(|work| work.kind).ok_or(WireError::Missing("work"))? {
+            v1::work::Kind::Script(script) => Work::Script { text: brief.script, arguments: script.arguments },
+            v1::work::Kind::Command(command) => Work::Command(command.words),
+            v1::work::Kind::Op(op) => Work::Op(op),
+        };
+        Ok(Brief {
+            job: JobId(brief.job),
+            name: spec.name,
+            user: spec.user.ok_or(WireError::Missing("user"))?.into(),
+            request: spec.request.unwrap_or_default().into(),
+            work,
+            map: spec.map.map(|map| MapUrls { from: map.from, to: map.to, output_name: map.output_name }),
+            files: spec.files.ok_or(WireError::Missing("files"))?.into(),
+            origin: spec.origin.unwrap_or_default().into(),
+            export: spec.export,
+            environment: brief.environment,
+            partition: brief.partition,
+            time_limit: read_time_limit(brief.time_limit_minutes, true)?.unwrap_or(TimeLimit::Unlimited),
+            array: brief.array.map(|array| ArrayFacts {
+                count: array.count,
+                min: array.min,
+                max: array.max,
+                step: array.step,
+            }),
+        })
+    }
+}
+
+impl From<v1::StartTask> for StartTask {
+    fn from(task: v1::StartTask) -> StartTask {
+        let shares = task.shares.into_iter().map(|share| NodeShare {
+            node: share.node,
+            processes: share.processes,
+            cpus: Cpus::from_milli(share.cpus_milli),
+            memory_mib: share.memory_mib,
+        });
+        StartTask {
+            index: task.index,
+            id: JobId(task.id),
+            attempt: task.attempt,
+            shares: shares.collect(),
+            blob: Some(task.blob).filter(|blob| !blob.is_empty()),
+        }
+    }
+}
+
+impl From<v1::AttemptKey> for AttemptKey {
+    fn from(key: v1::AttemptKey) -> AttemptKey {
+        AttemptKey { job: JobId(key.job), index: key.index, attempt: key.attempt }
+    }
+}
+
+impl TryFrom<v1::Claim> for Claim {
+    type Error = WireError;
+
+    fn try_from(claim: v1::Claim) -> Result<Claim, WireError> {
+        let key = claim.key.ok_or(WireError::Missing("key"))?.into();
+        Ok(Claim { key, end: claim.end.map(TryInto::try_into).transpose()? })
+    }
+}
+
+impl TryFrom<v1::AttemptEnd> for AttemptEnd {
+    type Error = WireError;
+
+    fn try_from(end: v1::AttemptEnd) -> Result<AttemptEnd, WireError> {
+        let byte = |field, value: u32| {
+            u8::try_from(value).map_err(|_| WireError::Meaningless { field, value: value.to_string() })
+        };
+        let exit = Exit { code: byte("exit_code", end.exit_code)?, signal: byte("exit_signal", end.exit_signal)? };
+        let how = match end.how() {
+            v1::How::Exited => How::Exited(exit),
+            v1::How::TimedOut => How::TimedOut(exit),
+            v1::How::NotStarted => How::NotStarted,
+            v1::How::Lost => How::Lost,
+            v1::How::Unspecified => {
+                return Err(WireError::Meaningless { field: "how", value: end.how.to_string() });
+            }
+        };
+        let usage = end.usage.map(Into::into).unwrap_or_default();
+        Ok(AttemptEnd { how, age_ms: end.age_ms, usage, note: Some(end.note).filter(|note| !note.is_empty()) })
+    }
+}
+
+impl From<v1::Usage> for Usage {
+    fn from(usage: v1::Usage) -> Usage {
+        let v1::Usage { user_us, system_us, rss_kib_max, bytes_in, bytes_out } = usage;
+        Usage { user_us, system_us, rss_kib_max, bytes_in, bytes_out }
+    }
+}
+
+fn keys(keys: Vec<v1::AttemptKey>) -> Vec<AttemptKey> {
+    keys.into_iter().map(Into::into).collect()
+}
+
+fn all<M, V: TryFrom<M, Error = WireError>>(messages: Vec<M>) -> Result<Vec<V>, WireError> {
+    messages.into_iter().map(V::try_from).collect()
+}

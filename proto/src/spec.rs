@@ -1,0 +1,209 @@
+//! A job on the wire and in the house: `v1::JobSpec` to [`JobDraft`] on arrival, and back piece by piece.
+
+use std::num::NonZeroU32;
+
+use sched::ids::{BlobHash, RequestId};
+use sched::spec::array::ArraySpec;
+use sched::spec::duration::TimeLimit;
+use sched::spec::job::{Files, JobDraft, JobSpec, Map, Memory, Origin, Request, User, Work};
+
+use crate::error::WireError;
+use crate::v1;
+
+/// What came beside a spec, as journal blobs.
+#[derive(Clone, Copy, Debug)]
+pub struct Parts {
+    /// The script; absent when none came.
+    pub script: Option<BlobHash>,
+    /// The environment.
+    pub environment: BlobHash,
+    /// The manifest and how many names it has; absent when none came.
+    pub manifest: Option<(BlobHash, NonZeroU32)>,
+}
+
+/// Reads a spec that arrived, and checks it.
+///
+/// # Errors
+/// The first field that is missing, means nothing or is out of bounds.
+pub fn read_spec(spec: v1::JobSpec, parts: Parts, index_max: u32) -> Result<JobSpec, WireError> {
+    let map = spec.map.map(|map| read_map(map, parts, index_max)).transpose()?;
+    let array = match (&map, spec.array.as_str()) {
+        (Some((_, tasks)), "") => Some(tasks.clone()),
+        (Some(_), _) => return Err(sched::spec::job::SpecError::MapWithoutTasks.into()),
+        (None, "") => None,
+        (None, text) => Some(ArraySpec::parse(text, index_max)?),
+    };
+    let draft = JobDraft {
+        name: spec.name,
+        user: spec.user.ok_or(WireError::Missing("user"))?.into(),
+        partitions: spec.partitions.iter().map(|name| name.as_str().into()).collect(),
+        array,
+        request: spec.request.unwrap_or_default().into(),
+        time_limit: read_time_limit(spec.time_limit_minutes, spec.time_unlimited)?,
+        work: read_work(spec.work, parts)?,
+        map: map.map(|(map, _)| map),
+        environment: parts.environment,
+        files: spec.files.ok_or(WireError::Missing("files"))?.into(),
+        requeue: spec.requeue,
+        hold: spec.hold,
+        comment: spec.comment,
+        export: spec.export,
+        origin: spec.origin.unwrap_or_default().into(),
+    };
+    Ok(draft.check()?)
+}
+
+/// Reads a request id.
+///
+/// # Errors
+/// When it is not 16 bytes long.
+pub fn read_request_id(bytes: &[u8]) -> Result<RequestId, WireError> {
+    Ok(RequestId(read_u128("request_id", bytes)?))
+}
+
+pub(crate) fn read_u128(field: &'static str, bytes: &[u8]) -> Result<u128, WireError> {
+    let bytes = bytes.try_into().map_err(|_| WireError::Length { field, bytes: bytes.len(), wanted: 16 })?;
+    Ok(u128::from_be_bytes(bytes))
+}
+
+/// The spec for the wire, without its array (nodes do not need it) and without what goes beside it.
+#[must_use]
+pub fn write_spec(spec: &JobSpec) -> v1::JobSpec {
+    let (time_limit_minutes, time_unlimited) = write_time_limit(spec.time_limit);
+    v1::JobSpec {
+        name: spec.name.clone(),
+        user: Some(spec.user.clone().into()),
+        partitions: spec.partitions.iter().map(ToString::to_string).collect(),
+        array: String::new(),
+        request: Some(spec.request.clone().into()),
+        time_limit_minutes,
+        time_unlimited,
+        work: Some(write_work(&spec.work)),
+        map: spec.map.as_ref().map(|map| v1::Map {
+            from: map.from.clone(),
+            to: map.to.clone(),
+            output_name: map.output_name.clone(),
+            throttle: 0,
+        }),
+        files: Some(spec.files.clone().into()),
+        requeue: spec.requeue,
+        hold: spec.hold,
+        comment: spec.comment.clone(),
+        export: spec.export.clone(),
+        origin: Some(spec.origin.clone().into()),
+    }
+}
+
+fn read_map(map: v1::Map, parts: Parts, index_max: u32) -> Result<(Map, ArraySpec), WireError> {
+    let (manifest, count) = parts.manifest.ok_or(WireError::Missing("manifest"))?;
+    let tasks = ArraySpec::counted(count, NonZeroU32::new(map.throttle), index_max)?;
+    Ok((Map { from: map.from, to: map.to, output_name: map.output_name, manifest }, tasks))
+}
+
+fn read_work(work: Option<v1::Work>, parts: Parts) -> Result<Work, WireError> {
+    match work.and_then(|work| work.kind).ok_or(WireError::Missing("work"))? {
+        v1::work::Kind::Script(script) => {
+            let arguments = script.arguments;
+            Ok(Work::Script { script: parts.script.ok_or(WireError::Missing("script"))?, arguments })
+        }
+        v1::work::Kind::Command(command) => Ok(Work::Command(command.words)),
+        v1::work::Kind::Op(op) => Ok(Work::Op(op)),
+    }
+}
+
+fn write_work(work: &Work) -> v1::Work {
+    let kind = match work {
+        Work::Script { arguments, .. } => v1::work::Kind::Script(v1::work::Script { arguments: arguments.clone() }),
+        Work::Command(words) => v1::work::Kind::Command(v1::work::Command { words: words.clone() }),
+        Work::Op(op) => v1::work::Kind::Op(op.clone()),
+    };
+    v1::Work { kind: Some(kind) }
+}
+
+/// A limit from its two fields on the wire.
+pub(crate) fn read_time_limit(minutes: Option<u64>, unlimited: bool) -> Result<Option<TimeLimit>, WireError> {
+    let Some(minutes) = minutes else { return Ok(unlimited.then_some(TimeLimit::Unlimited)) };
+    let whole = u32::try_from(minutes).ok().and_then(NonZeroU32::new);
+    let whole = whole.ok_or(WireError::Meaningless { field: "time_limit_minutes", value: minutes.to_string() })?;
+    Ok(Some(TimeLimit::Minutes(whole)))
+}
+
+/// A limit as its two fields on the wire: minutes, and whether it is unlimited.
+#[must_use]
+pub fn write_time_limit(limit: Option<TimeLimit>) -> (Option<u64>, bool) {
+    match limit {
+        Some(TimeLimit::Minutes(minutes)) => (Some(u64::from(minutes.get())), false),
+        Some(TimeLimit::Unlimited) => (None, true),
+        None => (None, false),
+    }
+}
+
+impl From<v1::User> for User {
+    fn from(user: v1::User) -> User {
+        User { uid: user.uid, gid: user.gid, name: user.name.into(), group: user.group.into() }
+    }
+}
+
+impl From<User> for v1::User {
+    fn from(user: User) -> v1::User {
+        v1::User { uid: user.uid, gid: user.gid, name: user.name.to_string(), group: user.group.to_string() }
+    }
+}
+
+impl From<v1::Request> for Request {
+    fn from(request: v1::Request) -> Request {
+        Request {
+            nodes_min: request.nodes_min.max(1),
+            nodes_max: request.nodes_max,
+            processes: request.processes,
+            cpus_per_process: request.cpus_per_process,
+            memory: match request.memory {
+                None => Memory::Default,
+                Some(v1::request::Memory::MemoryPerNodeMib(mib)) => Memory::PerNode(mib),
+                Some(v1::request::Memory::MemoryPerCpuMib(mib)) => Memory::PerCpu(mib),
+            },
+        }
+    }
+}
+
+impl From<Request> for v1::Request {
+    fn from(request: Request) -> v1::Request {
+        v1::Request {
+            nodes_min: request.nodes_min,
+            nodes_max: request.nodes_max,
+            processes: request.processes,
+            cpus_per_process: request.cpus_per_process,
+            memory: match request.memory {
+                Memory::Default => None,
+                Memory::PerNode(mib) => Some(v1::request::Memory::MemoryPerNodeMib(mib)),
+                Memory::PerCpu(mib) => Some(v1::request::Memory::MemoryPerCpuMib(mib)),
+            },
+        }
+    }
+}
+
+impl From<v1::Files> for Files {
+    fn from(files: v1::Files) -> Files {
+        let v1::Files { work_dir, stdin, stdout, stderr, append, umask } = files;
+        Files { work_dir, stdin, stdout, stderr, append, umask }
+    }
+}
+
+impl From<Files> for v1::Files {
+    fn from(files: Files) -> v1::Files {
+        let Files { work_dir, stdin, stdout, stderr, append, umask } = files;
+        v1::Files { work_dir, stdin, stdout, stderr, append, umask }
+    }
+}
+
+impl From<v1::Origin> for Origin {
+    fn from(origin: v1::Origin) -> Origin {
+        Origin { host: origin.host, dir: origin.dir, command: origin.command }
+    }
+}
+
+impl From<Origin> for v1::Origin {
+    fn from(origin: Origin) -> v1::Origin {
+        v1::Origin { host: origin.host, dir: origin.dir, command: origin.command }
+    }
+}
