@@ -4,6 +4,8 @@
 //! event is its commit's, given beside it. New fields go to the end of a variant with `#[serde(default)]`; a variant
 //! keeps its short name for ever, because journals hold it.
 
+mod describe;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};

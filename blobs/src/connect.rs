@@ -1,0 +1,147 @@
+//! Opens the client of a store, and refuses early where it could only fail late.
+//!
+//! Without credentials the clients would ask the metadata service of a cloud that is not there, for minutes. So a
+//! store opens only when the environment names a way to sign in (or says that none is needed). Nothing is sent yet.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey as S3};
+use object_store::azure::{AzureConfigKey as Azure, MicrosoftAzureBuilder};
+use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey as Google};
+use object_store::http::HttpBuilder;
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig};
+
+use crate::{BlobError, Environment, Scheme, StoreUrl};
+
+/// A connection that is not up by then has failed.
+const CONNECT_SECS_MAX: u64 = 5;
+/// A request, with its body, that is not done by then has failed and may be tried again.
+const TRANSFER_SECS_MAX: u64 = 300;
+/// How often a request is tried again.
+const RETRIES_MAX: usize = 3;
+/// No request is tried again after this time.
+const RETRY_SECS_MAX: u64 = 15;
+/// The longest pause between two tries.
+const BACKOFF_SECS_MAX: u64 = 2;
+
+/// The blobs of all `memory:` URLs of this process.
+static MEMORY: LazyLock<Arc<InMemory>> = LazyLock::new(|| Arc::new(InMemory::new()));
+
+/// The client for the authority of `url`, to be used with paths that start with its prefix.
+pub(crate) fn connect(url: &StoreUrl, environment: &Environment) -> Result<Arc<dyn ObjectStore>, BlobError> {
+    match url.scheme() {
+        Scheme::File => Ok(Arc::new(LocalFileSystem::new())),
+        Scheme::Memory => Ok(Arc::clone(&*MEMORY) as Arc<dyn ObjectStore>),
+        Scheme::Azure => azure(url, &environment.settings("AZURE_")),
+        Scheme::S3 => s3(url, &environment.settings("AWS_")),
+        Scheme::Google => google(url, &environment.settings("GOOGLE_")),
+        Scheme::Http | Scheme::Https => http(url),
+    }
+}
+
+fn azure(url: &StoreUrl, settings: &[(Azure, &str)]) -> Result<Arc<dyn ObjectStore>, BlobError> {
+    let on = |key| value_of(settings, &key).is_some_and(is_true);
+    let has = |key| value_of(settings, &key).is_some();
+    let can_sign = [Azure::AccessKey, Azure::SasKey, Azure::Token, Azure::ClientSecret]
+        .into_iter()
+        .chain([Azure::FederatedTokenFile, Azure::MsiEndpoint, Azure::CredentialType])
+        .any(has);
+    let signs = can_sign || on(Azure::UseAzureCli) || on(Azure::SkipSignature);
+    let known = on(Azure::UseEmulator) || (has(Azure::AccountName) && signs);
+    if !known {
+        let fix =
+            "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or AZURE_STORAGE_USE_EMULATOR=true for Azurite";
+        return Err(BlobError::NoCredentials { url: url.to_string(), account: "Azure account", fix });
+    }
+    let allowed = on(Azure::Client(ClientConfigKey::AllowHttp));
+    refuse_plain(url, value_of(settings, &Azure::Endpoint), allowed, ("AZURE_STORAGE_ENDPOINT", "AZURE_ALLOW_HTTP"))?;
+    let builder = MicrosoftAzureBuilder::new().with_client_options(client_options()).with_retry(retries());
+    let builder = settings.iter().fold(builder, |builder, (key, value)| builder.with_config(*key, *value));
+    opened(url, builder.with_container_name(url.authority()).build())
+}
+
+fn s3(url: &StoreUrl, settings: &[(S3, &str)]) -> Result<Arc<dyn ObjectStore>, BlobError> {
+    let on = |key| value_of(settings, &key).is_some_and(is_true);
+    let has = |key| value_of(settings, &key).is_some();
+    let signs = (has(S3::AccessKeyId) && has(S3::SecretAccessKey))
+        || (has(S3::WebIdentityTokenFile) && has(S3::RoleArn))
+        || has(S3::ContainerCredentialsRelativeUri)
+        || (has(S3::ContainerCredentialsFullUri) && has(S3::ContainerAuthorizationTokenFile))
+        || has(S3::MetadataEndpoint)
+        || on(S3::SkipSignature);
+    if !signs {
+        let fix = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_REGION or AWS_ENDPOINT), or AWS_SKIP_SIGNATURE=true for a public bucket";
+        return Err(BlobError::NoCredentials { url: url.to_string(), account: "AWS account", fix });
+    }
+    let endpoint = value_of(settings, &S3::S3Endpoint).or(value_of(settings, &S3::Endpoint));
+    let allowed = on(S3::Client(ClientConfigKey::AllowHttp));
+    refuse_plain(url, endpoint, allowed, ("AWS_ENDPOINT", "AWS_ALLOW_HTTP"))?;
+    let builder = AmazonS3Builder::new().with_client_options(client_options()).with_retry(retries());
+    let builder = settings.iter().fold(builder, |builder, (key, value)| builder.with_config(*key, *value));
+    opened(url, builder.with_bucket_name(url.authority()).build())
+}
+
+fn google(url: &StoreUrl, settings: &[(Google, &str)]) -> Result<Arc<dyn ObjectStore>, BlobError> {
+    let signs =
+        [Google::ServiceAccount, Google::ServiceAccountKey, Google::ApplicationCredentials, Google::BearerToken]
+            .iter()
+            .any(|key| value_of(settings, key).is_some());
+    if !signs && !value_of(settings, &Google::SkipSignature).is_some_and(is_true) {
+        let fix = "GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_SERVICE_ACCOUNT to a key file, or GOOGLE_SKIP_SIGNATURE=true for a public bucket";
+        return Err(BlobError::NoCredentials { url: url.to_string(), account: "Google account", fix });
+    }
+    let builder = GoogleCloudStorageBuilder::new().with_client_options(client_options()).with_retry(retries());
+    let builder = settings.iter().fold(builder, |builder, (key, value)| builder.with_config(*key, *value));
+    opened(url, builder.with_bucket_name(url.authority()).build())
+}
+
+fn http(url: &StoreUrl) -> Result<Arc<dyn ObjectStore>, BlobError> {
+    let options = client_options().with_allow_http(url.scheme() == Scheme::Http);
+    let root = format!("{}://{}", url.scheme().as_str(), url.authority());
+    opened(url, HttpBuilder::new().with_url(root).with_client_options(options).with_retry(retries()).build())
+}
+
+fn opened<S: ObjectStore>(url: &StoreUrl, built: object_store::Result<S>) -> Result<Arc<dyn ObjectStore>, BlobError> {
+    match built {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(source) => Err(BlobError::Open { url: url.to_string(), source: source.into() }),
+    }
+}
+
+/// Credentials cross an endpoint without TLS only where the user has said so; `names` are the two variables.
+fn refuse_plain(
+    url: &StoreUrl,
+    endpoint: Option<&str>,
+    allowed: bool,
+    (variable, fix): (&'static str, &'static str),
+) -> Result<(), BlobError> {
+    if allowed || !endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")) {
+        return Ok(());
+    }
+    Err(BlobError::PlainEndpoint { url: url.to_string(), variable, fix })
+}
+
+fn value_of<'a, K: PartialEq>(settings: &[(K, &'a str)], key: &K) -> Option<&'a str> {
+    settings.iter().find(|(known, _)| known == key).map(|(_, value)| *value)
+}
+
+fn is_true(value: &str) -> bool {
+    matches!(value.to_ascii_lowercase().as_str(), "1" | "true" | "on" | "yes" | "y")
+}
+
+fn client_options() -> ClientOptions {
+    ClientOptions::new()
+        .with_connect_timeout(Duration::from_secs(CONNECT_SECS_MAX))
+        .with_timeout(Duration::from_secs(TRANSFER_SECS_MAX))
+}
+
+fn retries() -> RetryConfig {
+    RetryConfig {
+        backoff: BackoffConfig { max_backoff: Duration::from_secs(BACKOFF_SECS_MAX), ..BackoffConfig::default() },
+        max_retries: RETRIES_MAX,
+        retry_timeout: Duration::from_secs(RETRY_SECS_MAX),
+    }
+}

@@ -1,0 +1,176 @@
+//! What nodes are told of a job, made once from its spec and its journal blobs and kept while it runs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proto::link::{ArrayFacts, Brief, MapUrls, NodeShare, StartTask, Work};
+use sched::cluster::Cluster;
+use sched::event::Placement;
+use sched::ids::{BlobHash, JobId};
+use sched::job::Job;
+use sched::spec::job::Work as SpecWork;
+use thiserror::Error;
+
+use crate::journal::{Journal, JournalError};
+
+/// Jobs whose briefs and manifests are kept in memory; the lowest numbers go first, and are read again when needed.
+const BRIEFS_MAX: usize = 256;
+
+/// A brief could not be made.
+#[derive(Debug, Error)]
+pub(crate) enum BriefError {
+    /// The journal could not be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The journal has lost something that a job needs.
+    #[error("the journal has no blob {0}, which a job needs")]
+    Missing(BlobHash),
+}
+
+/// Briefs of the jobs that run.
+pub(crate) struct Briefs {
+    journal: Arc<dyn Journal>,
+    kept: BTreeMap<JobId, Kept>,
+}
+
+#[derive(Clone)]
+struct Kept {
+    brief: Arc<Brief>,
+    manifest: Option<Arc<Manifest>>,
+}
+
+/// The blob names of a map: one text, and where each line starts.
+pub(crate) struct Manifest {
+    text: String,
+    starts: Vec<u32>,
+}
+
+impl Manifest {
+    /// Reads the lines of a manifest; what is no UTF-8 is replaced, and then names no blob.
+    fn read(bytes: Vec<u8>) -> Manifest {
+        let text =
+            String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        let mut starts = vec![0];
+        starts.extend(text.match_indices('\n').filter_map(|(at, _)| u32::try_from(at + 1).ok()));
+        Manifest { text, starts }
+    }
+
+    /// The name that the task with this index reads.
+    pub(crate) fn name(&self, index: u32) -> Option<&str> {
+        let start = *self.starts.get(index as usize)? as usize;
+        let line = self.text[start..].lines().next()?;
+        Some(line)
+    }
+}
+
+impl Briefs {
+    pub(crate) fn new(journal: Arc<dyn Journal>) -> Briefs {
+        Briefs { journal, kept: BTreeMap::new() }
+    }
+
+    /// What a node must know of this job.
+    pub(crate) fn brief(&mut self, job: &Job) -> Result<Arc<Brief>, BriefError> {
+        Ok(self.kept(job)?.brief.clone())
+    }
+
+    /// The tasks as a node is told them.
+    pub(crate) fn tasks(
+        &mut self,
+        cluster: &Cluster,
+        job: &Job,
+        placements: &[Placement],
+    ) -> Result<Vec<StartTask>, BriefError> {
+        let manifest = self.kept(job)?.manifest.clone();
+        let task = |placement: &Placement| StartTask {
+            index: placement.index,
+            id: placement.id,
+            attempt: placement.attempt,
+            shares: placement.shares.iter().filter_map(|share| node_share(cluster, share)).collect(),
+            blob: manifest.as_ref().and_then(|manifest| manifest.name(placement.index)).map(ToOwned::to_owned),
+        };
+        Ok(placements.iter().map(task).collect())
+    }
+
+    /// Drops what is kept for a job that is done.
+    pub(crate) fn drop_job(&mut self, job: JobId) {
+        self.kept.remove(&job);
+    }
+
+    fn kept(&mut self, job: &Job) -> Result<&Kept, BriefError> {
+        if !self.kept.contains_key(&job.id) {
+            let kept = self.make(job)?;
+            if self.kept.len() >= BRIEFS_MAX {
+                self.kept.pop_first();
+            }
+            self.kept.insert(job.id, kept);
+        }
+        Ok(&self.kept[&job.id])
+    }
+
+    fn make(&self, job: &Job) -> Result<Kept, BriefError> {
+        let spec = &job.spec;
+        let manifest = match &spec.map {
+            Some(map) => Some(Arc::new(Manifest::read(self.blob(&map.manifest)?))),
+            None => None,
+        };
+        let work = match &spec.work {
+            SpecWork::Script { script, arguments } => {
+                Work::Script { text: self.blob(script)?.into(), arguments: arguments.clone() }
+            }
+            SpecWork::Command(words) => Work::Command(words.clone()),
+            SpecWork::Op(op) => Work::Op(op.clone()),
+        };
+        let brief = Brief {
+            job: job.id,
+            name: spec.name.clone(),
+            user: spec.user.clone(),
+            request: spec.request.clone(),
+            work,
+            map: spec.map.as_ref().map(|map| MapUrls {
+                from: map.from.clone(),
+                to: map.to.clone(),
+                output_name: map.output_name.clone(),
+            }),
+            files: spec.files.clone(),
+            origin: spec.origin.clone(),
+            export: spec.export.clone(),
+            environment: Bytes::from(self.blob(&spec.environment)?),
+            partition: job.partition.to_string(),
+            time_limit: job.time_limit,
+            array: spec.array.as_ref().map(|array| ArrayFacts {
+                count: array.count(),
+                min: array.min(),
+                max: array.max(),
+                step: array.step(),
+            }),
+        };
+        Ok(Kept { brief: Arc::new(brief), manifest })
+    }
+
+    fn blob(&self, hash: &BlobHash) -> Result<Vec<u8>, BriefError> {
+        self.journal.get_blob(hash)?.ok_or(BriefError::Missing(*hash))
+    }
+}
+
+fn node_share(cluster: &Cluster, share: &sched::resources::Share) -> Option<NodeShare> {
+    let node = cluster.node(share.node)?;
+    Some(NodeShare {
+        node: node.name.to_string(),
+        processes: share.processes,
+        cpus: share.amount.cpus,
+        memory_mib: share.amount.memory_mib,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Manifest;
+
+    #[test]
+    fn a_manifest_finds_its_lines() {
+        let manifest = Manifest::read(b"a.png\nb c.jpg\nd".to_vec());
+        let names: Vec<_> = (0..4).map(|index| manifest.name(index)).collect();
+        assert_eq!(names, [Some("a.png"), Some("b c.jpg"), Some("d"), None]);
+    }
+}

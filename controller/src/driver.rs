@@ -1,0 +1,214 @@
+//! The only writer: drains the mailbox, decides and applies, commits once, and only then lets anything out.
+//!
+//! It runs on a thread of its own, because a commit waits for the disk. Queries read the snapshot that it publishes after
+//! each commit ([`Published`]) and never hold it up. Start at [`Driver::run`].
+
+mod commit;
+mod letter;
+mod outgoing;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use sched::cluster::Cluster;
+use sched::ids::NodeId;
+use sched::node::Health;
+use sched::plan::plan;
+use sched::step::{Input, decide, next_wake};
+use tokio::sync::watch;
+use tracing::{error, info};
+
+use crate::briefs::Briefs;
+use crate::clock;
+use crate::config::Config;
+use crate::journal::Journal;
+use crate::links::Links;
+
+pub(crate) use letter::{Letter, Mailbox, Post, Reply, Unavailable, mailbox};
+
+/// Letters that are decided together at most: what one commit holds.
+const BATCH_LETTERS_MAX: usize = 4_096;
+/// The pause before the journal is tried again after a failed commit.
+const REOPEN_PAUSE: Duration = Duration::from_millis(500);
+
+/// What queries read: the state of the last durable commit.
+pub(crate) struct Published {
+    cluster: ArcSwap<Cluster>,
+    changes: watch::Sender<u64>,
+    commits: AtomicU64,
+}
+
+impl Published {
+    pub(crate) fn new(cluster: Cluster) -> Published {
+        let cluster = ArcSwap::from_pointee(cluster);
+        Published { cluster, changes: watch::Sender::new(0), commits: AtomicU64::new(0) }
+    }
+
+    /// The newest durable state.
+    pub(crate) fn cluster(&self) -> Arc<Cluster> {
+        self.cluster.load_full()
+    }
+
+    /// Tells of every new state.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn publish(&self, cluster: Cluster) {
+        self.cluster.store(Arc::new(cluster));
+        let commits = self.commits.fetch_add(1, Ordering::Relaxed) + 1;
+        self.changes.send_replace(commits);
+    }
+}
+
+/// The writer and all that it holds.
+pub(crate) struct Driver {
+    cluster: Cluster,
+    config: Config,
+    journal: Arc<dyn Journal>,
+    epoch: u64,
+    sequence: u64,
+    published: Arc<Published>,
+    links: Links,
+    briefs: Briefs,
+    mailbox: Mailbox,
+    checkpoints: commit::Checkpoints,
+    /// Set while the journal does not take commits.
+    broken: bool,
+}
+
+impl Driver {
+    /// A driver that goes on from a recovered state.
+    pub(crate) fn new(
+        cluster: Cluster,
+        config: Config,
+        journal: Arc<dyn Journal>,
+        epoch: u64,
+        published: Arc<Published>,
+        mailbox: Mailbox,
+    ) -> Driver {
+        let sequence = journal.next_sequence();
+        let briefs = Briefs::new(journal.clone());
+        let checkpoints = commit::Checkpoints::new(journal.clone());
+        let links = Links::default();
+        Driver {
+            cluster,
+            config,
+            journal,
+            epoch,
+            sequence,
+            published,
+            links,
+            briefs,
+            mailbox,
+            checkpoints,
+            broken: false,
+        }
+    }
+
+    /// Works until every sender of letters is gone or a stop is asked for; then writes a last checkpoint.
+    pub(crate) fn run(mut self) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(source) => return error!(%source, "the driver cannot wait for letters"),
+        };
+        self.start();
+        let mut letters = Vec::new();
+        loop {
+            let wait = self.wait();
+            let open = runtime.block_on(self.mailbox.collect(&mut letters, BATCH_LETTERS_MAX, wait));
+            let stop = letters.iter().any(|letter| matches!(letter, Letter::Stop));
+            if self.broken && !self.mend() {
+                letters.drain(..).for_each(Letter::refuse);
+            } else {
+                self.handle(std::mem::take(&mut letters));
+            }
+            if stop || !open {
+                break;
+            }
+        }
+        self.checkpoints.finish(self.sequence, &self.cluster);
+        info!(commits = self.sequence, "the driver has stopped");
+    }
+
+    /// The partitions of the settings, and nodes as not yet heard of since this start.
+    fn start(&mut self) {
+        let partitions = self.config.partitions.clone();
+        let mut inputs = vec![Input::Partitions(partitions)];
+        let up = |health: Health| matches!(health, Health::Up { .. });
+        inputs
+            .extend(self.cluster.nodes().filter(|node| up(node.health)).map(|node| Input::LinkLost { node: node.id }));
+        self.handle(
+            inputs.into_iter().map(|input| Letter::Input { input, blobs: Vec::new(), reply: Reply::none() }).collect(),
+        );
+    }
+
+    /// How long the mailbox may stay empty before time alone changes something.
+    fn wait(&self) -> Option<Duration> {
+        if self.broken {
+            return Some(REOPEN_PAUSE);
+        }
+        let wake = next_wake(&self.cluster, &self.config.settings)?;
+        Some(Duration::from_millis(wake.ms_since(clock::now())))
+    }
+
+    /// One batch: decide and apply each, plan, commit all of it, and let out what follows.
+    fn handle(&mut self, letters: Vec<Letter>) {
+        let mut batch = commit::Batch::new(clock::now());
+        for letter in letters {
+            self.take(letter, &mut batch);
+        }
+        self.decide(Input::Tick, &mut batch);
+        if !batch.events.is_empty() {
+            for event in plan(&self.cluster) {
+                self.apply(event, &mut batch);
+            }
+        }
+        self.commit(batch);
+    }
+
+    fn take(&mut self, letter: Letter, batch: &mut commit::Batch) {
+        match letter {
+            Letter::Input { input, blobs, reply } => {
+                let answer = self.decide(input, batch);
+                batch.blobs.extend(blobs);
+                batch.replies.push((reply, answer));
+            }
+            Letter::Register { register, sender, reply } => self.register(register, sender, reply, batch),
+            Letter::Ends { node, session, ends } => {
+                if self.links.is_current(node, session) {
+                    self.decide(Input::Ends { node, ends }, batch);
+                }
+            }
+            Letter::LinkClosed { node, session, left } => {
+                if self.links.close(node, session) {
+                    let input = if left { Input::Leave { node } } else { Input::LinkLost { node } };
+                    self.decide(input, batch);
+                }
+            }
+            Letter::Stop => {}
+        }
+    }
+
+    fn decide(&mut self, input: Input, batch: &mut commit::Batch) -> sched::step::Answer {
+        let (events, answer) = decide(&self.cluster, &self.config.settings, batch.at, input);
+        for event in events {
+            self.apply(event, batch);
+        }
+        answer
+    }
+
+    fn apply(&mut self, event: sched::event::Event, batch: &mut commit::Batch) {
+        batch.note_before(&self.cluster, &event);
+        self.cluster.apply(batch.at, &event);
+        batch.events.push(event);
+    }
+
+    /// The name of a node, for logs.
+    fn node_name(&self, node: NodeId) -> String {
+        self.cluster.node(node).map(|node| node.name.to_string()).unwrap_or_default()
+    }
+}

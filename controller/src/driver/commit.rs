@@ -1,0 +1,185 @@
+//! Making a batch durable, and only then letting it out; and what happens when the disk refuses.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use sched::cluster::Cluster;
+use sched::event::Event;
+use sched::ids::{BlobHash, Timestamp};
+use sched::step::Answer;
+use tracing::{error, info, warn};
+
+use super::outgoing::Registration;
+use super::{Driver, Reply, Unavailable};
+use crate::history::{self, OwnedRow};
+use crate::journal::{Commit, HistoryRow, Journal, JournalError};
+use crate::pack::{Record, pack_cluster, pack_record, unpack_record};
+use crate::recover::RecoverError;
+
+/// A checkpoint is made after so many records.
+const CHECKPOINT_RECORDS: u64 = 20_000;
+/// Or after so many bytes of records, so that a restart stays quick.
+const CHECKPOINT_BYTES: usize = 32 * 1024 * 1024;
+
+/// Everything that one commit makes true, and who waits for it.
+pub(super) struct Batch {
+    pub(super) at: Timestamp,
+    pub(super) events: Vec<Event>,
+    pub(super) blobs: Vec<(BlobHash, Bytes)>,
+    pub(super) replies: Vec<(Reply, Answer)>,
+    pub(super) registrations: Vec<Registration>,
+    history: Vec<OwnedRow>,
+    dropped: Vec<BlobHash>,
+}
+
+impl Batch {
+    pub(super) fn new(at: Timestamp) -> Batch {
+        let (events, blobs, replies, registrations) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Batch { at, events, blobs, replies, registrations, history: Vec::new(), dropped: Vec::new() }
+    }
+
+    /// What must be read off the state before an event changes it: a job that leaves becomes history, and takes its blobs
+    /// along.
+    pub(super) fn note_before(&mut self, cluster: &Cluster, event: &Event) {
+        if let Event::Forgotten { job } = event
+            && let Some(job) = cluster.job(*job)
+        {
+            self.history.extend(history::rows(job));
+            self.dropped.extend(cluster.blobs_of_last_use(job));
+        }
+    }
+}
+
+impl Driver {
+    /// Stores the batch, publishes the state, and lets replies and orders out. When the disk refuses, the state goes back to the
+    /// last snapshot and everybody who waits is told.
+    pub(super) fn commit(&mut self, batch: Batch) {
+        if !batch.events.is_empty() {
+            let record = pack_record(&Record { at: batch.at, events: batch.events.clone() });
+            if let Err(error) = self.store(&batch, &record) {
+                self.fall_back(batch, &error);
+                return;
+            }
+            self.sequence += 1;
+            self.published.publish(self.cluster.clone());
+            self.checkpoints.consider(self.sequence, record.len(), &self.cluster);
+        }
+        for event in &batch.events {
+            info!(target: "covey::event", "{event}");
+        }
+        for (reply, answer) in batch.replies {
+            reply.send(Ok(answer));
+        }
+        self.let_out(&batch.events, batch.registrations);
+    }
+
+    fn store(&mut self, batch: &Batch, record: &[u8]) -> Result<(), JournalError> {
+        for (hash, bytes) in batch.blobs.iter().filter(|(hash, _)| self.cluster.uses_blob(hash)) {
+            self.journal.put_blob(hash, bytes)?;
+        }
+        // A blob that this batch drops may be named again by a job that it accepts.
+        let dropped: Vec<BlobHash> =
+            batch.dropped.iter().filter(|hash| !self.cluster.uses_blob(hash)).copied().collect();
+        let history: Vec<HistoryRow<'_>> = batch.history.iter().map(OwnedRow::borrowed).collect();
+        self.journal.append(&Commit {
+            epoch: self.epoch,
+            sequence: self.sequence,
+            record,
+            history: &history,
+            dropped_blobs: &dropped,
+        })
+    }
+
+    fn fall_back(&mut self, batch: Batch, error: &JournalError) {
+        error!(error = error as &(dyn std::error::Error + 'static), "a commit failed; nothing of it has happened");
+        self.cluster = (*self.published.cluster()).clone();
+        self.broken = true;
+        for (reply, _) in batch.replies {
+            reply.send(Err(Unavailable::Journal));
+        }
+        // A node that was registering loses its link, and comes again.
+        drop(batch.registrations);
+    }
+
+    /// Opens the journal again after a failed commit. The record whose commit failed may be there all the same: then it has
+    /// happened. False while the disk still refuses.
+    pub(super) fn mend(&mut self) -> bool {
+        match self.catch_up() {
+            Ok(events) => {
+                self.broken = false;
+                info!("the journal takes commits again");
+                self.published.publish(self.cluster.clone());
+                self.let_out(&events, Vec::new());
+                true
+            }
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "the journal still cannot be written");
+                false
+            }
+        }
+    }
+
+    fn catch_up(&mut self) -> Result<Vec<Event>, RecoverError> {
+        self.journal.reopen()?;
+        let mut happened = Vec::new();
+        for row in self.journal.read(self.sequence) {
+            let (sequence, bytes) = row?;
+            let record = unpack_record(&bytes)?;
+            for event in record.events {
+                self.cluster.apply(record.at, &event);
+                happened.push(event);
+            }
+            self.sequence = sequence + 1;
+        }
+        Ok(happened)
+    }
+}
+
+/// Writes checkpoints beside the driver, one at a time.
+pub(super) struct Checkpoints {
+    journal: Arc<dyn Journal>,
+    records: u64,
+    bytes: usize,
+    writing: Option<JoinHandle<()>>,
+}
+
+impl Checkpoints {
+    pub(super) fn new(journal: Arc<dyn Journal>) -> Checkpoints {
+        Checkpoints { journal, records: 0, bytes: 0, writing: None }
+    }
+
+    /// Counts a record, and starts a checkpoint when enough have come. `sequence` is the next record's.
+    fn consider(&mut self, sequence: u64, record_bytes: usize, cluster: &Cluster) {
+        self.records += 1;
+        self.bytes += record_bytes;
+        let due = self.records >= CHECKPOINT_RECORDS || self.bytes >= CHECKPOINT_BYTES;
+        if !due || self.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
+            return;
+        }
+        (self.records, self.bytes) = (0, 0);
+        let (journal, cluster) = (self.journal.clone(), cluster.clone());
+        self.writing = Some(std::thread::spawn(move || write(&*journal, sequence, &cluster)));
+    }
+
+    /// Writes the last checkpoint of a controller that stops.
+    pub(super) fn finish(&mut self, sequence: u64, cluster: &Cluster) {
+        if let Some(writing) = self.writing.take()
+            && writing.join().is_err()
+        {
+            error!("the last checkpoint's thread has panicked");
+        }
+        if self.records > 0 {
+            write(&*self.journal, sequence, cluster);
+        }
+    }
+}
+
+fn write(journal: &dyn Journal, sequence: u64, cluster: &Cluster) {
+    let bytes = pack_cluster(cluster);
+    match journal.checkpoint(sequence, &bytes) {
+        Ok(()) => info!(sequence, bytes = bytes.len(), "checkpoint"),
+        // The records are still there: only the next restart takes longer.
+        Err(error) => warn!(error = &error as &dyn std::error::Error, "a checkpoint failed"),
+    }
+}

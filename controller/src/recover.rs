@@ -1,0 +1,58 @@
+//! From the journal to the state that was last acknowledged: the newest checkpoint, and every record after it.
+
+use sched::check::Broken;
+use sched::cluster::Cluster;
+use thiserror::Error;
+use tracing::{info, warn};
+
+use crate::journal::{Journal, JournalError};
+use crate::pack::{UnpackError, unpack_cluster, unpack_record};
+
+/// Why the journal cannot be followed. Nothing was changed.
+#[derive(Debug, Error)]
+pub enum RecoverError {
+    /// The journal could not be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A record or checkpoint could not be unpacked.
+    #[error("the journal cannot be followed")]
+    Unpack(#[from] UnpackError),
+    /// What came out breaks an invariant.
+    #[error("the journal leads to a state that cannot be; restore a backup")]
+    Broken(#[from] Broken),
+}
+
+/// Reads the journal.
+///
+/// # Errors
+/// When anything in it is missing, damaged, newer than this version, or leads to an impossible state.
+pub fn recover(journal: &dyn Journal) -> Result<Cluster, RecoverError> {
+    let (from, mut cluster) = match journal.latest_checkpoint()? {
+        Some((sequence, bytes)) => (sequence, unpack_cluster(&bytes)?),
+        None => (0, Cluster::default()),
+    };
+    for row in journal.read(from) {
+        let (_, bytes) = row?;
+        let record = unpack_record(&bytes)?;
+        for event in &record.events {
+            cluster.apply(record.at, event);
+        }
+    }
+    cluster.check()?;
+    let (jobs, records) = (cluster.job_count(), journal.next_sequence() - from);
+    info!(jobs, nodes = cluster.nodes().count(), checkpoint = from, records, "recovered");
+    sweep(journal, &cluster)?;
+    Ok(cluster)
+}
+
+/// Drops journal blobs that no job names: a crash came between a blob and the record that would have named it.
+fn sweep(journal: &dyn Journal, cluster: &Cluster) -> Result<(), RecoverError> {
+    for hash in journal.blobs() {
+        let hash = hash?;
+        if !cluster.uses_blob(&hash) {
+            warn!(%hash, "dropping a journal blob that no job names");
+            journal.drop_blob(&hash)?;
+        }
+    }
+    Ok(())
+}

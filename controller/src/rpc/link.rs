@@ -1,0 +1,80 @@
+//! The link to a node: one stream each way. The first message must be a registration.
+
+use std::pin::Pin;
+
+use futures::{Stream, StreamExt};
+use proto::error::WireError;
+use proto::link::{FromNode, ToNode};
+use proto::v1;
+use proto::v1::node_link_server::NodeLink;
+use sched::ids::NodeId;
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+use tracing::{debug, info, warn};
+
+use crate::driver::{Letter, Post};
+use crate::links::NODE_MESSAGES_MAX;
+
+/// The service that nodes dial.
+pub(crate) struct Links {
+    pub(crate) post: Post,
+}
+
+#[tonic::async_trait]
+impl NodeLink for Links {
+    type JoinStream = Pin<Box<dyn Stream<Item = Result<v1::ToNode, Status>> + Send>>;
+
+    async fn join(&self, request: Request<Streaming<v1::FromNode>>) -> Result<Response<Self::JoinStream>, Status> {
+        let mut said = request.into_inner();
+        let first = said.message().await?.ok_or(WireError::Missing("register"))?;
+        let FromNode::Register(register) = FromNode::try_from(first)? else {
+            return Err(WireError::Missing("register").into());
+        };
+        let name = register.name.clone();
+        let (sender, orders) = mpsc::channel::<ToNode>(NODE_MESSAGES_MAX);
+        let (reply, registered) = oneshot::channel();
+        let put = self.post.put(Letter::Register { register, sender, reply }).await;
+        let refused = || Status::unavailable("the registration was not kept; come again");
+        let (node, session) = registered.await.ok().filter(|_| put).ok_or_else(refused)?;
+        info!(node = name, session, "link up");
+        tokio::spawn(listen(self.post.clone(), name, node, session, said));
+        let orders = ReceiverStream::new(orders).map(|message| Ok(message.into()));
+        Ok(Response::new(Box::pin(orders)))
+    }
+}
+
+/// Takes what the node says until its stream ends.
+async fn listen(post: Post, name: String, node: NodeId, session: u64, mut said: Streaming<v1::FromNode>) {
+    let mut left = false;
+    loop {
+        let message = match said.message().await {
+            Ok(Some(message)) => FromNode::try_from(message),
+            Ok(None) => break,
+            Err(status) => {
+                debug!(node = name, %status, "the link broke");
+                break;
+            }
+        };
+        let letter = match message {
+            Ok(FromNode::Ends(ends)) => Letter::Ends { node, session, ends },
+            Ok(FromNode::Leave) => {
+                left = true;
+                break;
+            }
+            Ok(FromNode::Register(_)) => {
+                warn!(node = name, "a second registration on one stream");
+                break;
+            }
+            Err(error) => {
+                warn!(node = name, error = &error as &dyn std::error::Error, "the node said what means nothing");
+                break;
+            }
+        };
+        if !post.put(letter).await {
+            return;
+        }
+    }
+    info!(node = name, session, left, "link down");
+    post.put(Letter::LinkClosed { node, session, left }).await;
+}

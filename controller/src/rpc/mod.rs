@@ -1,0 +1,108 @@
+//! The services on the wire: one file for each call, named as its `.proto` file is.
+//!
+//! Here messages become inputs and snapshots become messages; nothing is decided.
+
+mod cancel;
+mod cluster;
+mod jobs;
+pub(crate) mod link;
+mod nodes;
+mod rows;
+mod submit;
+mod watch;
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures::Stream;
+use proto::error::refused;
+use proto::v1;
+use proto::v1::controller_server::Controller;
+use sched::refusal::Refusal;
+use tokio::sync::Semaphore;
+use tonic::transport::server::UdsConnectInfo;
+use tonic::{Code, Request, Response, Status, Streaming};
+
+use crate::config::Config;
+use crate::driver::{Post, Published, Unavailable};
+
+/// Bytes of scripts, environments and manifests that may be on their way in at the same time; further submits wait.
+pub(crate) const SUBMIT_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// What every call may use.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub(crate) post: Post,
+    pub(crate) published: Arc<Published>,
+    pub(crate) config: Arc<Config>,
+    pub(crate) epoch: u64,
+    pub(crate) started_ms: i64,
+    pub(crate) submit_bytes: Arc<Semaphore>,
+}
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Controller for Desk {
+    type ListJobsStream = Answers<v1::JobsPage>;
+    type WatchStream = Answers<v1::Progress>;
+
+    async fn submit(&self, request: Request<Streaming<v1::SubmitPart>>) -> Result<Response<v1::SubmitReply>, Status> {
+        submit::submit(self, request).await.map(Response::new)
+    }
+
+    async fn list_jobs(&self, request: Request<v1::ListJobsRequest>) -> Result<Response<Self::ListJobsStream>, Status> {
+        jobs::list(self, request.into_inner()).map(Response::new)
+    }
+
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        watch::watch(self, request.get_ref()).map(Response::new)
+    }
+
+    async fn cancel(&self, request: Request<v1::CancelRequest>) -> Result<Response<v1::CancelReply>, Status> {
+        cancel::cancel(self, request).await.map(Response::new)
+    }
+
+    async fn list_nodes(
+        &self,
+        _request: Request<v1::ListNodesRequest>,
+    ) -> Result<Response<v1::ListNodesReply>, Status> {
+        Ok(Response::new(nodes::list(self)))
+    }
+
+    async fn get_cluster(
+        &self,
+        _request: Request<v1::GetClusterRequest>,
+    ) -> Result<Response<v1::GetClusterReply>, Status> {
+        Ok(Response::new(cluster::describe(self)))
+    }
+}
+
+/// Who calls, by the kernel's word: uid and gid of the process at the other end of a unix socket. `None` over TCP.
+fn peer<T>(request: &Request<T>) -> Option<(u32, u32)> {
+    let peer = request.extensions().get::<UdsConnectInfo>()?.peer_cred?;
+    Some((peer.uid(), peer.gid()))
+}
+
+/// A refusal as a status: Slurm's text, and the sentence for people beside it.
+fn refuse(refusal: &Refusal) -> Status {
+    let code = match refusal {
+        Refusal::UnknownJob => Code::NotFound,
+        Refusal::TooManyJobs(_) => Code::ResourceExhausted,
+        Refusal::PartitionClosed(_) | Refusal::AlreadyDone => Code::FailedPrecondition,
+        Refusal::UnknownPartition(_)
+        | Refusal::NoDefaultPartition
+        | Refusal::NeverFits { .. }
+        | Refusal::ArrayTooBig { .. } => Code::InvalidArgument,
+    };
+    refused(code, &refusal.to_string(), refusal.detail().as_deref())
+}
+
+/// Nothing has happened, and a retry may help.
+fn unavailable(why: Unavailable) -> Status {
+    let code = match why {
+        Unavailable::Full => Code::ResourceExhausted,
+        Unavailable::Journal | Unavailable::Stopping => Code::Unavailable,
+    };
+    refused(code, "Unable to contact slurm controller (connect failure)", Some(&why.to_string()))
+}

@@ -1,0 +1,71 @@
+//! `ListNodes`.
+
+use proto::v1;
+use sched::cluster::Cluster;
+use sched::node::{Health, Node, NodeWord};
+use sched::partition::{Partition, PartitionState};
+use sched::spec::duration::TimeLimit;
+
+use super::Desk;
+use crate::clock;
+
+pub(super) fn list(desk: &Desk) -> v1::ListNodesReply {
+    let cluster = desk.published.cluster();
+    v1::ListNodesReply {
+        nodes: cluster.nodes().map(|node| node_row(&cluster, node)).collect(),
+        partitions: cluster.partitions().map(|partition| partition_row(&cluster, partition)).collect(),
+        now_ms: clock::now().0,
+    }
+}
+
+fn node_row(cluster: &Cluster, node: &Node) -> v1::NodeRow {
+    let shown = node.state();
+    let state = match shown.word {
+        NodeWord::Idle => v1::NodeState::Idle,
+        NodeWord::Mixed => v1::NodeState::Mixed,
+        NodeWord::Allocated => v1::NodeState::Allocated,
+        NodeWord::Down => v1::NodeState::Down,
+    };
+    let (Health::Up { since } | Health::Silent { since } | Health::Down { since }) = node.health;
+    let mine = cluster.partitions().filter(|partition| partition.has(&node.name));
+    v1::NodeRow {
+        name: node.name.to_string(),
+        state: state.into(),
+        responds: shown.responds,
+        cpus: node.offer.amount.cpus.count(),
+        cpus_held: node.held.cpus.count(),
+        memory_mib: node.offer.amount.memory_mib,
+        memory_held_mib: node.held.memory_mib,
+        address: node.offer.address.clone(),
+        since_ms: since.0,
+        attempts: node.attempts,
+        partitions: mine.map(|partition| partition.name.to_string()).collect(),
+    }
+}
+
+fn partition_row(cluster: &Cluster, partition: &Partition) -> v1::PartitionRow {
+    let avail = match partition.state {
+        PartitionState::Up => "up",
+        PartitionState::Down => "down",
+        PartitionState::Drain => "drain",
+        PartitionState::Inactive => "inact",
+    };
+    let members = cluster.nodes().filter(|node| partition.has(&node.name));
+    v1::PartitionRow {
+        name: partition.name.to_string(),
+        default: partition.default,
+        avail: avail.to_owned(),
+        time_max_minutes: minutes(partition.time_max),
+        time_default_minutes: partition.time_default.and_then(minutes),
+        nodes: members.map(|node| node.name.to_string()).collect(),
+        tier: partition.tier.into(),
+    }
+}
+
+/// Whole minutes; `None` without a limit.
+pub(super) fn minutes(limit: TimeLimit) -> Option<u64> {
+    match limit {
+        TimeLimit::Minutes(minutes) => Some(u64::from(minutes.get())),
+        TimeLimit::Unlimited => None,
+    }
+}

@@ -1,0 +1,216 @@
+//! One controller from start to stop: opens the journal, recovers, takes the lead, listens, and ends in good order.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proto::listen::{ListenError, listen_unix};
+use proto::v1::controller_server::ControllerServer;
+use proto::v1::node_link_server::NodeLinkServer;
+use proto::{CALL_MESSAGE_BYTES_MAX, DESCRIPTOR, LINK_MESSAGE_BYTES_MAX};
+use thiserror::Error;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Semaphore, watch};
+use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tracing::{info, warn};
+
+use crate::clock;
+use crate::config::Config;
+use crate::driver::{Driver, Letter, Post, Published, mailbox};
+use crate::journal::{Alone, Election, Journal, JournalError, SledJournal};
+use crate::recover::{RecoverError, recover};
+use crate::rpc::link::Links;
+use crate::rpc::{Desk, SUBMIT_BYTES_MAX};
+
+/// How long calls that are under way may take when the controller stops.
+const STOP_WAIT: Duration = Duration::from_secs(2);
+
+/// What a controller is started with.
+#[derive(Debug)]
+pub struct Serve {
+    /// The cluster's folder.
+    pub dir: PathBuf,
+    /// Settings and partitions.
+    pub config: Config,
+    /// A port without encryption, on this machine only.
+    pub listen_plain: Option<SocketAddr>,
+}
+
+/// Why a controller cannot start or go on. Each names what was in the way.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// The folder cannot be made.
+    #[error("cannot use the folder {}", dir.display())]
+    Folder {
+        /// Which.
+        dir: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The journal is in use, damaged or newer.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The journal does not lead to a state.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// The socket cannot be opened.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The port is for others to reach.
+    #[error("--listen-plain {0} is not an address of this machine alone: give 127.0.0.1:PORT or [::1]:PORT")]
+    NotLoopback(SocketAddr),
+    /// The port cannot be opened.
+    #[error("cannot listen on {address}")]
+    Port {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The runtime or a thread cannot be started, or signals cannot be heard.
+    #[error("the operating system gives no thread or signal")]
+    Runtime(#[source] io::Error),
+    /// The server failed while it ran.
+    #[error("the server stopped")]
+    Server(#[from] tonic::transport::Error),
+}
+
+/// Runs a controller until SIGTERM or SIGINT.
+///
+/// # Errors
+/// What kept it from starting; nothing has been changed then.
+pub fn serve(serve: Serve) -> Result<(), ServeError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(ServeError::Runtime)?;
+    if let Some(address) = serve.listen_plain.filter(|address| !address.ip().is_loopback()) {
+        return Err(ServeError::NotLoopback(address));
+    }
+    let journal: Arc<dyn Journal> = Arc::new(SledJournal::open(&serve.dir.join("journal"))?);
+    let cluster = recover(&*journal)?;
+    let socket = serve.dir.join("controller.sock");
+    let unix = runtime.block_on(listen_unix(&socket))?;
+    let tcp = serve.listen_plain.map(|address| runtime.block_on(listen_tcp(address))).transpose()?;
+    let election = Alone::new(journal.clone(), vec![format!("unix://{}", socket.display())]);
+    let epoch = election.campaign()?;
+    let pid_file = serve.dir.join("controller.pid");
+    write_pid(&pid_file).map_err(|source| ServeError::Folder { dir: serve.dir.clone(), source })?;
+
+    let published = Arc::new(Published::new(cluster.clone()));
+    let (post, mailbox) = mailbox();
+    let driver = Driver::new(cluster, serve.config.clone(), journal, epoch, published.clone(), mailbox);
+    let driver =
+        std::thread::Builder::new().name("driver".into()).spawn(|| driver.run()).map_err(ServeError::Runtime)?;
+    let desk = Desk {
+        post: post.clone(),
+        published,
+        config: Arc::new(serve.config),
+        epoch,
+        started_ms: clock::now().0,
+        submit_bytes: Arc::new(Semaphore::new(SUBMIT_BYTES_MAX)),
+    };
+    info!(epoch, socket = %socket.display(), listen_plain = ?serve.listen_plain, "controller up");
+    let served = runtime.block_on(listen_until_told(desk, post.clone(), unix, tcp));
+    runtime.block_on(post.put(Letter::Stop));
+    if driver.join().is_err() {
+        warn!("the driver has panicked; the journal holds all that was acknowledged");
+    }
+    // The files go with the process that they stand for; a new one may already be starting.
+    for file in [pid_file, socket] {
+        fs::remove_file(&file).ok();
+    }
+    served
+}
+
+async fn listen_tcp(address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).await.map_err(|source| ServeError::Port { address, source })
+}
+
+fn write_pid(path: &std::path::Path) -> io::Result<()> {
+    let aside = path.with_extension("pid.new");
+    fs::write(&aside, format!("{}\n", std::process::id()))?;
+    fs::rename(aside, path)
+}
+
+/// Serves both ways in until a signal, then gives calls under way [`STOP_WAIT`].
+async fn listen_until_told(
+    desk: Desk,
+    post: Post,
+    unix: UnixListener,
+    tcp: Option<TcpListener>,
+) -> Result<(), ServeError> {
+    let mut term = signal(SignalKind::terminate()).map_err(ServeError::Runtime)?;
+    let mut int = signal(SignalKind::interrupt()).map_err(ServeError::Runtime)?;
+    let (stop, stopped) = watch::channel(false);
+    let told = |mut stopped: watch::Receiver<bool>| async move {
+        // The sender gone means the same as a stop.
+        let _gone = stopped.wait_for(|stop| *stop).await;
+    };
+    let routes = routes(desk, post).await;
+    let by_unix = server()
+        .add_routes(routes.clone())
+        .serve_with_incoming_shutdown(UnixListenerStream::new(unix), told(stopped.clone()));
+    let by_tcp = async {
+        match tcp {
+            Some(tcp) => {
+                let incoming = TcpListenerStream::new(tcp);
+                server().add_routes(routes).serve_with_incoming_shutdown(incoming, told(stopped.clone())).await
+            }
+            None => {
+                told(stopped.clone()).await;
+                Ok(())
+            }
+        }
+    };
+    let both = async { tokio::try_join!(by_unix, by_tcp) };
+    tokio::pin!(both);
+    tokio::select! {
+        served = &mut both => {
+            served?;
+        }
+        _ = term.recv() => info!("SIGTERM"),
+        _ = int.recv() => info!("SIGINT"),
+    }
+    stop.send_replace(true);
+    // Links of nodes never end by themselves: when the time has passed they are cut, and the nodes come again.
+    if tokio::time::timeout(STOP_WAIT, both).await.is_err() {
+        info!("cutting the calls that are still under way");
+    }
+    Ok(())
+}
+
+fn server() -> Server {
+    Server::builder()
+        .http2_keepalive_interval(Some(Duration::from_secs(10)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(1 << 22)
+        .tcp_nodelay(true)
+}
+
+async fn routes(desk: Desk, post: Post) -> Routes {
+    let (health_reporter, health) = tonic_health::server::health_reporter();
+    health_reporter.set_serving::<ControllerServer<Desk>>().await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTOR)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .expect("the descriptors were compiled with this program");
+    let controller = ControllerServer::new(desk)
+        .max_decoding_message_size(CALL_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(CALL_MESSAGE_BYTES_MAX);
+    let links = NodeLinkServer::new(Links { post })
+        .max_decoding_message_size(LINK_MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(LINK_MESSAGE_BYTES_MAX);
+    Routes::new(health).add_service(reflection).add_service(controller).add_service(links)
+}
