@@ -10,6 +10,7 @@ pub mod duration;
 pub mod hostlist;
 pub mod index_set;
 pub mod job;
+pub mod output_name;
 pub mod pattern;
 pub mod size;
 pub mod words;

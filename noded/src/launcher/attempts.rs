@@ -1,0 +1,344 @@
+//! All attempts of this node's launcher: what was claimed, what runs, what has ended.
+//!
+//! Joins the deciding [`Task`] with records, files, processes and trees. Knows neither sockets nor the poll loop, which
+//! calls it with what happened ([`Attempts::obey`], [`Attempts::reap`], [`Attempts::on_clock`]) and takes the notices.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::process::Signal;
+
+use super::LauncherError;
+use super::files;
+use super::frame::{AttemptKey, AttemptStatus, Ending, Launch, Notice, Outcome, Request, StartStep, StopWhy, Usage};
+use super::records::{Known, Record, Records};
+use super::spawn;
+use super::task::{Due, Task};
+use super::tree::{ProcessIdent, Trees, kill_until_gone};
+
+/// Attempts with a record. A launch beyond them is answered with `NotStarted` and leaves none: whoever launches has to
+/// forget what has ended. With this many, all records fit one frame of notices.
+pub const ATTEMPTS_MAX: usize = 16_384;
+
+/// Ended children taken note of in one turn of the loop; the rest has its turn after the client's.
+const REAPS_PER_TURN_MAX: usize = 256;
+
+/// For tasks of an earlier life to die of their KILL; one that does not is an error that names it.
+const ORPHANS_WAIT: Duration = Duration::from_secs(10);
+
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// The attempts, their records and their processes.
+pub(super) struct Attempts {
+    records: Records,
+    boot_id: String,
+    /// What was started and has no recorded end.
+    tasks: BTreeMap<AttemptKey, Task>,
+    /// Those of them whose main process is gone.
+    ending: BTreeSet<AttemptKey>,
+    /// All of them by main process.
+    mains: BTreeMap<i32, AttemptKey>,
+    trees: Trees,
+    notices: Vec<Notice>,
+}
+
+impl Attempts {
+    /// Reads the records in `dir`; what an earlier life left running is killed and lost.
+    pub(super) fn open(dir: &Path) -> Result<Self, LauncherError> {
+        let records = Records::open(dir)?;
+        let read = fs::read_to_string(BOOT_ID);
+        let boot_id = read.map_err(|source| LauncherError::BootId { path: BOOT_ID.into(), source })?.trim().to_owned();
+        let trees = Trees::new(records.launcher_id());
+        let (tasks, ending, mains) = Default::default();
+        let mut attempts = Self { records, boot_id, tasks, ending, mains, trees, notices: Vec::new() };
+        attempts.end_earlier_life()?;
+        Ok(attempts)
+    }
+
+    /// Does what noded asks for.
+    pub(super) fn obey(&mut self, requests: impl IntoIterator<Item = Request>, now: Instant) {
+        let mut due = Vec::new();
+        let mut signals = Vec::new();
+        for request in requests {
+            match request {
+                Request::Launch(launch) => self.launch(&launch, now),
+                Request::Stop { key, why, kill_wait_ms } => {
+                    let task = self.tasks.get_mut(&key);
+                    due.extend(task.and_then(|task| task.on_stop(why, kill_wait_ms, now)).map(|due| (key, due)));
+                }
+                Request::Signal { key, signal, whole_tree } => match Signal::from_named_raw(signal) {
+                    Some(signal) if whole_tree => signals.push((key, signal)),
+                    Some(signal) => self.signal_main(key, signal),
+                    None => tracing::warn!(%key, signal, "passed over a signal without a name"),
+                },
+                Request::Forget { keys } => self.forget(keys),
+            }
+        }
+        self.carry_out(due, signals);
+    }
+
+    /// Does what has become due, and reports the attempts of which nothing is left.
+    pub(super) fn on_clock(&mut self, now: Instant) {
+        let due = self.tasks.iter_mut().filter_map(|(&key, task)| Some((key, task.on_clock(now)?))).collect();
+        self.carry_out(due, Vec::new());
+        self.settle(now);
+    }
+
+    /// Takes note of ended children, ours and inherited; whether there may be more.
+    pub(super) fn reap(&mut self, now: Instant) -> bool {
+        for _ in 0..REAPS_PER_TURN_MAX {
+            let Some(end) = spawn::reap() else {
+                return false;
+            };
+            self.trees.reaped(end.pid);
+            let Some(&key) = self.mains.get(&end.pid) else {
+                continue;
+            };
+            if let Some(task) = self.tasks.get_mut(&key)
+                && self.ending.insert(key)
+            {
+                task.on_main_gone(end, now_ms(), now);
+            }
+        }
+        true
+    }
+
+    /// Stops everything, because the launcher has to go.
+    pub(super) fn stop_all(&mut self, kill_wait_ms: u64, now: Instant) {
+        let why = StopWhy::Shutdown;
+        let stop = |(&key, task): (&AttemptKey, &mut Task)| Some((key, task.on_stop(why, kill_wait_ms, now)?));
+        let due = self.tasks.iter_mut().filter_map(stop).collect();
+        self.carry_out(due, Vec::new());
+    }
+
+    /// Records as lost whatever did not end in time.
+    pub(super) fn give_up(&mut self) {
+        for (key, task) in std::mem::take(&mut self.tasks) {
+            self.end(key, task.ending(now_ms()));
+        }
+    }
+
+    /// The first notice of a connection.
+    pub(super) fn hello(&self) -> Notice {
+        let attempts = self.records.attempts().iter().map(|(&key, known)| (key, known.status())).collect();
+        Notice::Hello { launcher_id: self.records.launcher_id().to_owned(), attempts }
+    }
+
+    /// What has happened since the last call.
+    pub(super) fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// When [`Attempts::on_clock`] has something to do.
+    pub(super) fn next_wake(&self) -> Option<Instant> {
+        self.tasks.values().filter_map(Task::next_wake).min()
+    }
+
+    /// Whether nothing runs.
+    pub(super) fn is_idle(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// Starts an attempt, unless there is a record of it.
+    fn launch(&mut self, launch: &Launch, now: Instant) {
+        let key = launch.key;
+        if let Some(known) = self.records.get(key) {
+            self.notices.extend(notice(key, known.status()));
+            return;
+        }
+        if let Err(error) = self.claim(key) {
+            let outcome = files::not_started(StartStep::Claim, Path::new("records"), &error);
+            self.notices.push(Notice::Ended { key, ending: never_ran(outcome) });
+            return;
+        }
+        match self.start(launch) {
+            Ok(pid) => self.on_started(launch, pid, now),
+            Err(outcome) => self.end(key, never_ran(outcome)),
+        }
+    }
+
+    /// Sees to it that nobody starts this attempt a second time.
+    fn claim(&mut self, key: AttemptKey) -> io::Result<()> {
+        if self.records.attempts().len() >= ATTEMPTS_MAX {
+            return Err(io::Error::other(format!(
+                "{ATTEMPTS_MAX} attempts are recorded; forget those that have ended"
+            )));
+        }
+        self.records.append(&[Record::Claimed { key }]).inspect_err(|_| self.records.disclaim(key))
+    }
+
+    fn start(&self, launch: &Launch) -> Result<i32, Outcome> {
+        let streams = files::open_streams(launch)?;
+        spawn::start(launch, self.records.launcher_id(), streams).map_err(|error| {
+            let program = launch.argv.first().map_or(Path::new(""), |program| program.as_path());
+            files::note_exec_failure(&files::stderr_path(launch), program, &error);
+            files::not_started(StartStep::Exec, program, &error)
+        })
+    }
+
+    fn on_started(&mut self, launch: &Launch, pid: i32, now: Instant) {
+        let (key, at_ms) = (launch.key, now_ms());
+        // It is our child and not reaped, so that it has a start time even if it has ended.
+        let main = ProcessIdent::of(pid).unwrap_or(ProcessIdent { pid, start_ticks: 0 });
+        self.record(Record::Started { key, main, boot_id: self.boot_id.clone(), at_ms });
+        self.tasks.insert(key, Task::new(launch, pid, at_ms, now));
+        self.mains.insert(pid, key);
+        self.notices.push(Notice::Started { key, pid, at_ms });
+    }
+
+    fn forget(&mut self, mut keys: Vec<AttemptKey>) {
+        keys.retain(|&key| matches!(self.records.get(key), Some(Known::Ended(_))));
+        if !keys.is_empty() {
+            self.record(Record::Forgotten { keys });
+        }
+    }
+
+    fn signal_main(&self, key: AttemptKey, signal: Signal) {
+        let Some(task) = self.tasks.get(&key).filter(|_| !self.ending.contains(&key)) else {
+            return;
+        };
+        // Not reaped yet, so that the number is its own.
+        ProcessIdent::of(task.pid).inspect(|main| main.signal(signal));
+    }
+
+    /// Tells tasks why they end, and sends the signals that are due; one look at the processes serves all of them.
+    fn carry_out(&mut self, due: Vec<(AttemptKey, Due)>, mut signals: Vec<(AttemptKey, Signal)>) {
+        for (key, due) in due {
+            match due {
+                Due::Terminate(why) => {
+                    let task = &self.tasks[&key];
+                    files::note_stop(&task.stderr, &task.job_label, &task.node_name, why);
+                    signals.extend([(key, Signal::CONT), (key, Signal::TERM)]);
+                }
+                Due::Kill => signals.push((key, Signal::KILL)),
+            }
+        }
+        signals.retain(|(key, _)| self.tasks.contains_key(key));
+        if signals.is_empty() {
+            return;
+        }
+        self.trees.look(&self.mains);
+        for (key, signal) in signals {
+            self.trees.members(key).for_each(|process| process.signal(signal));
+        }
+    }
+
+    /// Kills what is left of tasks whose main process is gone, and reports those of which nothing is.
+    ///
+    /// Something that not even KILL ends (a disk that does not answer) holds up the report: the attempt is not over.
+    fn settle(&mut self, now: Instant) {
+        if self.ending.is_empty() {
+            return;
+        }
+        let mut must_look = self.trees.has_strangers(&self.mains);
+        for key in &self.ending {
+            let may_have_leftovers = self.trees.members(*key).next().is_some();
+            let is_due = self.tasks.get_mut(key).is_some_and(|task| task.take_sweep(now));
+            must_look |= may_have_leftovers && is_due;
+        }
+        if must_look {
+            self.trees.look(&self.mains);
+        }
+        for key in self.ending.clone() {
+            let mut leftovers = self.trees.members(key).peekable();
+            let task = &self.tasks[&key];
+            if leftovers.peek().is_none() {
+                drop(leftovers);
+                let ending = task.ending(now_ms());
+                self.end(key, ending);
+            } else if must_look && !task.gives_grace() {
+                leftovers.for_each(|process| process.signal(Signal::KILL));
+            }
+        }
+    }
+
+    /// An attempt is over: on record, and from here on only there.
+    fn end(&mut self, key: AttemptKey, ending: Ending) {
+        self.record(Record::Ended { key, ending: ending.clone() });
+        self.ending.remove(&key);
+        // The number may be another task's by now.
+        if let Some(task) = self.tasks.remove(&key)
+            && self.mains.get(&task.pid) == Some(&key)
+        {
+            self.mains.remove(&task.pid);
+        }
+        self.notices.push(Notice::Ended { key, ending });
+    }
+
+    /// Keeps a fact that is true whether or not it can be written down.
+    fn record(&mut self, record: Record) {
+        if let Err(error) = self.records.append(&[record]) {
+            tracing::error!(%error, "cannot write the records; a launcher started anew would not know what happened");
+        }
+    }
+
+    /// Kills what an earlier life of the launcher left running, and records every attempt without an end as lost.
+    fn end_earlier_life(&mut self) -> Result<(), LauncherError> {
+        let (mut open, mut mains) = (BTreeMap::new(), BTreeMap::new());
+        for (&key, known) in self.records.attempts() {
+            match known {
+                Known::Claimed => open.insert(key, 0),
+                Known::Started { main, boot_id, at_ms } => {
+                    if *boot_id == self.boot_id && ProcessIdent::of(main.pid) == Some(*main) {
+                        mains.insert(main.pid, key);
+                    }
+                    open.insert(key, *at_ms)
+                }
+                Known::Ended(_) => continue,
+            };
+        }
+        if open.is_empty() {
+            return Ok(());
+        }
+        let survivor = kill_until_gone(self.records.launcher_id(), &mains, |key| open.contains_key(&key), ORPHANS_WAIT);
+        if let Some((key, pid)) = survivor {
+            return Err(LauncherError::Unkillable { key, pid });
+        }
+        for (key, started_ms) in open {
+            let (outcome, usage) = (Outcome::Lost, Usage::default());
+            let ending = Ending { outcome, stopped: None, started_ms, ended_ms: now_ms(), usage };
+            self.record(Record::Ended { key, ending });
+        }
+        Ok(())
+    }
+}
+
+fn notice(key: AttemptKey, status: AttemptStatus) -> Option<Notice> {
+    match status {
+        AttemptStatus::Claimed => None,
+        AttemptStatus::Running { pid, started_ms } => Some(Notice::Started { key, pid, at_ms: started_ms }),
+        AttemptStatus::Ended(ending) => Some(Notice::Ended { key, ending }),
+    }
+}
+
+fn never_ran(outcome: Outcome) -> Ending {
+    let at_ms = now_ms();
+    Ending { outcome, stopped: None, started_ms: at_ms, ended_ms: at_ms, usage: Usage::default() }
+}
+
+fn now_ms() -> i64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::launcher::wire;
+
+    #[test]
+    fn a_hello_with_the_most_and_the_longest_attempts_fits_a_frame() {
+        let error = io::Error::from_raw_os_error(nix::libc::ENAMETOOLONG);
+        let outcome = files::not_started(StartStep::OpenOutput, Path::new(&"x".repeat(4096)), &error);
+        let ending = Ending { stopped: Some(StopWhy::NodeFailure), ..never_ran(outcome) };
+        let key = AttemptKey { job: u32::MAX, index: u32::MAX, attempt: u32::MAX };
+        let attempts = vec![(key, AttemptStatus::Ended(ending)); ATTEMPTS_MAX];
+        let hello = Notice::Hello { launcher_id: "x".repeat(36), attempts };
+        let mut frame = Vec::new();
+        wire::encode(&[hello], &mut frame).expect("one frame");
+        assert!(frame.len() > wire::FRAME_BYTES_MAX / 2, "the bound is not needlessly low");
+    }
+}

@@ -1,0 +1,283 @@
+//! What noded and its launcher say to each other: requests down, notices up.
+//!
+//! Types only: [`wire`](super::wire) turns batches of them into bytes. Both sides may be of different builds, because
+//! the launcher outlives an upgrade of noded; so fields travel by name, and a new field must have a serde default.
+//! Start with [`Launch`] and [`Notice`].
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+/// One run of one task: what requests, notices and records are keyed by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "(u32, u32, u32)", into = "(u32, u32, u32)")]
+pub struct AttemptKey {
+    /// The job (an array's id, not the task's own).
+    pub job: u32,
+    /// The task: its index in the array, 0 for a plain job.
+    pub index: u32,
+    /// The run, numbered from 1.
+    pub attempt: u32,
+}
+
+impl From<(u32, u32, u32)> for AttemptKey {
+    fn from((job, index, attempt): (u32, u32, u32)) -> Self {
+        Self { job, index, attempt }
+    }
+}
+
+impl From<AttemptKey> for (u32, u32, u32) {
+    fn from(key: AttemptKey) -> Self {
+        (key.job, key.index, key.attempt)
+    }
+}
+
+/// `job_index_attempt`, as in the variable [`ATTEMPT_VARIABLE`](super::tree::ATTEMPT_VARIABLE).
+impl fmt::Display for AttemptKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}_{}", self.job, self.index, self.attempt)
+    }
+}
+
+/// From noded to the launcher.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Start an attempt. For a key that has a record already, nothing starts: the answer is what is known of it.
+    Launch(Box<Launch>),
+    /// End an attempt's whole tree: CONT and TERM, after `kill_wait_ms` KILL. A key that does not run is passed over;
+    /// a second stop can only bring the KILL forward.
+    Stop {
+        /// Which attempt.
+        key: AttemptKey,
+        /// Why: worded in the task's stderr and repeated in its [`Ending`].
+        why: StopWhy,
+        /// From TERM to KILL.
+        kill_wait_ms: u64,
+    },
+    /// Send a signal without ending anything. A key that does not run, or a number without a name, is passed over.
+    Signal {
+        /// Which attempt.
+        key: AttemptKey,
+        /// The number of a named signal: 1 to 31, not a real-time one.
+        signal: i32,
+        /// To every process of the tree, or to the main process only.
+        whole_tree: bool,
+    },
+    /// Drop the records of attempts whose end is safe elsewhere. Attempts that still run are passed over.
+    Forget {
+        /// Which attempts.
+        keys: Vec<AttemptKey>,
+    },
+}
+
+/// All it takes to start one attempt. Relative paths are taken from `cwd`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Launch {
+    /// Which attempt.
+    pub key: AttemptKey,
+    /// The command; the first word is the absolute path of the program.
+    pub argv: Vec<RawStr>,
+    /// The whole environment, to which only the launcher's two markers are added.
+    pub env: Vec<(RawStr, RawStr)>,
+    /// Where it runs; where that cannot be entered, the task says so on stderr and runs in `/tmp`.
+    pub cwd: RawStr,
+    /// What it reads; `/dev/null` if none.
+    pub stdin: Option<RawStr>,
+    /// Where its output goes.
+    pub stdout: FileSpec,
+    /// Where its messages go; with stdout if none.
+    pub stderr: Option<FileSpec>,
+    /// For what it creates, its output files included.
+    pub umask: u32,
+    /// From start to TERM; no limit if none.
+    pub time_limit_s: Option<u64>,
+    /// From TERM to KILL when the time limit is reached.
+    pub kill_wait_ms: u64,
+    /// How messages name the job: `5` or `5_3`.
+    pub job_label: String,
+    /// How messages name the node.
+    pub node_name: String,
+}
+
+/// A file to write to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSpec {
+    /// Where; its folder must exist.
+    pub path: RawStr,
+    /// Keep what is there, instead of emptying the file first.
+    pub append: bool,
+}
+
+/// From the launcher to noded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Notice {
+    /// The first on every connection: all that is known.
+    Hello {
+        /// Made with the record file: another id means that all records are gone.
+        launcher_id: String,
+        /// Every attempt that was not forgotten.
+        attempts: Vec<(AttemptKey, AttemptStatus)>,
+    },
+    /// The attempt's program runs.
+    Started {
+        /// Which attempt.
+        key: AttemptKey,
+        /// Its main process.
+        pid: i32,
+        /// When, in milliseconds since 1970.
+        at_ms: i64,
+    },
+    /// The attempt is over and nothing of its tree is alive.
+    Ended {
+        /// Which attempt.
+        key: AttemptKey,
+        /// How.
+        ending: Ending,
+    },
+}
+
+/// What the launcher knows of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AttemptStatus {
+    /// About to start; no later launch may start it again.
+    Claimed,
+    /// Its main process was started, and not all of its tree is known to be gone.
+    Running {
+        /// The main process.
+        pid: i32,
+        /// When it started, in milliseconds since 1970.
+        started_ms: i64,
+    },
+    /// Over.
+    Ended(Ending),
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// What became of the main process.
+    pub outcome: Outcome,
+    /// Why the launcher had begun to stop it, if it had.
+    pub stopped: Option<StopWhy>,
+    /// When it started (or failed to), in milliseconds since 1970; 0 if that is not known.
+    pub started_ms: i64,
+    /// When the main process was gone, in milliseconds since 1970.
+    pub ended_ms: i64,
+    /// What it used.
+    pub usage: Usage,
+}
+
+/// What became of the main process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It left by itself.
+    Exited {
+        /// 0 to 255.
+        code: i32,
+    },
+    /// A signal ended it.
+    Signalled {
+        /// The signal's number.
+        signal: i32,
+    },
+    /// It never ran.
+    NotStarted {
+        /// What failed.
+        step: StartStep,
+        /// On which file.
+        path: String,
+        /// The system's words for it.
+        error: String,
+    },
+    /// An earlier life of the launcher claimed or started it, or the launcher had to go: nobody knows the exit code.
+    Lost,
+}
+
+/// What can fail between a launch and a running program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StartStep {
+    /// Writing the claim to the record file.
+    Claim,
+    /// Opening the file for stdin.
+    OpenInput,
+    /// Opening the file for stdout.
+    OpenOutput,
+    /// Opening the file for stderr.
+    OpenError,
+    /// Making the process or executing the program.
+    Exec,
+}
+
+impl fmt::Display for StartStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Claim => "claim",
+            Self::OpenInput => "open input",
+            Self::OpenOutput => "open output",
+            Self::OpenError => "open error output",
+            Self::Exec => "exec",
+        })
+    }
+}
+
+/// Why an attempt is ended before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StopWhy {
+    /// Somebody cancelled the job.
+    Cancelled,
+    /// It ran for as long as it was allowed to.
+    TimeLimit,
+    /// The controller gave the node up.
+    NodeFailure,
+    /// It goes back into the queue.
+    Requeue,
+    /// A job that matters more takes its place.
+    Preemption,
+    /// The launcher itself was told to go.
+    Shutdown,
+}
+
+/// What the main process, and those descendants that it waited for, have used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// CPU time in user mode, in microseconds.
+    pub user_us: u64,
+    /// CPU time in the kernel, in microseconds.
+    pub system_us: u64,
+    /// The largest resident set of any one of them, in KiB.
+    pub max_rss_kib: u64,
+}
+
+/// A string as the kernel takes it: any bytes but NUL, not necessarily UTF-8.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RawStr(#[serde(with = "serde_bytes")] Vec<u8>);
+
+impl RawStr {
+    /// The bytes as what `std::process` takes.
+    #[must_use]
+    pub fn as_os_str(&self) -> &OsStr {
+        OsStr::from_bytes(&self.0)
+    }
+
+    /// The bytes as a path.
+    #[must_use]
+    pub fn as_path(&self) -> &Path {
+        Path::new(self.as_os_str())
+    }
+}
+
+impl<T: Into<std::ffi::OsString>> From<T> for RawStr {
+    fn from(text: T) -> Self {
+        Self(text.into().into_vec())
+    }
+}
+
+impl fmt::Debug for RawStr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_os_str().fmt(f)
+    }
+}

@@ -1,0 +1,131 @@
+//! Making processes and taking note of their ends: the one file with unsafe code, and the one to replace for speed.
+//!
+//! Decides nothing: [`start`] runs what it is given with files that are open already, [`reap`] says who has ended.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::os::fd::BorrowedFd;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use nix::errno::Errno;
+use nix::libc;
+use rustix::fs::Mode;
+use rustix::process::{chdir, setsid, umask};
+
+use super::frame::{Launch, Outcome, Usage};
+use super::tree::{ATTEMPT_VARIABLE, LAUNCHER_VARIABLE};
+
+/// The three files of a task, open.
+pub(super) struct Streams {
+    pub(super) stdin: File,
+    pub(super) stdout: File,
+    pub(super) stderr: File,
+}
+
+/// A child that has ended.
+pub(super) struct Reaped {
+    pub(super) pid: i32,
+    pub(super) outcome: Outcome,
+    pub(super) usage: Usage,
+}
+
+/// Starts the program of `launch` in a session of its own and returns its pid once it was executed.
+pub(super) fn start(launch: &Launch, launcher_id: &str, streams: Streams) -> io::Result<i32> {
+    let Some((program, arguments)) = launch.argv.split_first() else {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    };
+    let mut command = Command::new(program.as_os_str());
+    command
+        .args(arguments.iter().map(|word| word.as_os_str()))
+        .env_clear()
+        .envs(launch.env.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str())))
+        .env(ATTEMPT_VARIABLE, launch.key.to_string())
+        .env(LAUNCHER_VARIABLE, launcher_id)
+        .stdin(streams.stdin)
+        .stdout(streams.stdout)
+        .stderr(streams.stderr);
+    let mask = Mode::from_raw_mode(launch.umask & 0o777);
+    let cwd = CString::new(launch.cwd.as_os_str().as_encoded_bytes())?;
+    let prepare = move || {
+        reset_signals();
+        setsid()?;
+        umask(mask);
+        // The place for limits (setrlimit) and then for the user (setgroups, setgid, setuid): the folder is entered
+        // with the rights of that user.
+        chdir(&cwd).or_else(|error| enter_tmp_instead(cwd.as_bytes(), error))
+    };
+    // SAFETY: `prepare` runs between fork and exec. It makes system calls and reads what was made before; it
+    // neither allocates nor takes a lock.
+    #[allow(unsafe_code, reason = "std offers no other way to enter a session of its own")]
+    let child = unsafe { command.pre_exec(prepare) }.spawn()?;
+    // Not waited for through `Child`: `reap` waits for all children at once, and dropping it does nothing.
+    Ok(child.id().cast_signed())
+}
+
+/// Takes one ended child, main process or orphan, off the kernel's hands; `None` when there is none at the moment.
+pub(super) fn reap() -> Option<Reaped> {
+    let mut status = 0;
+    // SAFETY: all zeroes is a valid rusage, and both pointers are to live variables of the types that wait4 fills.
+    #[allow(unsafe_code, reason = "neither rustix nor nix has wait4, which alone tells what one child has used")]
+    let (pid, usage) = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        (libc::wait4(-1, &raw mut status, libc::WNOHANG, &raw mut usage), usage)
+    };
+    if pid <= 0 {
+        return None;
+    }
+    let outcome = if libc::WIFSIGNALED(status) {
+        Outcome::Signalled { signal: libc::WTERMSIG(status) }
+    } else {
+        Outcome::Exited { code: libc::WEXITSTATUS(status) }
+    };
+    let usage = Usage {
+        user_us: microseconds(usage.ru_utime),
+        system_us: microseconds(usage.ru_stime),
+        max_rss_kib: usage.ru_maxrss.unsigned_abs(),
+    };
+    Some(Reaped { pid, outcome, usage })
+}
+
+/// Marks whatever files this process inherited, so that no task inherits them in turn.
+pub(super) fn close_inherited_on_exec() -> io::Result<()> {
+    let first = 3u32;
+    let flags = libc::CLOSE_RANGE_CLOEXEC.cast_signed();
+    // SAFETY: with this flag the call closes nothing; it sets a flag on descriptors, whoever owns them.
+    #[allow(unsafe_code, reason = "neither std nor rustix has close_range")]
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, flags) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// In the child: every signal does its default, and none is blocked.
+fn reset_signals() {
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: SIG_DFL is no code of ours; numbers that cannot be set (KILL, STOP, libc's own) are refused harmlessly.
+        #[allow(unsafe_code, reason = "what the launcher ignores or inherited as ignored must not reach the task")]
+        unsafe {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+    }
+    // Cannot fail: the set is valid.
+    let _ = nix::sys::signal::SigSet::empty().thread_set_mask();
+}
+
+/// In the child: what Slurm does when the folder of a job is not there, in its words.
+fn enter_tmp_instead(cwd: &[u8], error: rustix::io::Errno) -> io::Result<()> {
+    let why = Errno::from_raw(error.raw_os_error()).desc();
+    let pieces: [&[u8]; 5] =
+        [b"slurmstepd: error: couldn't chdir to `", cwd, b"': ", why.as_bytes(), b": going to /tmp instead\n"];
+    // SAFETY: descriptor 2 is open in the child: std has just put the task's stderr there.
+    #[allow(unsafe_code, reason = "std's handle on stderr takes a lock, which does not go with fork")]
+    let stderr = unsafe { BorrowedFd::borrow_raw(libc::STDERR_FILENO) };
+    // Words that cannot be written are no reason not to run.
+    let _ = rustix::io::writev(stderr, &pieces.map(IoSlice::new));
+    Ok(chdir(c"/tmp")?)
+}
+
+fn microseconds(time: libc::timeval) -> u64 {
+    let (seconds, rest) = (time.tv_sec.unsigned_abs(), time.tv_usec.unsigned_abs());
+    seconds * 1_000_000 + rest
+}

@@ -1,0 +1,246 @@
+//! One started task: when it has to end, how far its ending has come, and what to report of it.
+//!
+//! Decides only, and is told the time; signals, files and records are the business of
+//! [`Attempts`](super::attempts::Attempts).
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::files;
+use super::frame::{Ending, Launch, Outcome, StopWhy};
+use super::spawn::Reaped;
+
+/// From one look for leftovers of an ended task to the next: at first, and doubled up to the maximum.
+const SWEEP_WAIT_MIN: Duration = Duration::from_millis(20);
+const SWEEP_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// A limit beyond this is none: a hundred years.
+const TIME_LIMIT_S_MAX: u64 = 100 * 366 * 86_400;
+
+/// A task whose program was started and whose end is not recorded yet.
+pub(super) struct Task {
+    pub(super) pid: i32,
+    pub(super) stderr: PathBuf,
+    pub(super) job_label: String,
+    pub(super) node_name: String,
+    started_ms: i64,
+    kill_wait: Duration,
+    /// When its time is over; read only while nobody stops it.
+    limit_at: Option<Instant>,
+    stop: Stop,
+    main: Main,
+}
+
+/// How far the launcher is with ending a task before its time.
+#[derive(Clone, Copy)]
+enum Stop {
+    NotAsked,
+    Terminated { why: StopWhy, kill_at: Instant },
+    Killed { why: StopWhy },
+}
+
+/// The main process.
+enum Main {
+    Alive,
+    /// Reaped, and what is left of the tree is looked for again at `sweep_at`.
+    Gone {
+        end: Reaped,
+        ended_ms: i64,
+        sweep_at: Instant,
+        sweep_wait: Duration,
+    },
+}
+
+/// What is due for a task.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Tell the task why, then CONT and TERM to the whole tree.
+    Terminate(StopWhy),
+    /// KILL to the whole tree.
+    Kill,
+}
+
+impl Task {
+    pub(super) fn new(launch: &Launch, pid: i32, started_ms: i64, now: Instant) -> Self {
+        let limit_s = launch.time_limit_s.filter(|&limit_s| limit_s <= TIME_LIMIT_S_MAX);
+        Self {
+            pid,
+            stderr: files::stderr_path(launch),
+            job_label: launch.job_label.clone(),
+            node_name: launch.node_name.clone(),
+            started_ms,
+            kill_wait: bounded(launch.kill_wait_ms),
+            limit_at: limit_s.map(|limit_s| now + Duration::from_secs(limit_s)),
+            stop: Stop::NotAsked,
+            main: Main::Alive,
+        }
+    }
+
+    /// Somebody wants it to end. A second wish can only bring the KILL forward.
+    pub(super) fn on_stop(&mut self, why: StopWhy, kill_wait_ms: u64, now: Instant) -> Option<Due> {
+        let asked_kill_at = now + bounded(kill_wait_ms);
+        match (&mut self.stop, &self.main) {
+            (Stop::NotAsked, Main::Alive) => {
+                self.stop = Stop::Terminated { why, kill_at: asked_kill_at };
+                Some(Due::Terminate(why))
+            }
+            (Stop::Terminated { kill_at, .. }, _) => {
+                *kill_at = asked_kill_at.min(*kill_at);
+                None
+            }
+            (Stop::NotAsked, Main::Gone { .. }) | (Stop::Killed { .. }, _) => None,
+        }
+    }
+
+    /// Time has passed.
+    pub(super) fn on_clock(&mut self, now: Instant) -> Option<Due> {
+        match (self.stop, &self.main) {
+            (Stop::NotAsked, Main::Alive) if self.limit_at.is_some_and(|at| at <= now) => {
+                let kill_at = now + self.kill_wait;
+                self.stop = Stop::Terminated { why: StopWhy::TimeLimit, kill_at };
+                Some(Due::Terminate(StopWhy::TimeLimit))
+            }
+            (Stop::Terminated { why, kill_at }, _) if kill_at <= now => {
+                self.stop = Stop::Killed { why };
+                Some(Due::Kill)
+            }
+            _ => None,
+        }
+    }
+
+    /// The main process was reaped.
+    pub(super) fn on_main_gone(&mut self, end: Reaped, ended_ms: i64, now: Instant) {
+        self.main = Main::Gone { end, ended_ms, sweep_at: now, sweep_wait: SWEEP_WAIT_MIN };
+    }
+
+    /// Whether a look for leftovers is due; counts it as taken.
+    pub(super) fn take_sweep(&mut self, now: Instant) -> bool {
+        match &mut self.main {
+            Main::Gone { sweep_at, sweep_wait, .. } if *sweep_at <= now => {
+                *sweep_at = now + *sweep_wait;
+                *sweep_wait = SWEEP_WAIT_MAX.min(2 * *sweep_wait);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether leftovers of the ended main process may still end by themselves, because TERM was sent to them as well.
+    pub(super) fn gives_grace(&self) -> bool {
+        matches!(self.stop, Stop::Terminated { .. })
+    }
+
+    /// When something will be due.
+    pub(super) fn next_wake(&self) -> Option<Instant> {
+        let by_stop = match (self.stop, &self.main) {
+            (Stop::NotAsked, Main::Alive) => self.limit_at,
+            (Stop::Terminated { kill_at, .. }, _) => Some(kill_at),
+            (Stop::NotAsked, Main::Gone { .. }) | (Stop::Killed { .. }, _) => None,
+        };
+        let by_sweep = match self.main {
+            Main::Gone { sweep_at, .. } => Some(sweep_at),
+            Main::Alive => None,
+        };
+        by_stop.into_iter().chain(by_sweep).min()
+    }
+
+    /// What to report once nothing of it is left; `now_ms` counts where the main process never came back.
+    pub(super) fn ending(&self, now_ms: i64) -> Ending {
+        let stopped = match self.stop {
+            Stop::NotAsked => None,
+            Stop::Terminated { why, .. } | Stop::Killed { why } => Some(why),
+        };
+        let (outcome, usage, ended_ms) = match &self.main {
+            Main::Alive => (Outcome::Lost, Default::default(), now_ms),
+            Main::Gone { end, ended_ms, .. } => (end.outcome.clone(), end.usage, *ended_ms),
+        };
+        // It was in nobody's way but the launcher's: whatever it made of the TERM says nothing about the job.
+        let outcome = if stopped == Some(StopWhy::Shutdown) { Outcome::Lost } else { outcome };
+        Ending { outcome, stopped, started_ms: self.started_ms, ended_ms, usage }
+    }
+}
+
+/// A wait that a clock can be set to.
+fn bounded(wait_ms: u64) -> Duration {
+    Duration::from_millis(wait_ms).min(Duration::from_secs(TIME_LIMIT_S_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::launcher::frame::{AttemptKey, FileSpec, Usage};
+
+    fn task(now: Instant) -> Task {
+        let launch = Launch {
+            key: AttemptKey { job: 1, index: 0, attempt: 1 },
+            argv: vec!["/bin/true".into()],
+            env: Vec::new(),
+            cwd: "/".into(),
+            stdin: None,
+            stdout: FileSpec { path: "/dev/null".into(), append: false },
+            stderr: None,
+            umask: 0o022,
+            time_limit_s: Some(10),
+            kill_wait_ms: 3_000,
+            job_label: "1".to_owned(),
+            node_name: "n1".to_owned(),
+        };
+        Task::new(&launch, 42, 5, now)
+    }
+
+    fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    fn killed() -> Reaped {
+        Reaped { pid: 42, outcome: Outcome::Signalled { signal: 9 }, usage: Usage::default() }
+    }
+
+    #[test]
+    fn the_limit_terminates_once_and_kills_after_the_wait() {
+        let start = Instant::now();
+        let mut task = task(start);
+        assert_eq!(task.next_wake(), Some(start + seconds(10)));
+        assert_eq!(task.on_clock(start + seconds(9)), None);
+        assert_eq!(task.on_clock(start + seconds(10)), Some(Due::Terminate(StopWhy::TimeLimit)));
+        assert_eq!(task.next_wake(), Some(start + seconds(13)));
+        assert_eq!(task.on_clock(start + seconds(12)), None);
+        assert_eq!(task.on_clock(start + seconds(13)), Some(Due::Kill));
+        assert_eq!((task.on_clock(start + seconds(99)), task.next_wake()), (None, None));
+        task.on_main_gone(killed(), 7, start + seconds(13));
+        let ending = task.ending(9);
+        assert_eq!((ending.stopped, ending.ended_ms), (Some(StopWhy::TimeLimit), 7));
+    }
+
+    #[test]
+    fn a_second_stop_only_brings_the_kill_forward() {
+        let start = Instant::now();
+        let mut task = task(start);
+        assert_eq!(task.on_stop(StopWhy::Cancelled, 5_000, start), Some(Due::Terminate(StopWhy::Cancelled)));
+        assert_eq!(task.on_stop(StopWhy::Requeue, 60_000, start), None);
+        assert_eq!(task.next_wake(), Some(start + seconds(5)));
+        assert_eq!(task.on_stop(StopWhy::Requeue, 1_000, start), None);
+        assert_eq!(task.on_clock(start + seconds(1)), Some(Due::Kill));
+        assert_eq!(task.ending(0).stopped, Some(StopWhy::Cancelled));
+    }
+
+    #[test]
+    fn an_ended_task_is_neither_stopped_nor_timed_out() {
+        let start = Instant::now();
+        let mut task = task(start);
+        task.on_main_gone(killed(), 7, start);
+        assert_eq!(task.on_stop(StopWhy::Cancelled, 0, start), None);
+        assert_eq!(task.on_clock(start + seconds(60)), None);
+        assert_eq!(task.ending(9).stopped, None);
+        assert!(task.take_sweep(start) && !task.take_sweep(start) && task.take_sweep(start + SWEEP_WAIT_MIN));
+    }
+
+    #[test]
+    fn what_a_shutdown_ended_is_lost() {
+        let start = Instant::now();
+        let mut task = task(start);
+        task.on_stop(StopWhy::Shutdown, 0, start);
+        task.on_main_gone(killed(), 7, start);
+        assert_eq!(task.ending(9).outcome, Outcome::Lost);
+    }
+}
