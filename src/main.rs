@@ -1,2 +1,23 @@
 //! Looks at the name it was called by, or at the first word, and hands over; nothing else.
-fn main() {}
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut words = std::env::args_os();
+    let called = words.next().unwrap_or_default();
+    let name = Path::new(&called).file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let name = if submit::COMMANDS.contains(&name) {
+        name.to_owned()
+    } else {
+        words.next().unwrap_or_default().to_string_lossy().into_owned()
+    };
+    let arguments: Vec<OsString> = words.collect();
+    match name.as_str() {
+        "controller" => controller::run(arguments),
+        "noded" => noded::run_noded(arguments),
+        "launcher" => noded::run_launcher(arguments),
+        _ => submit::run(&name, arguments),
+    }
+}

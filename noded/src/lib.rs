@@ -1,3 +1,18 @@
-//! The hands: link to the controller, launcher of processes, blob staging and ops.
+//! The hands: the link to the controller, the launcher of processes, blob staging and operations.
+//!
+//! It must not know how jobs are scheduled nor how the controller keeps its state. Start at [`node`] for the main loop,
+//! [`roster`] for the decisions, [`launcher`] for the process that parents the tasks.
 
+mod cli;
+mod clock;
+pub mod environment;
+mod hand;
+pub mod launch;
 pub mod launcher;
+pub mod link;
+mod machine;
+pub mod node;
+pub mod roster;
+pub mod stage;
+
+pub use cli::{run_launcher, run_noded};

@@ -15,6 +15,7 @@ use noded::launcher::frame::{
     AttemptKey, AttemptStatus, Ending, FileSpec, Launch, Notice, Outcome, Request, StartStep, StopWhy,
 };
 use noded::launcher::{self, Link, wire};
+use sched::ids::JobId;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -160,7 +161,7 @@ impl Drop for House {
 }
 
 fn key(job: u32) -> AttemptKey {
-    AttemptKey { job, index: 0, attempt: 1 }
+    AttemptKey { job: JobId(job), index: 0, attempt: 1 }
 }
 
 fn stop(job: u32, why: StopWhy, kill_wait_ms: u64) -> Request {

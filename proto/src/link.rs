@@ -2,8 +2,11 @@
 //!
 //! Start with [`FromNode`] and [`ToNode`].
 
+mod kept;
 mod read;
 mod write;
+
+pub use kept::{keep, read_kept};
 
 use bytes::Bytes;
 use sched::ids::{AttemptKey, JobId};

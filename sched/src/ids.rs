@@ -39,6 +39,7 @@ pub struct NodeId(pub u32);
 
 /// One run of one task: what orders, reports and records on a node are keyed by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "(JobId, u32, u32)", into = "(JobId, u32, u32)")]
 pub struct AttemptKey {
     /// The job (an array's id, not the task's own).
     pub job: JobId,
@@ -48,9 +49,22 @@ pub struct AttemptKey {
     pub attempt: u32,
 }
 
+impl From<(JobId, u32, u32)> for AttemptKey {
+    fn from((job, index, attempt): (JobId, u32, u32)) -> AttemptKey {
+        AttemptKey { job, index, attempt }
+    }
+}
+
+impl From<AttemptKey> for (JobId, u32, u32) {
+    fn from(key: AttemptKey) -> (JobId, u32, u32) {
+        (key.job, key.index, key.attempt)
+    }
+}
+
+/// `job_index_attempt`, as in the marker that every process of the attempt carries.
 impl fmt::Display for AttemptKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}_{}.{}", self.job, self.index, self.attempt)
+        write!(f, "{}_{}_{}", self.job, self.index, self.attempt)
     }
 }
 

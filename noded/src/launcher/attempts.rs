@@ -334,7 +334,7 @@ mod tests {
         let error = io::Error::from_raw_os_error(nix::libc::ENAMETOOLONG);
         let outcome = files::not_started(StartStep::OpenOutput, Path::new(&"x".repeat(4096)), &error);
         let ending = Ending { stopped: Some(StopWhy::NodeFailure), ..never_ran(outcome) };
-        let key = AttemptKey { job: u32::MAX, index: u32::MAX, attempt: u32::MAX };
+        let key = AttemptKey { job: sched::ids::JobId(u32::MAX), index: u32::MAX, attempt: u32::MAX };
         let attempts = vec![(key, AttemptStatus::Ended(ending)); ATTEMPTS_MAX];
         let hello = Notice::Hello { launcher_id: "x".repeat(36), attempts };
         let mut frame = Vec::new();

@@ -9,38 +9,8 @@ use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
+pub use sched::ids::AttemptKey;
 use serde::{Deserialize, Serialize};
-
-/// One run of one task: what requests, notices and records are keyed by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(from = "(u32, u32, u32)", into = "(u32, u32, u32)")]
-pub struct AttemptKey {
-    /// The job (an array's id, not the task's own).
-    pub job: u32,
-    /// The task: its index in the array, 0 for a plain job.
-    pub index: u32,
-    /// The run, numbered from 1.
-    pub attempt: u32,
-}
-
-impl From<(u32, u32, u32)> for AttemptKey {
-    fn from((job, index, attempt): (u32, u32, u32)) -> Self {
-        Self { job, index, attempt }
-    }
-}
-
-impl From<AttemptKey> for (u32, u32, u32) {
-    fn from(key: AttemptKey) -> Self {
-        (key.job, key.index, key.attempt)
-    }
-}
-
-/// `job_index_attempt`, as in the variable [`ATTEMPT_VARIABLE`](super::tree::ATTEMPT_VARIABLE).
-impl fmt::Display for AttemptKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}_{}_{}", self.job, self.index, self.attempt)
-    }
-}
 
 /// From noded to the launcher.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -221,10 +221,11 @@ fn append_to(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sched::ids::JobId;
     use crate::launcher::frame::{Outcome, Usage};
 
     fn key(index: u32) -> AttemptKey {
-        AttemptKey { job: 7, index, attempt: 1 }
+        AttemptKey { job: JobId(7), index, attempt: 1 }
     }
 
     fn ended(index: u32) -> Record {

@@ -172,7 +172,7 @@ mod tests {
 
     fn task(now: Instant) -> Task {
         let launch = Launch {
-            key: AttemptKey { job: 1, index: 0, attempt: 1 },
+            key: AttemptKey { job: sched::ids::JobId(1), index: 0, attempt: 1 },
             argv: vec!["/bin/true".into()],
             env: Vec::new(),
             cwd: "/".into(),

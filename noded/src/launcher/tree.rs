@@ -14,6 +14,7 @@ use nix::unistd::getpid;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use rustix::time::Timespec;
+use sched::ids::JobId;
 use serde::{Deserialize, Serialize};
 
 use super::frame::AttemptKey;
@@ -219,7 +220,7 @@ fn named_attempt(pid: i32, launcher_id: &str) -> Option<AttemptKey> {
     if value(LAUNCHER_VARIABLE)? != launcher_id.as_bytes() {
         return None;
     }
-    let mut numbers = str::from_utf8(value(ATTEMPT_VARIABLE)?).ok()?.split('_').map(str::parse);
+    let mut numbers = str::from_utf8(value(ATTEMPT_VARIABLE)?).ok()?.split('_').map(str::parse::<u32>);
     let mut next = || numbers.next()?.ok();
-    Some(AttemptKey { job: next()?, index: next()?, attempt: next()? })
+    Some(AttemptKey { job: JobId(next()?), index: next()?, attempt: next()? })
 }

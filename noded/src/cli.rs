@@ -1,0 +1,124 @@
+//! `covey noded` and `covey launcher`: arguments, log and pid file, and what is said when they cannot start.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+use proto::endpoint::Endpoints;
+use sched::resources::{Amount, Cpus};
+use sched::spec::size::Mebibytes;
+
+use crate::node::{self, NodeSettings};
+use crate::{launcher, machine};
+
+/// Runs a node: offers this machine's CPUs and memory to a controller, and runs the tasks that it gets.
+#[derive(Debug, Parser)]
+#[command(
+    name = "covey noded",
+    version,
+    after_help = "Examples:\n  covey noded --name linux1 --controller unix:///var/lib/covey/controller.sock --dir /var/lib/covey\n  \
+                  covey noded --name big --controller http://127.0.0.1:6817 --dir /srv/node --cpus 8 --memory 16G\n\n\
+                  SIGTERM stops it and leaves its tasks running for the next noded of that name; SIGINT (Ctrl-C) stops the tasks,\n\
+                  which start again elsewhere, and takes the node out of the cluster."
+)]
+struct NodedArguments {
+    /// The node's name: letters, digits, - _ and dots.
+    #[arg(long, value_name = "NAME")]
+    name: String,
+    /// Where the controller is: unix:///path/controller.sock or http://127.0.0.1:PORT; a comma list is tried in its order.
+    #[arg(long, env = "COVEY_CONTROLLER", value_name = "URL")]
+    controller: Endpoints,
+    /// The folder for nodes/NAME/ (its spool), NAME.pid and log/NAME.log.
+    #[arg(long, env = "COVEY_DIR", value_name = "DIR")]
+    dir: PathBuf,
+    /// CPUs that tasks may hold [default: those of this machine].
+    #[arg(long, value_name = "C", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    cpus: Option<u32>,
+    /// Memory that tasks may hold, such as 4G or 512M [default: this machine's].
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<Mebibytes>,
+    /// How log lines look: text or json.
+    #[arg(long, default_value = "text", value_name = "FORMAT")]
+    log_format: traces::Format,
+}
+
+/// Is the parent of a node's tasks; noded starts it, and it outlives noded.
+#[derive(Debug, Parser)]
+#[command(name = "covey launcher", version)]
+struct LauncherArguments {
+    /// The node's folder.
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+}
+
+/// Runs `covey noded` with these arguments until it is told to stop.
+#[must_use]
+pub fn run_noded(arguments: Vec<OsString>) -> ExitCode {
+    let arguments: NodedArguments = parse("covey noded", arguments);
+    conclude("covey noded", noded(arguments))
+}
+
+/// Runs `covey launcher` with these arguments until it is told to stop. Must be called before any thread exists.
+#[must_use]
+pub fn run_launcher(arguments: Vec<OsString>) -> ExitCode {
+    let arguments: LauncherArguments = parse("covey launcher", arguments);
+    conclude("covey launcher", launcher_in(&arguments.dir))
+}
+
+fn noded(arguments: NodedArguments) -> Result<(), Box<dyn Error>> {
+    let dir = std::path::absolute(&arguments.dir)?;
+    let name = arguments.name;
+    let folder = dir.join("nodes").join(&name);
+    fs::create_dir_all(&folder).map_err(|error| format!("cannot make the folder {}: {error}", folder.display()))?;
+    start_log(&dir.join("log").join(format!("{name}.log")), arguments.log_format)?;
+    let memory_mib = match arguments.memory {
+        Some(memory) => memory.0,
+        None => machine::memory_mib()?,
+    };
+    let cpus = arguments.cpus.map_or_else(machine::cpus, Ok)?;
+    let pid_file = dir.join(format!("{name}.pid"));
+    fs::write(&pid_file, format!("{}\n", std::process::id()))
+        .map_err(|error| format!("cannot write {}: {error}", pid_file.display()))?;
+    let ran = node::run(NodeSettings {
+        name,
+        controller: arguments.controller,
+        folder,
+        program: std::env::current_exe()?,
+        amount: Amount { cpus: Cpus::whole(cpus), memory_mib },
+    });
+    // It stands for this process, which is about to go.
+    fs::remove_file(pid_file).ok();
+    Ok(ran?)
+}
+
+fn launcher_in(dir: &Path) -> Result<(), Box<dyn Error>> {
+    start_log(&dir.join("launcher.log"), traces::Format::Text)?;
+    Ok(launcher::run(dir)?)
+}
+
+fn start_log(file: &Path, format: traces::Format) -> Result<(), traces::StartError> {
+    traces::start(file, format, std::env::var(traces::FILTER_VARIABLE).ok().as_deref())
+}
+
+fn parse<A: Parser>(name: &str, arguments: Vec<OsString>) -> A {
+    match A::try_parse_from(std::iter::once(OsString::from(name)).chain(arguments)) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    }
+}
+
+fn conclude(name: &str, ran: Result<(), Box<dyn Error>>) -> ExitCode {
+    let Err(error) = ran else { return ExitCode::SUCCESS };
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        line.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    tracing::error!("{line}");
+    eprintln!("{name}: error: {line}");
+    ExitCode::FAILURE
+}

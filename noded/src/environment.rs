@@ -1,0 +1,180 @@
+//! The environment of a task: the submitter's, and the `SLURM_*` variables that scripts read.
+//!
+//! Which variables there are, and which only when asked for, follows `env.c` of Slurm 24.11. `SLURM_TASK_PID` is left out: the
+//! pid is not known before the process is.
+
+use std::ffi::OsStr;
+use std::fmt::Write;
+use std::os::unix::ffi::OsStrExt;
+
+use proto::link::NodeShare;
+use sched::spec::hostlist;
+use sched::spec::job::Memory;
+
+use crate::launcher::frame::RawStr;
+use crate::roster::Job;
+
+/// What a node adds to a task's environment.
+#[derive(Clone, Debug)]
+pub struct NodeFacts {
+    /// The node's name.
+    pub name: String,
+    /// The cluster's name.
+    pub cluster: String,
+    /// Where the commands in a job find the controller.
+    pub controller: String,
+}
+
+/// All variables of an attempt that starts at `now_s` seconds since 1970.
+#[must_use]
+pub fn variables(job: &Job, node: &NodeFacts, now_s: i64) -> Vec<(RawStr, RawStr)> {
+    let mut variables = Variables { all: submitted(&job.brief.environment) };
+    variables.set_if_absent("TMPDIR", "/tmp");
+    variables.set_if_absent("COVEY_CONTROLLER", &node.controller);
+    identity(job, node, &mut variables);
+    shape(job, &mut variables);
+    array(job, &mut variables);
+    let end_s = job.brief.time_limit.seconds().map(|limit| now_s.saturating_add_unsigned(limit));
+    variables.set("SLURM_JOB_START_TIME", &now_s.to_string());
+    // Slurm gives a job without a limit an end a year away.
+    variables.set("SLURM_JOB_END_TIME", &end_s.unwrap_or(now_s + 365 * 24 * 3600).to_string());
+    if let Some(blob) = &job.task.blob {
+        variables.set("COVEY_BLOB", blob);
+    }
+    variables.all
+}
+
+struct Variables {
+    all: Vec<(RawStr, RawStr)>,
+}
+
+impl Variables {
+    fn set(&mut self, name: &str, value: &str) {
+        self.all.retain(|(known, _)| known.as_os_str() != name);
+        self.all.push((name.into(), value.into()));
+    }
+
+    fn set_if_absent(&mut self, name: &str, value: &str) {
+        if self.all.iter().all(|(known, _)| known.as_os_str() != name) {
+            self.all.push((name.into(), value.into()));
+        }
+    }
+}
+
+/// The submitter's variables, without those that describe the job from which it was submitted.
+fn submitted(environment: &[u8]) -> Vec<(RawStr, RawStr)> {
+    let records = environment.split(|byte| *byte == 0).filter_map(|record| {
+        let equals = record.iter().position(|byte| *byte == b'=').filter(|at| *at > 0)?;
+        Some((&record[..equals], &record[equals + 1..]))
+    });
+    let of_another_job = |name: &[u8]| {
+        name.starts_with(b"SLURM_ARRAY_")
+            || name.starts_with(b"SLURM_JOB_")
+            || name.starts_with(b"SLURM_STEP_")
+            || [&b"SLURM_NTASKS"[..], b"SLURM_NPROCS", b"SLURM_CPUS_PER_TASK", b"SLURM_RESTART_COUNT"].contains(&name)
+            || [&b"SLURM_MEM_PER_NODE"[..], b"SLURM_MEM_PER_CPU", b"COVEY_ATTEMPT", b"COVEY_LAUNCHER"].contains(&name)
+    };
+    records
+        .filter(|(name, _)| !of_another_job(name))
+        .map(|(name, value)| (OsStr::from_bytes(name).into(), OsStr::from_bytes(value).into()))
+        .collect()
+}
+
+fn identity(job: &Job, node: &NodeFacts, variables: &mut Variables) {
+    let (brief, task) = (&job.brief, &job.task);
+    let id = task.id.to_string();
+    for (name, value) in [
+        ("SLURM_JOB_ID", id.as_str()),
+        ("SLURM_JOBID", &id),
+        ("SLURM_JOB_NAME", &brief.name),
+        ("SLURM_JOB_PARTITION", &brief.partition),
+        ("SLURM_JOB_USER", &brief.user.name),
+        ("SLURM_JOB_GROUP", &brief.user.group),
+        ("SLURM_JOB_UID", &brief.user.uid.to_string()),
+        ("SLURM_JOB_GID", &brief.user.gid.to_string()),
+        ("SLURM_SUBMIT_DIR", &brief.origin.dir),
+        ("SLURM_SUBMIT_HOST", &brief.origin.host),
+        ("SLURM_CLUSTER_NAME", &node.cluster),
+        ("SLURMD_NODENAME", &node.name),
+        ("HOSTNAME", &node.name),
+        ("ENVIRONMENT", "BATCH"),
+        ("SLURM_NODEID", "0"),
+        ("SLURM_PROCID", "0"),
+        ("SLURM_LOCALID", "0"),
+        ("SLURM_GTIDS", "0"),
+        ("SLURM_PRIO_PROCESS", "0"),
+        ("SLURM_UMASK", &format!("{:04o}", brief.files.umask)),
+    ] {
+        variables.set(name, value);
+    }
+    if !brief.export.is_empty() {
+        variables.set("SLURM_EXPORT_ENV", &brief.export);
+    }
+    if task.attempt > 1 {
+        variables.set("SLURM_RESTART_COUNT", &(task.attempt - 1).to_string());
+    }
+}
+
+fn shape(job: &Job, variables: &mut Variables) {
+    let (request, shares) = (&job.brief.request, &job.task.shares);
+    let nodes = hostlist::compress(shares.iter().map(|share| share.node.as_str()));
+    let count = shares.len().to_string();
+    for (name, value) in [
+        ("SLURM_JOB_NODELIST", nodes.as_str()),
+        ("SLURM_NODELIST", &nodes),
+        ("SLURM_JOB_NUM_NODES", &count),
+        ("SLURM_NNODES", &count),
+        ("SLURM_JOB_CPUS_PER_NODE", &runs(shares, |share| share.cpus.count())),
+        ("SLURM_TASKS_PER_NODE", &runs(shares, |share| share.processes)),
+    ] {
+        variables.set(name, value);
+    }
+    if let Some(share) = shares.first() {
+        variables.set("SLURM_CPUS_ON_NODE", &share.cpus.count().to_string());
+    }
+    if let Some(processes) = request.processes {
+        variables.set("SLURM_NTASKS", &processes.to_string());
+        variables.set("SLURM_NPROCS", &processes.to_string());
+    }
+    if let Some(cpus) = request.cpus_per_process {
+        variables.set("SLURM_CPUS_PER_TASK", &cpus.to_string());
+    }
+    match request.memory {
+        Memory::Default => {}
+        Memory::PerNode(0) => {
+            let held = shares.first().map_or(0, |share| share.memory_mib);
+            variables.set("SLURM_MEM_PER_NODE", &held.to_string());
+        }
+        Memory::PerNode(mib) => variables.set("SLURM_MEM_PER_NODE", &mib.to_string()),
+        Memory::PerCpu(mib) => variables.set("SLURM_MEM_PER_CPU", &mib.to_string()),
+    }
+}
+
+fn array(job: &Job, variables: &mut Variables) {
+    let Some(array) = &job.brief.array else { return };
+    for (name, value) in [
+        ("SLURM_ARRAY_JOB_ID", job.brief.job.to_string()),
+        ("SLURM_ARRAY_TASK_ID", job.task.index.to_string()),
+        ("SLURM_ARRAY_TASK_COUNT", array.count.to_string()),
+        ("SLURM_ARRAY_TASK_MIN", array.min.to_string()),
+        ("SLURM_ARRAY_TASK_MAX", array.max.to_string()),
+        ("SLURM_ARRAY_TASK_STEP", array.step.to_string()),
+    ] {
+        variables.set(name, &value);
+    }
+}
+
+/// Slurm's short form of equal numbers on neighbouring nodes: `2(x3),1`.
+fn runs(shares: &[NodeShare], number: impl Fn(&NodeShare) -> u32) -> String {
+    let mut text = String::new();
+    for run in shares.chunk_by(|a, b| number(a) == number(b)) {
+        let comma = if text.is_empty() { "" } else { "," };
+        // Writing to a string cannot fail.
+        let _ok = match run.len() {
+            1 => write!(text, "{comma}{}", number(&run[0])),
+            count => write!(text, "{comma}{}(x{count})", number(&run[0])),
+        };
+    }
+    text
+}
+

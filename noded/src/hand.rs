@@ -1,0 +1,125 @@
+//! noded's hold on its launcher: sends what is asked, and takes a new connection when the old one breaks.
+
+use std::path::PathBuf;
+
+use sched::ids::AttemptKey;
+use sched::job::Usage;
+use sched::reason::{Exit, StopWhy};
+use sched::reconcile::How;
+use tokio::task::spawn_blocking;
+use tracing::{error, warn};
+
+use crate::clock;
+use crate::launcher::frame::{self, AttemptStatus, Ending, Notice, Request};
+use crate::launcher::{self, LauncherError, Link, LinkError, NoticeReceiver, RequestSender};
+use crate::roster::Seen;
+
+/// The connection to the launcher.
+pub(crate) struct Hand {
+    folder: PathBuf,
+    program: PathBuf,
+    requests: RequestSender,
+    notices: NoticeReceiver,
+}
+
+/// What the launcher said, in the roster's words.
+pub(crate) enum Word {
+    /// Everything that it knows, after a connection. Another id means that its records are new.
+    Hello { launcher_id: String, attempts: Vec<(AttemptKey, Seen)> },
+    /// News of one attempt.
+    Of(AttemptKey, Seen),
+}
+
+impl Hand {
+    /// Takes a connection that was made before the runtime.
+    pub(crate) fn new(
+        folder: PathBuf,
+        program: PathBuf,
+        stream: std::os::unix::net::UnixStream,
+    ) -> Result<Hand, LinkError> {
+        let (requests, notices) = Link::new(stream)?.into_split();
+        Ok(Hand { folder, program, requests, notices })
+    }
+
+    /// The next words. A launcher that died is started again, and then says hello.
+    pub(crate) async fn listen(&mut self) -> Result<Vec<Word>, LauncherError> {
+        loop {
+            match self.notices.receive().await {
+                Ok(notices) => return Ok(notices.into_iter().map(word).collect()),
+                Err(error) => {
+                    warn!(error = &error as &dyn std::error::Error, "the launcher's connection broke");
+                    self.connect_again().await?;
+                }
+            }
+        }
+    }
+
+    /// Sends requests; what a broken connection swallows is asked again after the next hello.
+    pub(crate) async fn ask(&mut self, requests: &[Request]) {
+        if requests.is_empty() {
+            return;
+        }
+        if let Err(error) = self.requests.send(requests).await {
+            error!(error = &error as &dyn std::error::Error, "the launcher could not be asked");
+        }
+    }
+
+    async fn connect_again(&mut self) -> Result<(), LauncherError> {
+        let (folder, program) = (self.folder.clone(), self.program.clone());
+        let connected = spawn_blocking(move || launcher::ensure(&folder, &program)).await;
+        let stream = connected.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+        match Link::new(stream) {
+            Ok(link) => (self.requests, self.notices) = link.into_split(),
+            Err(error) => error!(error = &error as &dyn std::error::Error, "the launcher's socket cannot be used"),
+        }
+        Ok(())
+    }
+}
+
+/// A stop's reason in the launcher's words.
+pub(crate) fn stop_why(why: StopWhy) -> frame::StopWhy {
+    match why {
+        StopWhy::Cancelled(_) => frame::StopWhy::Cancelled,
+        StopWhy::TimeLimit => frame::StopWhy::TimeLimit,
+    }
+}
+
+fn word(notice: Notice) -> Word {
+    match notice {
+        Notice::Hello { launcher_id, attempts } => {
+            let seen = attempts.into_iter().map(|(key, status)| match status {
+                AttemptStatus::Claimed | AttemptStatus::Running { .. } => (key, Seen::Running),
+                AttemptStatus::Ended(ending) => (key, left(&ending)),
+            });
+            Word::Hello { launcher_id, attempts: seen.collect() }
+        }
+        Notice::Started { key, .. } => Word::Of(key, Seen::Running),
+        Notice::Ended { key, ending } => Word::Of(key, left(&ending)),
+    }
+}
+
+fn left(ending: &Ending) -> Seen {
+    let exit = match &ending.outcome {
+        frame::Outcome::Exited { code } => Exit { code: u8::try_from(*code).unwrap_or(u8::MAX), signal: 0 },
+        frame::Outcome::Signalled { signal } => Exit { code: 0, signal: u8::try_from(*signal).unwrap_or(u8::MAX) },
+        frame::Outcome::NotStarted { .. } | frame::Outcome::Lost => Exit::default(),
+    };
+    let (how, note) = match (&ending.outcome, ending.stopped) {
+        (frame::Outcome::NotStarted { step, path, error }, _) => {
+            (How::NotStarted, Some(format!("{path}: {error} ({step})")))
+        }
+        (frame::Outcome::Lost, _) => (How::Lost, None),
+        (_, Some(frame::StopWhy::TimeLimit)) => (How::TimedOut(exit), None),
+        (_, Some(frame::StopWhy::Requeue | frame::StopWhy::NodeFailure | frame::StopWhy::Preemption)) => {
+            (How::Lost, None)
+        }
+        (_, Some(frame::StopWhy::Cancelled | frame::StopWhy::Shutdown) | None) => (How::Exited(exit), None),
+    };
+    let usage = Usage {
+        user_us: ending.usage.user_us,
+        system_us: ending.usage.system_us,
+        rss_kib_max: ending.usage.max_rss_kib,
+        ..Usage::default()
+    };
+    Seen::Left { how, usage, note, age_ms: clock::ms_since_wall(ending.ended_ms) }
+}

@@ -1,0 +1,74 @@
+//! The link to the controller: dials, registers, listens, and begins again when it breaks.
+//!
+//! It decides nothing. Whoever owns the [`Heard`] receiver answers [`Heard::Dialled`] with a stream of what to say, which
+//! must begin with a registration: so nothing that is said can fall between a registration and its link.
+
+use std::time::Duration;
+
+use proto::LINK_MESSAGE_BYTES_MAX;
+use proto::dial::dial;
+use proto::endpoint::Endpoints;
+use proto::link::{FromNode, ToNode};
+use proto::v1;
+use proto::v1::node_link_client::NodeLinkClient;
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+use tracing::{info, warn};
+
+/// Messages to the controller that may wait; beyond that the link is dropped, and the next registration says it all.
+pub const MESSAGES_MAX: usize = 1_024;
+/// The pause before the controller is dialled again.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How long one round of dialling goes on before it is logged.
+const DIAL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the link tells its owner.
+#[derive(Debug)]
+pub enum Heard {
+    /// The controller answers: what is there to say?
+    Dialled(oneshot::Sender<mpsc::Receiver<FromNode>>),
+    /// The controller said something.
+    Said(ToNode),
+    /// The link is gone; it is being dialled again.
+    Lost,
+}
+
+/// Keeps the link up until the receiver of `heard` is dropped.
+pub async fn keep_up(endpoints: Endpoints, heard: mpsc::Sender<Heard>) {
+    while !heard.is_closed() {
+        match dial(&endpoints, DIAL_PATIENCE).await {
+            Ok(channel) => {
+                let client = NodeLinkClient::new(channel)
+                    .max_decoding_message_size(LINK_MESSAGE_BYTES_MAX)
+                    .max_encoding_message_size(LINK_MESSAGE_BYTES_MAX);
+                if let Err(status) = converse(client, &heard).await {
+                    info!(%status, "the link broke");
+                }
+                if heard.send(Heard::Lost).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => warn!(error = &error as &dyn std::error::Error, "the controller does not answer"),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn converse(
+    mut client: NodeLinkClient<tonic::transport::Channel>,
+    heard: &mpsc::Sender<Heard>,
+) -> Result<(), tonic::Status> {
+    let (answer, to_say) = oneshot::channel();
+    // An owner that is gone ends the loop in `keep_up`.
+    heard.send(Heard::Dialled(answer)).await.ok();
+    let Ok(to_say) = to_say.await else { return Ok(()) };
+    let outgoing = ReceiverStream::new(to_say).map(v1::FromNode::from);
+    let mut incoming = client.join(outgoing).await?.into_inner();
+    while let Some(message) = incoming.message().await? {
+        if heard.send(Heard::Said(message.try_into()?)).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}

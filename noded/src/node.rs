@@ -1,0 +1,346 @@
+//! One noded from start to stop: its main loop hears the controller, the launcher and the pipeline, lets the roster decide,
+//! and carries out what it says.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+
+use blobs::Environment;
+use proto::endpoint::Endpoints;
+use proto::link::{FromNode, Register, ToNode, Welcome};
+use sched::ids::AttemptKey;
+use sched::reconcile::AttemptEnd;
+use sched::resources::Amount;
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+
+use crate::clock;
+use crate::environment::NodeFacts;
+use crate::hand::{Hand, Word, stop_why};
+use crate::launch::LaunchRules;
+use crate::launcher::frame::Request;
+use crate::launcher::{self, LauncherError, LinkError};
+use crate::link::{Heard, MESSAGES_MAX, keep_up};
+use crate::roster::{Act, Ends, Job, Roster};
+use crate::stage::{Moved, Pipeline};
+
+/// What the link may have said and nobody has heard yet.
+const HEARD_MAX: usize = 256;
+/// How long a node that leaves for good waits for its word to be heard.
+const LEAVE_WAIT: std::time::Duration = std::time::Duration::from_secs(3);
+
+/// What a noded is started with.
+#[derive(Clone, Debug)]
+pub struct NodeSettings {
+    /// The node's name.
+    pub name: String,
+    /// Where the controller is.
+    pub controller: Endpoints,
+    /// The node's own folder.
+    pub folder: PathBuf,
+    /// This program, to start the launcher with.
+    pub program: PathBuf,
+    /// What tasks may hold.
+    pub amount: Amount,
+}
+
+/// Why a noded cannot start or go on.
+#[derive(Debug, Error)]
+pub enum NodeError {
+    /// The launcher cannot be started or reached.
+    #[error(transparent)]
+    Launcher(#[from] LauncherError),
+    /// The launcher's socket cannot be used.
+    #[error(transparent)]
+    LauncherLink(#[from] LinkError),
+    /// The launcher did not say who it is.
+    #[error("the launcher in {} did not say hello as it should", .0.display())]
+    NoHello(PathBuf),
+    /// The threads for operations cannot be started.
+    #[error("no threads for operations")]
+    Pool(#[from] rayon::ThreadPoolBuildError),
+    /// No runtime, or no signals.
+    #[error("the operating system gives no runtime")]
+    Runtime(#[source] io::Error),
+}
+
+/// Runs a node until SIGTERM (its tasks go on under the launcher, for the next noded to adopt) or SIGINT (its tasks are stopped
+/// and go elsewhere, and the node leaves the cluster).
+///
+/// # Errors
+/// What keeps it from starting or going on.
+pub fn run(settings: NodeSettings) -> Result<(), NodeError> {
+    let stream = launcher::ensure(&settings.folder, &settings.program)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(NodeError::Runtime)?;
+    let left = runtime.block_on(async {
+        let hand = Hand::new(settings.folder.clone(), settings.program.clone(), stream)?;
+        Node::start(&settings, hand).await?.serve(settings.controller.clone()).await
+    });
+    // A conversion may still be computing; nobody wants its result.
+    runtime.shutdown_background();
+    left
+}
+
+struct Node {
+    settings: NodeSettings,
+    spool: u128,
+    launcher_id: String,
+    roster: Roster,
+    rules: LaunchRules,
+    hand: Hand,
+    pipeline: Pipeline,
+    moved: mpsc::Receiver<Moved>,
+    /// Where reports go while the link is up.
+    to_controller: Option<mpsc::Sender<FromNode>>,
+}
+
+impl Node {
+    /// Hears the launcher's hello, and takes up what an earlier life left.
+    async fn start(settings: &NodeSettings, mut hand: Hand) -> Result<Node, NodeError> {
+        let (cpus, memory_bytes) = (settings.amount.cpus.count(), settings.amount.memory_mib << 20);
+        let environment = Environment::from_environment();
+        let (pipeline, moved) =
+            Pipeline::new(settings.folder.clone(), environment, cpus as usize, memory_bytes)?;
+        let rules = LaunchRules {
+            scripts: settings.folder.join("jobs"),
+            kill_wait_ms: 30_000,
+            node: NodeFacts {
+                name: settings.name.clone(),
+                cluster: String::new(),
+                controller: settings.controller.to_string(),
+            },
+        };
+        let mut words = hand.listen().await?.into_iter();
+        let Some(Word::Hello { launcher_id, attempts }) = words.next() else {
+            return Err(NodeError::NoHello(settings.folder.clone()));
+        };
+        let mut node = Node {
+            settings: settings.clone(),
+            spool: spool_of(&launcher_id),
+            launcher_id,
+            roster: Roster::default(),
+            rules,
+            hand,
+            pipeline,
+            moved,
+            to_controller: None,
+        };
+        let now_ms = clock::monotonic_ms();
+        let left = node.pipeline.left_behind();
+        for key in left.operations {
+            node.roster.on_lost_operation(key, now_ms);
+        }
+        let mut commands: BTreeMap<AttemptKey, Job> = left.commands.into_iter().map(|job| (job.key(), job)).collect();
+        // The controller tells again of a command that the launcher never got to see.
+        commands.retain(|key, _| {
+            let known = attempts.iter().any(|(seen, _)| seen == key);
+            if !known {
+                node.pipeline.drop_attempt(*key);
+            }
+            known
+        });
+        let acts = node.roster.on_launcher_hello(attempts, false, now_ms, |key| commands.get(&key).cloned());
+        node.carry_out(acts).await;
+        info!(node = settings.name, live = node.roster.live_count(), "launcher adopted");
+        Ok(node)
+    }
+
+    async fn serve(mut self, controller: Endpoints) -> Result<(), NodeError> {
+        let mut term = signal(SignalKind::terminate()).map_err(NodeError::Runtime)?;
+        let mut int = signal(SignalKind::interrupt()).map_err(NodeError::Runtime)?;
+        let (hears, mut heard) = mpsc::channel(HEARD_MAX);
+        let link = tokio::spawn(keep_up(controller, hears));
+        loop {
+            let acts = tokio::select! {
+                Some(heard) = heard.recv() => self.on_heard(heard),
+                words = self.hand.listen() => self.on_words(words?),
+                Some(moved) = self.moved.recv() => self.on_moved(moved),
+                _ = term.recv() => break,
+                _ = int.recv() => {
+                    self.leave(&mut heard).await?;
+                    break;
+                }
+            };
+            self.carry_out(acts).await;
+        }
+        info!("noded stops");
+        link.abort();
+        Ok(())
+    }
+
+    fn on_heard(&mut self, heard: Heard) -> Vec<Act> {
+        match heard {
+            Heard::Dialled(answer) => {
+                let (sender, receiver) = mpsc::channel(MESSAGES_MAX);
+                let register = FromNode::Register(self.registration());
+                if sender.try_send(register).is_ok() && answer.send(receiver).is_ok() {
+                    self.to_controller = Some(sender);
+                }
+                Vec::new()
+            }
+            Heard::Lost => {
+                self.to_controller = None;
+                Vec::new()
+            }
+            Heard::Said(ToNode::Welcome(welcome)) => self.on_welcome(&welcome),
+            Heard::Said(ToNode::Orders(orders)) => {
+                orders.into_iter().flat_map(|order| self.roster.on_order(order)).collect()
+            }
+        }
+    }
+
+    fn registration(&self) -> Register {
+        Register {
+            name: self.settings.name.clone(),
+            amount: self.settings.amount,
+            spool: self.spool,
+            address: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            epoch_seen: self.roster.epoch_seen(),
+            claims: self.roster.claims(clock::monotonic_ms()),
+        }
+    }
+
+    fn on_welcome(&mut self, welcome: &Welcome) -> Vec<Act> {
+        let (epoch, session) = (welcome.epoch, welcome.session);
+        info!(epoch, session, adopt = welcome.adopt.len(), kill = welcome.kill.len(), "welcome");
+        self.rules.node.cluster.clone_from(&welcome.cluster);
+        self.rules.kill_wait_ms = welcome.kill_wait_s * 1000;
+        self.roster.on_welcome(welcome).unwrap_or_else(|| {
+            warn!(epoch, "an older controller; its link is dropped");
+            self.to_controller = None;
+            Vec::new()
+        })
+    }
+
+    fn on_words(&mut self, words: Vec<Word>) -> Vec<Act> {
+        let now_ms = clock::monotonic_ms();
+        let mut acts = Vec::new();
+        for word in words {
+            acts.extend(match word {
+                Word::Of(key, seen) => self.roster.on_process(key, seen, now_ms),
+                Word::Hello { launcher_id, attempts } => {
+                    let fresh = launcher_id != self.launcher_id;
+                    if fresh {
+                        // The controller must hear that the records are new: the link is made anew.
+                        warn!("the launcher has lost its records");
+                        (self.spool, self.launcher_id) = (spool_of(&launcher_id), launcher_id);
+                        self.to_controller = None;
+                    }
+                    self.roster.on_launcher_hello(attempts, fresh, now_ms, |_| None)
+                }
+            });
+        }
+        acts
+    }
+
+    fn on_moved(&mut self, moved: Moved) -> Vec<Act> {
+        let now_ms = clock::monotonic_ms();
+        match moved {
+            Moved::Staged(key, end) => self.roster.on_staged(key, end, now_ms),
+            Moved::Done(key, end) => self.roster.on_moved(key, end, now_ms),
+        }
+    }
+
+    /// Does what the roster wants; what follows from a failure is done, too.
+    fn carry_out(&mut self, acts: Vec<Act>) -> impl Future<Output = ()> + '_ {
+        let mut requests = Vec::new();
+        let mut ends: Vec<(AttemptKey, AttemptEnd)> = Vec::new();
+        let mut forget = Vec::new();
+        for act in acts {
+            match act {
+                Act::Launch(job) => {
+                    let staged = self.pipeline.work_folder(&job);
+                    match self.rules.launch(&job, staged.as_ref(), clock::wall_s()) {
+                        Ok(launch) => {
+                            info!(attempt = %job.key(), "launch");
+                            requests.push(Request::Launch(Box::new(launch)));
+                        }
+                        Err(error) => {
+                            let end = AttemptEnd::failed(format!("the script cannot be written on this node: {error}"));
+                            ends.extend(reported(self.roster.on_unlaunched(job.key(), end, clock::monotonic_ms())));
+                        }
+                    }
+                }
+                Act::Convert(job) => {
+                    info!(attempt = %job.key(), blob = job.task.blob, "convert");
+                    self.pipeline.convert(job);
+                }
+                Act::Stage(job) => self.pipeline.stage(job),
+                Act::Publish(job) => self.pipeline.publish(job),
+                Act::Stop(key, why) => {
+                    info!(attempt = %key, ?why, "stop");
+                    let kill_wait_ms = self.rules.kill_wait_ms;
+                    requests.push(Request::Stop { key, why: stop_why(why), kill_wait_ms });
+                }
+                Act::Abandon(key) => self.pipeline.abandon(key),
+                Act::Report(key, end) => ends.push((key, end)),
+                Act::Drop(key) => {
+                    self.pipeline.drop_attempt(key);
+                    forget.push(key);
+                }
+                Act::DropJob(job) => self.rules.drop_job(job),
+            }
+        }
+        if !forget.is_empty() {
+            requests.push(Request::Forget { keys: forget });
+        }
+        self.report(ends);
+        async move { self.hand.ask(&requests).await }
+    }
+
+    /// Tells the controller, if it listens; the next registration says it again.
+    fn report(&mut self, ends: Vec<(AttemptKey, AttemptEnd)>) {
+        if ends.is_empty() {
+            return;
+        }
+        for (key, end) in &ends {
+            info!(attempt = %key, how = ?end.how, note = end.note, "ended");
+        }
+        if let Some(sender) = &self.to_controller
+            && sender.try_send(FromNode::Ends(ends)).is_err()
+        {
+            warn!("the controller does not take reports; its link is dropped");
+            self.to_controller = None;
+        }
+    }
+
+    /// Stops all tasks, and says goodbye.
+    async fn leave(&mut self, heard: &mut mpsc::Receiver<Heard>) -> Result<(), NodeError> {
+        info!("leaving the cluster");
+        let folder = self.settings.folder.clone();
+        let stopped = tokio::task::spawn_blocking(move || launcher::stop(&folder)).await;
+        stopped.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
+        let Some(sender) = self.to_controller.take() else { return Ok(()) };
+        if sender.send(FromNode::Leave).await.is_err() {
+            return Ok(());
+        }
+        let gone = async {
+            while let Some(said) = heard.recv().await {
+                if matches!(said, Heard::Lost) {
+                    break;
+                }
+            }
+        };
+        if tokio::time::timeout(LEAVE_WAIT, gone).await.is_err() {
+            error!("the controller has not taken the goodbye");
+        }
+        Ok(())
+    }
+}
+
+/// The ends among the acts.
+fn reported(acts: Vec<Act>) -> impl Iterator<Item = (AttemptKey, AttemptEnd)> {
+    acts.into_iter().filter_map(|act| match act {
+        Act::Report(key, end) => Some((key, end)),
+        _ => None,
+    })
+}
+
+/// The launcher's records are the node's memory: their id is the spool's.
+fn spool_of(launcher_id: &str) -> u128 {
+    launcher_id.parse::<uuid::Uuid>().map_or(0, |id| id.as_u128())
+}

@@ -1,0 +1,332 @@
+//! What this node has been ordered to run, and how far each attempt is: noded's own decisions, as a pure value.
+//!
+//! Orders, the launcher's notices and the pipeline's results go in; [`Act`]s come out, for `node.rs` to carry out. No clock, no
+//! runtime and no file is known here; `now_ms` is any clock that never goes back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proto::link::{Brief, Order, StartTask, Welcome, Work};
+use sched::ids::{AttemptKey, JobId};
+use sched::job::Usage;
+use sched::reason::{Exit, StopWhy};
+use sched::reconcile::{AttemptEnd, Claim, How};
+
+/// What the shell is to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Act {
+    /// Let the launcher start the attempt's process.
+    Launch(Job),
+    /// Run a built-in operation from blob to blob.
+    Convert(Job),
+    /// Fetch the attempt's blob into its work folder.
+    Stage(Job),
+    /// Put what its process has made under its name.
+    Publish(Job),
+    /// Let the launcher stop the attempt's process.
+    Stop(AttemptKey, StopWhy),
+    /// Give up an operation or a transfer that is under way.
+    Abandon(AttemptKey),
+    /// Tell the controller of an end.
+    Report(AttemptKey, AttemptEnd),
+    /// Drop the attempt's records and its work folder.
+    Drop(AttemptKey),
+    /// Drop what is kept for a job.
+    DropJob(JobId),
+}
+
+/// An attempt with all that is known of its job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    /// The job.
+    pub brief: Arc<Brief>,
+    /// The task.
+    pub task: Arc<StartTask>,
+}
+
+impl Job {
+    /// The attempt's key.
+    #[must_use]
+    pub fn key(&self) -> AttemptKey {
+        AttemptKey { job: self.brief.job, index: self.task.index, attempt: self.task.attempt }
+    }
+}
+
+/// How an attempt of the launcher's stands, in the words of this crate's wire.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Seen {
+    /// It runs.
+    Running,
+    /// Its process has left.
+    Left {
+        /// How.
+        how: How,
+        /// What it used.
+        usage: Usage,
+        /// What a person should read.
+        note: Option<String>,
+        /// How long ago, in milliseconds.
+        age_ms: u64,
+    },
+}
+
+/// The attempts of this node.
+#[derive(Debug, Default)]
+pub struct Roster {
+    attempts: BTreeMap<AttemptKey, Entry>,
+    briefs: BTreeMap<JobId, Arc<Brief>>,
+    epoch_seen: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    state: State,
+    /// Nobody wants its end any more: it is dropped when it comes.
+    unwanted: bool,
+    /// The stop that was ordered, if any.
+    stopped: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Its blob is on the way in.
+    Staging(Job),
+    /// The launcher has it. Known only by its key after a restart of noded, and then no map's output can be published.
+    Launched(Option<Job>),
+    /// An operation runs.
+    Converting,
+    /// Its output is on the way out.
+    Publishing { usage: Usage },
+    /// Over, and kept until the controller has counted it.
+    Ended { end: AttemptEnd, at_ms: u64 },
+}
+
+impl Roster {
+    /// The highest epoch whose orders were obeyed.
+    #[must_use]
+    pub fn epoch_seen(&self) -> u64 {
+        self.epoch_seen
+    }
+
+    /// How many attempts have not ended.
+    #[must_use]
+    pub fn live_count(&self) -> usize {
+        self.attempts.values().filter(|entry| !matches!(entry.state, State::Ended { .. })).count()
+    }
+
+    /// Takes in what the launcher knows after a (re)connection; `fresh` says that its records are new. `staged` answers with the
+    /// job of a mapped command that was running when noded last stopped.
+    pub fn on_launcher_hello(
+        &mut self,
+        seen: Vec<(AttemptKey, Seen)>,
+        fresh: bool,
+        now_ms: u64,
+        staged: impl Fn(AttemptKey) -> Option<Job>,
+    ) -> Vec<Act> {
+        let mut acts = self.ask_again(&seen, fresh, now_ms);
+        for (key, seen) in seen {
+            self.attempts.entry(key).or_insert_with(|| Entry::new(State::Launched(staged(key))));
+            if let Seen::Left { .. } = seen {
+                acts.extend(self.on_process(key, seen, now_ms));
+            }
+        }
+        acts
+    }
+
+    /// What was asked of the launcher and is not known there: asked again, which its records make harmless; with new records
+    /// nobody can tell whether it ran, and it is lost.
+    fn ask_again(&mut self, seen: &[(AttemptKey, Seen)], fresh: bool, now_ms: u64) -> Vec<Act> {
+        let known = |key: &AttemptKey| seen.iter().any(|(other, _)| other == key);
+        let unknown = self.attempts.iter().filter(|(key, _)| !known(key));
+        let asked: Vec<(AttemptKey, Option<Job>)> = unknown
+            .filter_map(|(key, entry)| match &entry.state {
+                State::Launched(job) => Some((*key, job.clone())),
+                State::Staging(_) | State::Converting | State::Publishing { .. } | State::Ended { .. } => None,
+            })
+            .collect();
+        asked
+            .into_iter()
+            .flat_map(|(key, job)| match job.filter(|_| !fresh) {
+                Some(job) => vec![Act::Launch(job)],
+                None => self.end(key, AttemptEnd::lost(), now_ms),
+            })
+            .collect()
+    }
+
+    /// Remembers an operation that was under way when noded last died.
+    pub fn on_lost_operation(&mut self, key: AttemptKey, now_ms: u64) {
+        self.attempts.entry(key).or_insert_with(|| Entry::new(State::Ended { end: AttemptEnd::lost(), at_ms: now_ms }));
+    }
+
+    /// What is told to the controller at a registration.
+    #[must_use]
+    pub fn claims(&self, now_ms: u64) -> Vec<Claim> {
+        let claim = |(key, entry): (&AttemptKey, &Entry)| match &entry.state {
+            State::Ended { end, at_ms } => {
+                let age_ms = end.age_ms + now_ms.saturating_sub(*at_ms);
+                Claim { key: *key, end: Some(AttemptEnd { age_ms, ..end.clone() }) }
+            }
+            State::Staging(_) | State::Launched(_) | State::Converting | State::Publishing { .. } => {
+                Claim { key: *key, end: None }
+            }
+        };
+        self.attempts.iter().filter(|(_, entry)| !entry.unwanted).map(claim).collect()
+    }
+
+    /// The controller's answer to a registration; `None` when it comes from a controller older than one already obeyed.
+    pub fn on_welcome(&mut self, welcome: &Welcome) -> Option<Vec<Act>> {
+        if welcome.epoch < self.epoch_seen {
+            return None;
+        }
+        self.epoch_seen = welcome.epoch;
+        let mut acts = Vec::new();
+        for key in &welcome.forget {
+            acts.extend(self.forget(*key));
+        }
+        for key in &welcome.kill {
+            if let Some(entry) = self.attempts.get_mut(key) {
+                entry.unwanted = true;
+            }
+            acts.extend(self.stop(*key, StopWhy::Cancelled(0)));
+        }
+        Some(acts)
+    }
+
+    /// One order.
+    pub fn on_order(&mut self, order: Order) -> Vec<Act> {
+        match order {
+            Order::Job(brief) => {
+                self.briefs.insert(brief.job, Arc::from(brief));
+                Vec::new()
+            }
+            Order::Start { job, tasks } => {
+                let Some(brief) = self.briefs.get(&job).cloned() else { return Vec::new() };
+                tasks.into_iter().filter_map(|task| self.start(&brief, task)).collect()
+            }
+            Order::Stop { key, why } => self.stop(key, why).into_iter().collect(),
+            Order::Forget(key) => self.forget(key).into_iter().collect(),
+            Order::JobGone(job) => {
+                self.briefs.remove(&job);
+                vec![Act::DropJob(job)]
+            }
+        }
+    }
+
+    /// Starts an attempt, unless it was ever heard of before: a repeated order changes nothing.
+    fn start(&mut self, brief: &Arc<Brief>, task: StartTask) -> Option<Act> {
+        let job = Job { brief: brief.clone(), task: Arc::new(task) };
+        let key = job.key();
+        if self.attempts.contains_key(&key) {
+            return None;
+        }
+        let (state, act) = match (&brief.work, &brief.map) {
+            (Work::Op(_), _) => (State::Converting, Act::Convert(job)),
+            (Work::Script { .. } | Work::Command(_), Some(_)) => (State::Staging(job.clone()), Act::Stage(job)),
+            (Work::Script { .. } | Work::Command(_), None) => (State::Launched(Some(job.clone())), Act::Launch(job)),
+        };
+        self.attempts.insert(key, Entry::new(state));
+        Some(act)
+    }
+
+    fn stop(&mut self, key: AttemptKey, why: StopWhy) -> Option<Act> {
+        let entry = self.attempts.get_mut(&key)?;
+        entry.stopped = true;
+        match entry.state {
+            State::Launched(_) => Some(Act::Stop(key, why)),
+            State::Staging(_) | State::Converting | State::Publishing { .. } => Some(Act::Abandon(key)),
+            State::Ended { .. } => entry.unwanted.then(|| self.forget(key)).flatten(),
+        }
+    }
+
+    /// Drops an attempt whose end is counted. One that has not ended is kept.
+    fn forget(&mut self, key: AttemptKey) -> Option<Act> {
+        match self.attempts.get(&key).map(|entry| &entry.state) {
+            Some(State::Ended { .. }) => {
+                self.attempts.remove(&key);
+                Some(Act::Drop(key))
+            }
+            Some(State::Staging(_) | State::Launched(_) | State::Converting | State::Publishing { .. }) | None => None,
+        }
+    }
+
+    /// The attempt's blob is in its work folder, or could not be fetched.
+    pub fn on_staged(&mut self, key: AttemptKey, end: Option<AttemptEnd>, now_ms: u64) -> Vec<Act> {
+        let Some(entry) = self.attempts.get_mut(&key) else { return Vec::new() };
+        let State::Staging(job) = &entry.state else { return Vec::new() };
+        match end {
+            Some(end) => self.end(key, end, now_ms),
+            None if entry.stopped => self.end(key, AttemptEnd::terminated(), now_ms),
+            None => {
+                let job = job.clone();
+                entry.state = State::Launched(Some(job.clone()));
+                vec![Act::Launch(job)]
+            }
+        }
+    }
+
+    /// The launcher's word on a process.
+    pub fn on_process(&mut self, key: AttemptKey, seen: Seen, now_ms: u64) -> Vec<Act> {
+        let Seen::Left { how, usage, note, age_ms } = seen else { return Vec::new() };
+        let Some(entry) = self.attempts.get_mut(&key) else { return vec![Act::Drop(key)] };
+        let State::Launched(job) = &entry.state else { return Vec::new() };
+        let mapped = job.clone().filter(|job| job.brief.map.is_some());
+        if let (Some(job), How::Exited(exit)) = (mapped, how)
+            && exit == Exit::default()
+        {
+            entry.state = State::Publishing { usage };
+            return vec![Act::Publish(job)];
+        }
+        self.end(key, AttemptEnd { how, age_ms, usage, note }, now_ms)
+    }
+
+    /// The launcher could not even be asked.
+    pub fn on_unlaunched(&mut self, key: AttemptKey, end: AttemptEnd, now_ms: u64) -> Vec<Act> {
+        self.end(key, end, now_ms)
+    }
+
+    /// The pipeline has finished an operation, or has published an output. Bytes moved are added to what the process used.
+    pub fn on_moved(&mut self, key: AttemptKey, mut end: AttemptEnd, now_ms: u64) -> Vec<Act> {
+        let Some(entry) = self.attempts.get(&key) else { return Vec::new() };
+        match &entry.state {
+            State::Publishing { usage } => {
+                let moved = end.usage;
+                end.usage = Usage { bytes_in: moved.bytes_in, bytes_out: moved.bytes_out, ..*usage };
+            }
+            State::Converting => {}
+            State::Staging(_) | State::Launched(_) | State::Ended { .. } => return Vec::new(),
+        }
+        self.end(key, end, now_ms)
+    }
+
+    fn end(&mut self, key: AttemptKey, end: AttemptEnd, now_ms: u64) -> Vec<Act> {
+        let Some(entry) = self.attempts.get_mut(&key) else { return Vec::new() };
+        entry.state = State::Ended { end: end.clone(), at_ms: now_ms };
+        if entry.unwanted { self.forget(key).into_iter().collect() } else { vec![Act::Report(key, end)] }
+    }
+}
+
+impl Entry {
+    fn new(state: State) -> Entry {
+        Entry { state, unwanted: false, stopped: false }
+    }
+}
+
+/// Ends that noded itself brings about.
+pub trait Ends {
+    /// Stopped by TERM before a process of its own had begun, or outside one.
+    fn terminated() -> Self;
+    /// Failed with exit code 1, and says why.
+    fn failed(note: String) -> Self;
+}
+
+impl Ends for AttemptEnd {
+    fn terminated() -> AttemptEnd {
+        let how = How::Exited(Exit { code: 0, signal: 15 });
+        AttemptEnd { how, age_ms: 0, usage: Usage::default(), note: None }
+    }
+
+    fn failed(note: String) -> AttemptEnd {
+        let how = How::Exited(Exit { code: 1, signal: 0 });
+        AttemptEnd { how, age_ms: 0, usage: Usage::default(), note: Some(note) }
+    }
+}

@@ -1,0 +1,109 @@
+//! What the pipeline keeps on disk: a claim for each operation, and a work folder for each mapped command.
+//!
+//! `ops/KEY` is an empty file that is made before an operation begins. `work/KEY/` holds `in/NAME`, `out/NAME` and `attempt`,
+//! from which a noded that was restarted learns what to publish.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use proto::link::{keep, read_kept};
+use sched::ids::{AttemptKey, JobId};
+
+use crate::roster::Job;
+
+/// The private folder of one attempt of a mapped command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkFolder {
+    folder: PathBuf,
+    input: String,
+    output: String,
+}
+
+/// What an earlier life of noded left.
+#[derive(Debug, Default)]
+pub struct LeftBehind {
+    /// Operations that were begun.
+    pub operations: Vec<AttemptKey>,
+    /// Mapped commands whose output is still to be published.
+    pub commands: Vec<Job>,
+}
+
+impl WorkFolder {
+    pub(super) fn of(folder: &Path, key: AttemptKey, input: &str, output: &str) -> WorkFolder {
+        let last = |name: &str| name.rsplit('/').next().unwrap_or(name).to_owned();
+        WorkFolder { folder: folder.join("work").join(key.to_string()), input: last(input), output: last(output) }
+    }
+
+    /// Where the blob lies.
+    #[must_use]
+    pub fn input(&self) -> PathBuf {
+        self.folder.join("in").join(&self.input)
+    }
+
+    /// Where the command is to write.
+    #[must_use]
+    pub fn output(&self) -> PathBuf {
+        self.folder.join("out").join(&self.output)
+    }
+
+    pub(super) fn input_bytes(&self) -> u64 {
+        fs::metadata(self.input()).map_or(0, |found| found.len())
+    }
+
+    /// Makes the folder anew, with the blob in it.
+    pub(super) fn make(&self, job: &Job, input: &[u8]) -> Result<(), (PathBuf, io::Error)> {
+        let at = |path: PathBuf| move |error| (path, error);
+        match fs::remove_dir_all(&self.folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err((self.folder.clone(), error)),
+            _ => {}
+        }
+        for part in ["in", "out"] {
+            let path = self.folder.join(part);
+            fs::create_dir_all(&path).map_err(at(path))?;
+        }
+        let path = self.folder.join("attempt");
+        fs::write(&path, keep(&job.brief, &job.task)).map_err(at(path))?;
+        fs::write(self.input(), input).map_err(at(self.input()))
+    }
+}
+
+/// Makes the claim of an operation. One that is there already means that it was begun before.
+pub(super) fn claim(folder: &Path, key: AttemptKey) -> Result<(), (PathBuf, io::Error)> {
+    let claims = folder.join("ops");
+    fs::create_dir_all(&claims).map_err(|error| (claims.clone(), error))?;
+    let path = claims.join(key.to_string());
+    fs::File::create_new(&path).map(drop).map_err(|error| (path, error))
+}
+
+/// Removes whatever an attempt left.
+pub(super) fn drop_attempt(folder: &Path, key: AttemptKey) {
+    let name = key.to_string();
+    // Each attempt has at most one of the two, and plain ones have neither.
+    fs::remove_file(folder.join("ops").join(&name)).ok();
+    fs::remove_dir_all(folder.join("work").join(&name)).ok();
+}
+
+/// Reads what is there.
+pub(super) fn left_behind(folder: &Path) -> LeftBehind {
+    let names = |part: &str| {
+        let entries = fs::read_dir(folder.join(part)).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().into_string().ok())
+    };
+    let kept = |name: String| {
+        let bytes = fs::read(folder.join("work").join(name).join("attempt")).ok()?;
+        let (brief, task) = read_kept(&bytes)?;
+        Some(Job { brief: Arc::new(brief), task: Arc::new(task) })
+    };
+    LeftBehind {
+        operations: names("ops").filter_map(|name| read_key(&name)).collect(),
+        commands: names("work").filter_map(kept).collect(),
+    }
+}
+
+fn read_key(name: &str) -> Option<AttemptKey> {
+    let mut numbers = name.split('_').map(|number| number.parse::<u32>().ok());
+    let key = AttemptKey { job: JobId(numbers.next()??), index: numbers.next()??, attempt: numbers.next()?? };
+    numbers.next().is_none().then_some(key)
+}
