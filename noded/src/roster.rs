@@ -330,3 +330,6 @@ impl Ends for AttemptEnd {
         AttemptEnd { how, age_ms: 0, usage: Usage::default(), note: Some(note) }
     }
 }
+
+#[cfg(test)]
+mod tests;

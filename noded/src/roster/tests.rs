@@ -1,0 +1,173 @@
+//! Orders and notices in, acts out.
+
+use bytes::Bytes;
+use proto::link::MapUrls;
+use sched::spec::duration::TimeLimit;
+use sched::spec::job::{Files, Memory, Origin, Request, User};
+
+use super::*;
+
+fn key(index: u32, attempt: u32) -> AttemptKey {
+    AttemptKey { job: JobId(5), index, attempt }
+}
+
+fn brief(work: Work, map: bool) -> Brief {
+    let urls = MapUrls { from: "memory:///in/".into(), to: "memory:///out/".into(), output_name: "{name}".into() };
+    Brief {
+        job: JobId(5),
+        name: "wrap".into(),
+        user: User { uid: 0, gid: 0, name: "root".into(), group: "root".into() },
+        request: Request {
+            nodes_min: 1,
+            nodes_max: None,
+            processes: None,
+            cpus_per_process: None,
+            memory: Memory::Default,
+        },
+        work,
+        map: map.then_some(urls),
+        files: Files {
+            work_dir: "/tmp".into(),
+            stdin: None,
+            stdout: None,
+            stderr: None,
+            append: false,
+            umask: 0o022,
+        },
+        origin: Origin { host: String::new(), dir: String::new(), command: String::new() },
+        export: String::new(),
+        environment: Bytes::new(),
+        partition: "debug".into(),
+        time_limit: TimeLimit::Unlimited,
+        array: None,
+    }
+}
+
+fn task(index: u32, attempt: u32) -> StartTask {
+    StartTask { index, id: JobId(5), attempt, shares: Vec::new(), blob: Some("cat.png".into()) }
+}
+
+/// A roster that was told of a job and to start its task 0.
+fn started(work: Work, map: bool) -> (Roster, Vec<Act>) {
+    let mut roster = Roster::default();
+    roster.on_order(Order::Job(Box::new(brief(work, map))));
+    let acts = roster.on_order(Order::Start { job: JobId(5), tasks: vec![task(0, 1)] });
+    (roster, acts)
+}
+
+fn command() -> Work {
+    Work::Command(vec!["true".into()])
+}
+
+fn left(code: u8) -> Seen {
+    Seen::Left { how: How::Exited(Exit { code, signal: 0 }), usage: Usage::default(), note: None, age_ms: 0 }
+}
+
+fn welcome(epoch: u64, kill: Vec<AttemptKey>, forget: Vec<AttemptKey>) -> Welcome {
+    Welcome { epoch, session: 1, cluster: "c".into(), adopt: Vec::new(), kill, forget, kill_wait_s: 30 }
+}
+
+#[test]
+fn an_attempt_is_launched_reported_and_dropped_once() {
+    let (mut roster, acts) = started(command(), false);
+    assert!(matches!(&acts[..], [Act::Launch(job)] if job.key() == key(0, 1)));
+    let again = roster.on_order(Order::Start { job: JobId(5), tasks: vec![task(0, 1)] });
+    assert!(again.is_empty(), "a repeated order starts nothing");
+    let acts = roster.on_process(key(0, 1), left(3), 10);
+    assert!(matches!(&acts[..], [Act::Report(_, end)] if end.how == How::Exited(Exit { code: 3, signal: 0 })));
+    let again = roster.on_order(Order::Start { job: JobId(5), tasks: vec![task(0, 1)] });
+    assert!(again.is_empty(), "nor after its end");
+    assert_eq!(roster.on_order(Order::Forget(key(0, 1))), [Act::Drop(key(0, 1))]);
+    assert!(roster.claims(20).is_empty());
+}
+
+#[test]
+fn an_end_is_claimed_with_its_age_until_it_is_forgotten() {
+    let (mut roster, _) = started(command(), false);
+    roster.on_process(key(0, 1), left(0), 100);
+    for now_ms in [150, 400] {
+        let claims = roster.claims(now_ms);
+        assert_eq!(claims[0].end.as_ref().map(|end| end.age_ms), Some(now_ms - 100));
+    }
+    assert_eq!(roster.on_welcome(&welcome(1, vec![], vec![key(0, 1)])), Some(vec![Act::Drop(key(0, 1))]));
+}
+
+#[test]
+fn a_mapped_command_is_staged_launched_and_published() {
+    let (mut roster, acts) = started(command(), true);
+    assert!(matches!(&acts[..], [Act::Stage(_)]));
+    assert!(matches!(&roster.on_staged(key(0, 1), None, 1)[..], [Act::Launch(_)]));
+    assert!(matches!(&roster.on_process(key(0, 1), left(0), 2)[..], [Act::Publish(_)]));
+    let usage = Usage { bytes_in: 7, bytes_out: 9, ..Usage::default() };
+    let end = AttemptEnd { how: How::Exited(Exit::default()), age_ms: 0, usage, note: None };
+    let acts = roster.on_moved(key(0, 1), end, 3);
+    assert!(matches!(&acts[..], [Act::Report(_, end)] if end.usage.bytes_out == 9));
+}
+
+#[test]
+fn a_mapped_command_that_fails_publishes_nothing() {
+    let (mut roster, _) = started(command(), true);
+    roster.on_staged(key(0, 1), None, 1);
+    assert!(matches!(&roster.on_process(key(0, 1), left(1), 2)[..], [Act::Report(..)]));
+}
+
+#[test]
+fn a_stop_goes_to_whoever_holds_the_attempt() {
+    let (mut roster, _) = started(command(), false);
+    let stop = Order::Stop { key: key(0, 1), why: StopWhy::Cancelled(0) };
+    assert_eq!(roster.on_order(stop.clone()), [Act::Stop(key(0, 1), StopWhy::Cancelled(0))]);
+    let (mut roster, acts) = started(Work::Op("grayscale".into()), true);
+    assert!(matches!(&acts[..], [Act::Convert(_)]));
+    assert_eq!(roster.on_order(stop.clone()), [Act::Abandon(key(0, 1))]);
+    let (mut roster, _) = started(command(), true);
+    roster.on_order(stop);
+    let acts = roster.on_staged(key(0, 1), None, 1);
+    assert!(matches!(&acts[..], [Act::Report(..)]), "what was stopped while it was staged is not launched: {acts:?}");
+}
+
+#[test]
+fn what_nobody_wants_is_killed_and_dropped_without_a_report() {
+    let (mut roster, _) = started(command(), false);
+    let acts = roster.on_welcome(&welcome(1, vec![key(0, 1)], vec![])).expect("the first epoch");
+    assert_eq!(acts, [Act::Stop(key(0, 1), StopWhy::Cancelled(0))]);
+    assert!(roster.claims(0).is_empty(), "it is not claimed again");
+    assert_eq!(roster.on_process(key(0, 1), left(0), 5), [Act::Drop(key(0, 1))]);
+}
+
+#[test]
+fn an_older_controller_is_not_obeyed() {
+    let mut roster = Roster::default();
+    assert!(roster.on_welcome(&welcome(3, vec![], vec![])).is_some());
+    assert!(roster.on_welcome(&welcome(2, vec![], vec![])).is_none());
+    assert_eq!(roster.epoch_seen(), 3);
+}
+
+#[test]
+fn a_launcher_that_did_not_hear_is_asked_again_and_one_without_records_has_lost() {
+    let (mut roster, _) = started(command(), false);
+    let acts = roster.on_launcher_hello(Vec::new(), false, 1, |_| None);
+    assert!(matches!(&acts[..], [Act::Launch(_)]));
+    let acts = roster.on_launcher_hello(Vec::new(), true, 1, |_| None);
+    assert!(matches!(&acts[..], [Act::Report(_, end)] if end.how == How::Lost));
+}
+
+#[test]
+fn a_new_noded_adopts_what_its_launcher_has_and_publishes_what_was_staged() {
+    let mut roster = Roster::default();
+    let staged = Job { brief: Arc::new(brief(command(), true)), task: Arc::new(task(1, 1)) };
+    let seen = vec![(key(0, 1), Seen::Running), (key(1, 1), left(0)), (key(2, 1), left(4))];
+    let acts = roster.on_launcher_hello(seen, false, 0, |key| (key.index == 1).then(|| staged.clone()));
+    assert!(matches!(&acts[..], [Act::Publish(job), Act::Report(..)] if job.key() == key(1, 1)));
+    let ended: Vec<bool> = roster.claims(0).iter().map(|claim| claim.end.is_some()).collect();
+    assert_eq!(ended, [false, false, true]);
+}
+
+#[test]
+fn an_operation_that_was_under_way_when_noded_died_is_lost() {
+    let mut roster = Roster::default();
+    roster.on_lost_operation(key(0, 1), 0);
+    assert_eq!(roster.claims(0)[0].end.as_ref().map(|end| end.how), Some(How::Lost));
+    roster.on_order(Order::Job(Box::new(brief(Work::Op("grayscale".into()), true))));
+    assert!(roster.on_order(Order::Start { job: JobId(5), tasks: vec![task(0, 1)] }).is_empty());
+    assert_eq!(roster.on_order(Order::Start { job: JobId(5), tasks: vec![task(0, 2)] }).len(), 1);
+}

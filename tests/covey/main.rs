@@ -1,0 +1,8 @@
+//! The binary as users meet it: real processes, real folders, and what is printed.
+
+mod arrows;
+mod bad_input;
+mod commands;
+mod faults;
+mod maps;
+mod rig;
