@@ -2,12 +2,14 @@
 
 use std::error::Error;
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
 use proto::endpoint::Endpoints;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use sched::resources::{Amount, Cpus};
 use sched::spec::size::Mebibytes;
 
@@ -73,6 +75,7 @@ fn noded(arguments: NodedArguments) -> Result<(), Box<dyn Error>> {
     let name = arguments.name;
     let folder = dir.join("nodes").join(&name);
     fs::create_dir_all(&folder).map_err(|error| format!("cannot make the folder {}: {error}", folder.display()))?;
+    let _lock = lock(&folder, &name)?;
     start_log(&dir.join("log").join(format!("{name}.log")), arguments.log_format)?;
     let memory_mib = match arguments.memory {
         Some(memory) => memory.0,
@@ -92,6 +95,22 @@ fn noded(arguments: NodedArguments) -> Result<(), Box<dyn Error>> {
     // It stands for this process, which is about to go.
     fs::remove_file(pid_file).ok();
     Ok(ran?)
+}
+
+/// Keeps a second noded from the same folder for as long as this one lives.
+fn lock(folder: &Path, name: &str) -> Result<File, Box<dyn Error>> {
+    let path = folder.join("noded.lock");
+    let open = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = open.map_err(|error| format!("cannot open {}: {error}", path.display()))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(Errno::WOULDBLOCK) => Err(format!(
+            "a noded named {name} runs already in {}: stop it first, or give another --name",
+            folder.display()
+        )
+        .into()),
+        Err(error) => Err(format!("cannot lock {}: {error}", path.display()).into()),
+    }
 }
 
 fn launcher_in(dir: &Path) -> Result<(), Box<dyn Error>> {

@@ -177,4 +177,3 @@ fn runs(shares: &[NodeShare], number: impl Fn(&NodeShare) -> u32) -> String {
     }
     text
 }
-

@@ -63,7 +63,11 @@ impl LaunchRules {
             umask: brief.files.umask,
             time_limit_s: brief.time_limit.seconds(),
             kill_wait_ms: self.kill_wait_ms,
-            job_label: if brief.array.is_some() { format!("{}_{}", brief.job, task.index) } else { task.id.to_string() },
+            job_label: if brief.array.is_some() {
+                format!("{}_{}", brief.job, task.index)
+            } else {
+                task.id.to_string()
+            },
             node_name: self.node.name.clone(),
         })
     }

@@ -102,8 +102,7 @@ impl Node {
     async fn start(settings: &NodeSettings, mut hand: Hand) -> Result<Node, NodeError> {
         let (cpus, memory_bytes) = (settings.amount.cpus.count(), settings.amount.memory_mib << 20);
         let environment = Environment::from_environment();
-        let (pipeline, moved) =
-            Pipeline::new(settings.folder.clone(), environment, cpus as usize, memory_bytes)?;
+        let (pipeline, moved) = Pipeline::new(settings.folder.clone(), environment, cpus as usize, memory_bytes)?;
         let rules = LaunchRules {
             scripts: settings.folder.join("jobs"),
             kill_wait_ms: 30_000,

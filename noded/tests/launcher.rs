@@ -15,8 +15,8 @@ use noded::launcher::frame::{
     AttemptKey, AttemptStatus, Ending, FileSpec, Launch, Notice, Outcome, Request, StartStep, StopWhy,
 };
 use noded::launcher::{self, Link, wire};
-use sched::ids::JobId;
 use rustix::process::{Pid, Signal, kill_process};
+use sched::ids::JobId;
 use tempfile::TempDir;
 
 /// Whatever a test waits for comes sooner, or the test fails.

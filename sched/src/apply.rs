@@ -50,6 +50,11 @@ impl Cluster {
                 job.reason = *reason;
                 None
             }),
+            Event::Held { job, held } => self.change_job(*job, |job| {
+                job.held = *held;
+                job.reason = if *held { Reason::JobHeldUser } else { Reason::None };
+                None
+            }),
             Event::Forgotten { job } => self.forgotten(*job),
             Event::NodeRegistered { node, name, offer } => self.node_registered(at, *node, name, offer),
             Event::NodeSilent { node } => self.change_node(*node, |node| node.health = Health::Silent { since: at }),

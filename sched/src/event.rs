@@ -97,6 +97,14 @@ pub enum Event {
         /// The reason.
         reason: Reason,
     },
+    /// What waits of a job is held by a user, or released.
+    #[serde(rename = "h")]
+    Held {
+        /// The job.
+        job: JobId,
+        /// Held, or released.
+        held: bool,
+    },
     /// A job that has long been done left the cluster for the history.
     #[serde(rename = "f")]
     Forgotten {
@@ -203,6 +211,7 @@ pub fn effects(event: &Event) -> Option<Effect> {
         Event::Submitted { .. }
         | Event::Cancelled { .. }
         | Event::Waiting { .. }
+        | Event::Held { .. }
         | Event::Forgotten { .. }
         | Event::NodeRegistered { .. }
         | Event::NodeSilent { .. }

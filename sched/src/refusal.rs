@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::ids::JobId;
+
 /// An input that changed nothing.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Refusal {
@@ -34,6 +36,9 @@ pub enum Refusal {
     /// No such job or task.
     #[error("Invalid job id specified")]
     UnknownJob,
+    /// A task of an array cannot be held by itself.
+    #[error("Requested operation not supported on this system")]
+    WholeJobsOnly(JobId),
     /// The job or task has ended.
     #[error("Job/step already completing or completed")]
     AlreadyDone,
@@ -51,6 +56,7 @@ impl Refusal {
                 Some(format!("array index {index} is above the highest allowed, {index_max} (MaxArraySize)"))
             }
             Refusal::TooManyJobs(max) => Some(format!("{max} jobs are in memory already (MaxJobCount)")),
+            Refusal::WholeJobsOnly(job) => Some(format!("hold and release take whole jobs: name {job}, not its tasks")),
             Refusal::NoDefaultPartition | Refusal::UnknownJob | Refusal::AlreadyDone => None,
         }
     }

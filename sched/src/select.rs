@@ -62,6 +62,23 @@ fn cancel_target(cluster: &Cluster, target: &JobRef, selection: &Selection, uid:
     Ok(events)
 }
 
+/// Holds or releases what waits of whole jobs. Answers for each target whether it could be done.
+pub(crate) fn hold(cluster: &Cluster, targets: &[JobRef], hold: bool) -> (Vec<Event>, Vec<Result<(), Refusal>>) {
+    let mut events = Vec::new();
+    let one = |target: &JobRef| -> Result<Option<Event>, Refusal> {
+        let (job, tasks) = resolve(cluster, target)?;
+        if tasks.is_some() && job.is_array() {
+            return Err(Refusal::WholeJobsOnly(job.id));
+        }
+        if job.is_done() {
+            return Err(Refusal::AlreadyDone);
+        }
+        Ok((job.held != hold).then_some(Event::Held { job: job.id, held: hold }))
+    };
+    let found = targets.iter().map(|target| one(target).map(|event| events.extend(event))).collect();
+    (events, found)
+}
+
 /// The job and the tasks that a name means; no set means all of them.
 ///
 /// # Errors

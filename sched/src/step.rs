@@ -14,6 +14,7 @@ use crate::reconcile::{AttemptEnd, Claim, How, Reconciled, reconcile};
 use crate::refusal::Refusal;
 use crate::select::{self, Selection};
 use crate::settings::Settings;
+use crate::spec::array::JobRef;
 use crate::spec::job::JobSpec;
 use crate::{finish, submit};
 
@@ -33,6 +34,13 @@ pub enum Input {
         selection: Selection,
         /// Who asks.
         uid: u32,
+    },
+    /// What waits of these jobs is to be held, or released.
+    Hold {
+        /// Which.
+        targets: Vec<JobRef>,
+        /// Hold, or release.
+        hold: bool,
     },
     /// A node's link is up.
     Register {
@@ -73,8 +81,8 @@ pub enum Answer {
     Done,
     /// The job's number.
     Submitted(JobId),
-    /// For each thing named, whether it was found to cancel.
-    Cancelled(Vec<Result<(), Refusal>>),
+    /// For each thing named, whether it was there and could be changed.
+    Found(Vec<Result<(), Refusal>>),
     /// A node's number, and what it has missed.
     Registered(NodeId, Reconciled),
     /// Refused.
@@ -91,7 +99,11 @@ pub fn decide(cluster: &Cluster, settings: &Settings, now: Timestamp, input: Inp
         },
         Input::Cancel { selection, uid } => {
             let (events, found) = select::cancel(cluster, &selection, uid);
-            (events, Answer::Cancelled(found))
+            (events, Answer::Found(found))
+        }
+        Input::Hold { targets, hold } => {
+            let (events, found) = select::hold(cluster, &targets, hold);
+            (events, Answer::Found(found))
         }
         Input::Register { name, offer, claims } => register(cluster, settings, name, offer, &claims),
         Input::Ends { node, ends } => {

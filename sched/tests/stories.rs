@@ -181,6 +181,27 @@ fn cancelling_ends_what_waits_at_once_and_stops_what_runs() {
 }
 
 #[test]
+fn a_held_job_waits_until_it_is_released() {
+    let mut rig = Rig::with_nodes(1, 1);
+    rig.submit(JobDraft { hold: true, ..array("0-1") }).expect("accepted");
+    rig.plan();
+    assert_eq!(rig.cluster.job(JobId(1)).expect("there").reason, Reason::JobHeldUser);
+    let hold = |rig: &mut Rig, target: &str, hold| {
+        rig.input(Input::Hold { targets: vec![target.parse().expect("a name")], hold })
+    };
+    assert_eq!(hold(&mut rig, "1_1", false), Answer::Found(vec![Err(Refusal::WholeJobsOnly(JobId(1)))]));
+    assert_eq!(hold(&mut rig, "1", false), Answer::Found(vec![Ok(())]));
+    rig.plan();
+    assert_eq!(rig.running(), [key(1, 0, 1)]);
+    hold(&mut rig, "1", true);
+    rig.exit(key(1, 0, 1), 0);
+    rig.plan();
+    assert!(rig.running().is_empty(), "what waits is held, what ran was left alone");
+    rig.cancel("1").expect("there");
+    assert_eq!(hold(&mut rig, "1", false), Answer::Found(vec![Err(Refusal::AlreadyDone)]));
+}
+
+#[test]
 fn a_split_task_is_found_by_its_own_number() {
     let mut rig = Rig::with_nodes(1, 2);
     rig.submit(array("5-9")).expect("accepted");

@@ -3,11 +3,10 @@
 use proto::error::WireError;
 use proto::v1;
 use sched::select::{Phase, Selection};
-use sched::spec::array::JobRef;
 use sched::step::{Answer, Input};
 use tonic::{Request, Status};
 
-use super::{Desk, peer, unavailable};
+use super::{Desk, peer, read_targets, refusals, unavailable};
 
 /// Who cancels over a plain TCP port, where nobody's word can be checked.
 const NOBODY_UID: u32 = 65_534;
@@ -16,11 +15,7 @@ pub(super) async fn cancel(desk: &Desk, request: Request<v1::CancelRequest>) -> 
     let uid = peer(&request).map_or(NOBODY_UID, |(uid, _)| uid);
     let selection = read_selection(request.into_inner())?;
     match desk.post.ask(Input::Cancel { selection, uid }, Vec::new()).await.map_err(unavailable)? {
-        Answer::Cancelled(found) => {
-            let text = |found: Result<(), sched::refusal::Refusal>| found.err().map(|refusal| refusal.to_string());
-            let refusals = found.into_iter().map(|found| text(found).unwrap_or_default()).collect();
-            Ok(v1::CancelReply { refusals })
-        }
+        Answer::Found(found) => Ok(v1::CancelReply { refusals: refusals(found) }),
         other => Err(Status::internal(format!("a cancel was answered with {other:?}"))),
     }
 }
@@ -31,9 +26,7 @@ fn read_selection(request: v1::CancelRequest) -> Result<Selection, WireError> {
         v1::Phase::Pending => Some(Phase::Pending),
         v1::Phase::Running => Some(Phase::Running),
     };
-    let target =
-        |id: &String| id.parse::<JobRef>().map_err(|_| WireError::Meaningless { field: "ids", value: id.clone() });
-    let targets = request.ids.iter().map(target).collect::<Result<Vec<_>, _>>()?;
+    let targets = read_targets(&request.ids)?;
     let given = |text: String| Some(text).filter(|text| !text.is_empty());
     let (user, name, partition) = (given(request.user), given(request.name), given(request.partition));
     if targets.is_empty() && user.is_none() && name.is_none() && partition.is_none() && phase.is_none() {

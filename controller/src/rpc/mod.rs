@@ -4,6 +4,7 @@
 
 mod cancel;
 mod cluster;
+mod hold;
 mod jobs;
 pub(crate) mod link;
 mod nodes;
@@ -15,10 +16,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::Stream;
-use proto::error::refused;
+use proto::error::{WireError, refused};
 use proto::v1;
 use proto::v1::controller_server::Controller;
 use sched::refusal::Refusal;
+use sched::spec::array::JobRef;
 use tokio::sync::Semaphore;
 use tonic::transport::server::UdsConnectInfo;
 use tonic::{Code, Request, Response, Status, Streaming};
@@ -63,6 +65,10 @@ impl Controller for Desk {
         cancel::cancel(self, request).await.map(Response::new)
     }
 
+    async fn hold(&self, request: Request<v1::HoldRequest>) -> Result<Response<v1::HoldReply>, Status> {
+        hold::hold(self, request.into_inner()).await.map(Response::new)
+    }
+
     async fn list_nodes(
         &self,
         _request: Request<v1::ListNodesRequest>,
@@ -89,13 +95,24 @@ fn refuse(refusal: &Refusal) -> Status {
     let code = match refusal {
         Refusal::UnknownJob => Code::NotFound,
         Refusal::TooManyJobs(_) => Code::ResourceExhausted,
-        Refusal::PartitionClosed(_) | Refusal::AlreadyDone => Code::FailedPrecondition,
+        Refusal::PartitionClosed(_) | Refusal::AlreadyDone | Refusal::WholeJobsOnly(_) => Code::FailedPrecondition,
         Refusal::UnknownPartition(_)
         | Refusal::NoDefaultPartition
         | Refusal::NeverFits { .. }
         | Refusal::ArrayTooBig { .. } => Code::InvalidArgument,
     };
     refused(code, &refusal.to_string(), refusal.detail().as_deref())
+}
+
+/// Jobs and tasks by their names.
+fn read_targets(ids: &[String]) -> Result<Vec<JobRef>, WireError> {
+    let target = |id: &String| id.parse().map_err(|_| WireError::Meaningless { field: "ids", value: id.clone() });
+    ids.iter().map(target).collect()
+}
+
+/// For each target in its order: nothing, or why not.
+fn refusals(found: Vec<Result<(), Refusal>>) -> Vec<String> {
+    found.into_iter().map(|found| found.err().map(|refusal| refusal.to_string()).unwrap_or_default()).collect()
 }
 
 /// Nothing has happened, and a retry may help.

@@ -221,8 +221,8 @@ fn append_to(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sched::ids::JobId;
     use crate::launcher::frame::{Outcome, Usage};
+    use sched::ids::JobId;
 
     fn key(index: u32) -> AttemptKey {
         AttemptKey { job: JobId(7), index, attempt: 1 }

@@ -36,6 +36,8 @@ impl fmt::Display for Event {
             }
             Event::Requeued { key, node } => write!(f, "requeued attempt={key} node={}", node.0),
             Event::Waiting { job, reason } => write!(f, "waiting job={job} reason={reason}"),
+            Event::Held { job, held: true } => write!(f, "held job={job}"),
+            Event::Held { job, held: false } => write!(f, "released job={job}"),
             Event::Forgotten { job } => write!(f, "forgotten job={job}"),
             Event::NodeRegistered { node, name, offer } => {
                 let (cpus, memory) = (offer.amount.cpus, offer.amount.memory_mib);

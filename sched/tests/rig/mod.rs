@@ -119,7 +119,7 @@ impl Rig {
         let targets = vec![target.parse().expect("a job's name")];
         let selection = Selection { targets, ..Selection::default() };
         match self.input(Input::Cancel { selection, uid: 1000 }) {
-            Answer::Cancelled(found) => found.into_iter().next().expect("one answer for one target"),
+            Answer::Found(found) => found.into_iter().next().expect("one answer for one target"),
             other => panic!("a cancel is answered: {other:?}"),
         }
     }
