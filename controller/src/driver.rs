@@ -3,6 +3,7 @@
 //! It runs on a thread of its own, because a commit waits for the disk. Queries read the snapshot that it publishes after
 //! each commit ([`Published`]) and never hold it up. Start at [`Driver::run`].
 
+mod batch;
 mod commit;
 mod letter;
 mod outgoing;
@@ -19,6 +20,8 @@ use sched::plan::plan;
 use sched::step::{Input, decide, next_wake};
 use tokio::sync::watch;
 use tracing::{error, info};
+
+use batch::Batch;
 
 use crate::briefs::Briefs;
 use crate::clock;
@@ -157,7 +160,7 @@ impl Driver {
 
     /// One batch: decide and apply each, plan, commit all of it, and let out what follows.
     fn handle(&mut self, letters: Vec<Letter>) {
-        let mut batch = commit::Batch::new(clock::now());
+        let mut batch = Batch::new(clock::now());
         for letter in letters {
             self.take(letter, &mut batch);
         }
@@ -170,7 +173,7 @@ impl Driver {
         self.commit(batch);
     }
 
-    fn take(&mut self, letter: Letter, batch: &mut commit::Batch) {
+    fn take(&mut self, letter: Letter, batch: &mut Batch) {
         match letter {
             Letter::Input { input, blobs, reply } => {
                 let answer = self.decide(input, batch);
@@ -193,7 +196,7 @@ impl Driver {
         }
     }
 
-    fn decide(&mut self, input: Input, batch: &mut commit::Batch) -> sched::step::Answer {
+    fn decide(&mut self, input: Input, batch: &mut Batch) -> sched::step::Answer {
         let (events, answer) = decide(&self.cluster, &self.config.settings, batch.at, input);
         for event in events {
             self.apply(event, batch);
@@ -201,7 +204,7 @@ impl Driver {
         answer
     }
 
-    fn apply(&mut self, event: sched::event::Event, batch: &mut commit::Batch) {
+    fn apply(&mut self, event: sched::event::Event, batch: &mut Batch) {
         batch.note_before(&self.cluster, &event);
         self.cluster.apply(batch.at, &event);
         batch.events.push(event);
@@ -212,3 +215,6 @@ impl Driver {
         self.cluster.node(node).map(|node| node.name.to_string()).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

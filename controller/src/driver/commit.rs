@@ -3,16 +3,14 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use bytes::Bytes;
 use sched::cluster::Cluster;
 use sched::event::Event;
-use sched::ids::{BlobHash, Timestamp};
-use sched::step::Answer;
+use sched::ids::BlobHash;
 use tracing::{error, info, warn};
 
-use super::outgoing::Registration;
-use super::{Driver, Reply, Unavailable};
-use crate::history::{self, OwnedRow};
+use super::batch::Batch;
+use super::{Driver, Unavailable};
+use crate::history::OwnedRow;
 use crate::journal::{Commit, HistoryRow, Journal, JournalError};
 use crate::pack::{Record, pack_cluster, pack_record, unpack_record};
 use crate::recover::RecoverError;
@@ -21,35 +19,6 @@ use crate::recover::RecoverError;
 const CHECKPOINT_RECORDS: u64 = 20_000;
 /// Or after so many bytes of records, so that a restart stays quick.
 const CHECKPOINT_BYTES: usize = 32 * 1024 * 1024;
-
-/// Everything that one commit makes true, and who waits for it.
-pub(super) struct Batch {
-    pub(super) at: Timestamp,
-    pub(super) events: Vec<Event>,
-    pub(super) blobs: Vec<(BlobHash, Bytes)>,
-    pub(super) replies: Vec<(Reply, Answer)>,
-    pub(super) registrations: Vec<Registration>,
-    history: Vec<OwnedRow>,
-    dropped: Vec<BlobHash>,
-}
-
-impl Batch {
-    pub(super) fn new(at: Timestamp) -> Batch {
-        let (events, blobs, replies, registrations) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Batch { at, events, blobs, replies, registrations, history: Vec::new(), dropped: Vec::new() }
-    }
-
-    /// What must be read off the state before an event changes it: a job that leaves becomes history, and takes its blobs
-    /// along.
-    pub(super) fn note_before(&mut self, cluster: &Cluster, event: &Event) {
-        if let Event::Forgotten { job } = event
-            && let Some(job) = cluster.job(*job)
-        {
-            self.history.extend(history::rows(job));
-            self.dropped.extend(cluster.blobs_of_last_use(job));
-        }
-    }
-}
 
 impl Driver {
     /// Stores the batch, publishes the state, and lets replies and orders out. When the disk refuses, the state goes back to the

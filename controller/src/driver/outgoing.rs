@@ -6,22 +6,13 @@ use proto::link::{Order, Register, ToNode, Welcome};
 use sched::event::{Effect, Event, effects};
 use sched::ids::{JobId, NodeId};
 use sched::node::Offer;
-use sched::reconcile::Reconciled;
 use sched::step::{Answer, Input};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
 use super::Driver;
-use super::commit::Batch;
+use super::batch::{Batch, Registration};
 use crate::links::Outbox;
-
-/// A node that has registered in this batch and waits for its welcome.
-pub(super) struct Registration {
-    node: NodeId,
-    missed: Reconciled,
-    sender: mpsc::Sender<ToNode>,
-    reply: oneshot::Sender<(NodeId, u64)>,
-}
 
 impl Driver {
     pub(super) fn register(

@@ -1,0 +1,116 @@
+//! The driver on a journal in memory that fails when told to.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use sched::cluster::Cluster;
+use sched::ids::{BlobHash, JobId, RequestId};
+use sched::spec::job::{Files, JobDraft, Memory, Origin, Request, User, Work};
+use sched::step::{Answer, Input};
+
+use super::*;
+use crate::journal::{Journal, MemoryJournal, hash_of};
+use crate::recover::recover;
+
+struct Bench {
+    journal: Arc<MemoryJournal>,
+    published: Arc<Published>,
+    post: Post,
+    driver: JoinHandle<()>,
+}
+
+fn start(journal: Arc<MemoryJournal>) -> Bench {
+    let config = crate::config::read(std::path::Path::new("/nonexistent/covey.toml"), false).expect("defaults");
+    let cluster = recover(&*journal).expect("it recovers");
+    let published = Arc::new(Published::new(cluster.clone()));
+    let (post, mailbox) = mailbox();
+    let driver = Driver::new(cluster, config, journal.clone(), 1, published.clone(), mailbox);
+    let driver = std::thread::spawn(move || driver.run());
+    Bench { journal, published, post, driver }
+}
+
+impl Bench {
+    async fn submit(&self, request: u128) -> Result<JobId, Unavailable> {
+        let environment = b"A=1\0".to_vec();
+        let spec = Arc::new(draft(hash_of(&environment)).check().expect("in bounds"));
+        let blobs = vec![(hash_of(&environment), environment.into())];
+        match self.post.ask(Input::Submit { request: RequestId(request), spec }, blobs).await? {
+            Answer::Submitted(job) => Ok(job),
+            other => panic!("a submit is answered: {other:?}"),
+        }
+    }
+
+    /// Tries again until the journal has been mended.
+    async fn submit_until_kept(&self, request: u128) -> JobId {
+        loop {
+            if let Ok(job) = self.submit(request).await {
+                return job;
+            }
+        }
+    }
+
+    async fn stop(self) -> (Arc<MemoryJournal>, Arc<Cluster>) {
+        self.post.put(Letter::Stop).await;
+        self.driver.join().expect("the driver ends");
+        (self.journal, self.published.cluster())
+    }
+}
+
+fn draft(environment: BlobHash) -> JobDraft {
+    JobDraft {
+        name: "wrap".into(),
+        user: User { uid: 1, gid: 1, name: "ada".into(), group: "ada".into() },
+        partitions: Vec::new(),
+        array: None,
+        request: Request {
+            nodes_min: 1,
+            nodes_max: None,
+            processes: None,
+            cpus_per_process: None,
+            memory: Memory::Default,
+        },
+        time_limit: None,
+        work: Work::Command(vec!["/bin/true".into()]),
+        map: None,
+        environment,
+        files: Files { work_dir: "/".into(), stdin: None, stdout: None, stderr: None, append: false, umask: 0 },
+        requeue: true,
+        hold: false,
+        comment: String::new(),
+        export: String::new(),
+        origin: Origin { host: String::new(), dir: String::new(), command: String::new() },
+    }
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_a_restart() {
+    let bench = start(Arc::default());
+    let jobs = [bench.submit(1).await, bench.submit(2).await, bench.submit(1).await];
+    assert_eq!(jobs, [Ok(JobId(1)), Ok(JobId(2)), Ok(JobId(1))]);
+    let (journal, cluster) = bench.stop().await;
+    let recovered = recover(&*journal).expect("it recovers");
+    assert_eq!(format!("{recovered:?}"), format!("{cluster:?}"));
+    assert!(journal.get_blob(&hash_of(b"A=1\0")).expect("readable").is_some(), "the environment is kept");
+}
+
+#[tokio::test]
+async fn a_commit_that_failed_has_not_happened() {
+    let bench = start(Arc::default());
+    assert_eq!(bench.submit(1).await, Ok(JobId(1)));
+    bench.journal.fail_next_append();
+    assert_eq!(bench.submit(2).await, Err(Unavailable::Journal));
+    assert_eq!(bench.published.cluster().job_count(), 1);
+    assert_eq!(bench.submit_until_kept(3).await, JobId(2), "the number was not used up");
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_commit_that_failed_after_it_was_stored_has_happened_once() {
+    let bench = start(Arc::default());
+    assert_eq!(bench.submit(1).await, Ok(JobId(1)));
+    bench.journal.fail_next_append_after_storing();
+    assert_eq!(bench.submit(2).await, Err(Unavailable::Journal));
+    assert_eq!(bench.submit_until_kept(2).await, JobId(2), "the retry finds its job");
+    let (_, cluster) = bench.stop().await;
+    assert_eq!(cluster.job_count(), 2);
+}
