@@ -1,1 +1,79 @@
-//! The counter: one file per command.
+//! The counter: one file per command, which reads arguments, makes one call and prints the answer as Slurm would.
+//!
+//! Nothing is decided here that the controller must know: the checks at this door only save a call that cannot succeed.
+//! Start at [`run`]; then `commands/sbatch.rs`. What the commands share is in the modules beside them: `call` finds the
+//! controller, `failure` ends a command, `getopt` reads options, `send` submits, `table` prints.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test says what it expects by failing"))]
+
+mod ask;
+mod call;
+mod commands;
+mod export;
+mod failure;
+#[cfg(test)]
+mod fake;
+mod getopt;
+mod local;
+mod mapping;
+mod send;
+mod show;
+mod submitter;
+mod table;
+mod wait;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// The names that [`run`] knows: Slurm's commands, which links may call this binary by, and Covey's own.
+pub const COMMANDS: &[&str] =
+    &["sbatch", "squeue", "scancel", "sinfo", "scontrol", "map", "blob", "demo", "up", "down", "env", "links"];
+
+/// What `covey` alone, `covey help` and a wrong word print.
+const OVERVIEW: &str = "\
+Usage: covey COMMAND [ARGUMENTS]      (covey COMMAND --help says more)
+
+  sbatch      submit a batch script, an array, or a map over blobs
+  squeue      list jobs                    scancel   end jobs
+  sinfo       list partitions and nodes    scontrol  show everything about a job, node or partition
+  map         run a command or an op on every blob of a store
+  blob        list, put, get and remove blobs
+
+  demo        the whole road in one command: nine nodes turn colour pictures gray
+  up, down    start and stop a cluster on this machine
+  env         print the variables that a shell needs to talk to it
+  links       put sbatch, squeue, ... into a folder as links to this binary
+
+  controller, noded                        the daemons, started by hand
+";
+
+/// Runs the command `name` with the arguments that follow it, and says how the process should end.
+#[must_use]
+pub fn run(name: &str, args: Vec<OsString>) -> ExitCode {
+    match name {
+        "sbatch" => commands::sbatch::run(&args),
+        "squeue" => commands::squeue::run(&args),
+        "scancel" => commands::scancel::run(&args),
+        "sinfo" => commands::sinfo::run(&args),
+        "scontrol" => commands::scontrol::run(&args),
+        "map" => commands::map::run(&args),
+        "blob" => commands::blob::run(&args),
+        "demo" => commands::demo::run(&args),
+        "up" => commands::up::run(&args),
+        "down" => commands::down::run(&args),
+        "env" => commands::env::run(&args),
+        "links" => commands::links::run(&args),
+        "help" | "--help" | "-h" => failure::ended(failure::print(OVERVIEW)),
+        "version" | "--version" | "-V" => {
+            failure::ended(failure::print(concat!("covey ", env!("CARGO_PKG_VERSION"), "\n")))
+        }
+        "" => {
+            eprint!("{OVERVIEW}");
+            ExitCode::from(2)
+        }
+        _ => {
+            eprint!("covey: error: there is no command {name:?}\n\n{OVERVIEW}");
+            ExitCode::from(2)
+        }
+    }
+}

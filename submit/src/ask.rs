@@ -1,0 +1,213 @@
+//! The options that shape a job, the same for `sbatch` and `covey map`, and the spec that they make.
+//!
+//! Each value is read by the parser of `sched::spec` here at the door. What only one of the two commands has is in its
+//! own file. Start at [`Ask`].
+
+use clap::{Args, ValueEnum};
+use proto::v1;
+use sched::spec::duration::TimeLimit;
+use sched::spec::job::COUNT_MAX;
+use sched::spec::size::Mebibytes;
+
+use crate::call::TIMEOUT_S_MAX;
+use crate::submitter::Submitter;
+
+/// What a job is asked to be.
+#[derive(Args, Clone, Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own on the command line")]
+pub(crate) struct Ask {
+    /// Name of the job [default: the script's or the command's]
+    #[arg(short = 'J', long = "job-name", value_name = "NAME")]
+    pub(crate) job_name: Option<String>,
+    /// Partitions, the first choice first [default: the cluster's]
+    #[arg(short, long, value_name = "LIST")]
+    pub(crate) partition: Option<String>,
+    /// Processes of each task of an array, or of the job
+    #[arg(short = 'n', long, value_name = "N", value_parser = count)]
+    pub(crate) ntasks: Option<u32>,
+    /// CPUs for each process
+    #[arg(short, long, value_name = "N", value_parser = count)]
+    pub(crate) cpus_per_task: Option<u32>,
+    /// Nodes
+    #[arg(short = 'N', long, value_name = "MIN[-MAX]", value_parser = nodes)]
+    pub(crate) nodes: Option<(u32, Option<u32>)>,
+    /// Memory on each node, in MB or with K, M, G, T; 0 is all of it
+    #[arg(long, value_name = "SIZE", overrides_with = "mem_per_cpu")]
+    pub(crate) mem: Option<Mebibytes>,
+    /// Memory for each CPU
+    #[arg(long, value_name = "SIZE", overrides_with = "mem")]
+    pub(crate) mem_per_cpu: Option<Mebibytes>,
+    /// Time limit: M, M:S, H:M:S, D-H, D-H:M, D-H:M:S
+    #[arg(short, long, value_name = "TIME")]
+    pub(crate) time: Option<TimeLimit>,
+    /// File for the output, a pattern such as out/%x-%j.log
+    #[arg(short, long, value_name = "PATTERN")]
+    pub(crate) output: Option<String>,
+    /// File for the errors [default: the output's]
+    #[arg(short, long, value_name = "PATTERN")]
+    pub(crate) error: Option<String>,
+    /// File to read from [default: nothing]
+    #[arg(short, long, value_name = "PATTERN")]
+    pub(crate) input: Option<String>,
+    /// Folder in which the job runs [default: this one]
+    #[arg(short = 'D', long, value_name = "FOLDER")]
+    pub(crate) chdir: Option<String>,
+    /// Variables that the job gets: ALL, NONE, NIL or NAME[=VALUE],...
+    #[arg(long, value_name = "LIST")]
+    pub(crate) export: Option<String>,
+    /// Whether output files that exist are emptied
+    #[arg(long, value_name = "MODE")]
+    pub(crate) open_mode: Option<OpenMode>,
+    /// A remark
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) comment: Option<String>,
+    /// Hold the job until it is released
+    #[arg(short = 'H', long)]
+    pub(crate) hold: bool,
+    /// Start again what was lost with its node (the default)
+    #[arg(long, overrides_with = "no_requeue")]
+    pub(crate) requeue: bool,
+    /// Never start a task twice
+    #[arg(long, overrides_with = "requeue")]
+    pub(crate) no_requeue: bool,
+    /// Print the id alone
+    #[arg(long)]
+    pub(crate) parsable: bool,
+    /// Stay until the job has ended, and exit as its worst task did
+    #[arg(short = 'W', long)]
+    pub(crate) wait: bool,
+    /// Print nothing but errors
+    #[arg(short = 'Q', long)]
+    pub(crate) quiet: bool,
+    /// Seconds to look for the controller (a Covey option)
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(..=i64::from(TIMEOUT_S_MAX)))]
+    pub(crate) connect_timeout: Option<u32>,
+}
+
+/// `--open-mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OpenMode {
+    /// Write behind what is there.
+    #[value(alias = "a")]
+    Append,
+    /// Start empty.
+    #[value(alias = "t")]
+    Truncate,
+}
+
+impl Ask {
+    /// The spec of a job that does `work`; `name` and `command` are what is shown for it.
+    pub(crate) fn spec(
+        &self,
+        name: String,
+        command: String,
+        work: v1::work::Kind,
+        submitter: &Submitter,
+    ) -> v1::JobSpec {
+        let (time_limit_minutes, time_unlimited) = match self.time {
+            None => (None, false),
+            Some(TimeLimit::Minutes(minutes)) => (Some(u64::from(minutes.get())), false),
+            Some(TimeLimit::Unlimited) => (None, true),
+        };
+        v1::JobSpec {
+            name: self.job_name.clone().unwrap_or(name),
+            user: Some(submitter.user.clone()),
+            partitions: self.partition.as_deref().map(crate::show::items).unwrap_or_default(),
+            request: Some(self.request()),
+            time_limit_minutes,
+            time_unlimited,
+            work: Some(v1::Work { kind: Some(work) }),
+            files: Some(self.files(submitter)),
+            requeue: !self.no_requeue,
+            hold: self.hold,
+            comment: self.comment.clone().unwrap_or_default(),
+            export: self.export.clone().unwrap_or_default(),
+            origin: Some(submitter.origin(command)),
+            ..v1::JobSpec::default()
+        }
+    }
+
+    fn request(&self) -> v1::Request {
+        use v1::request::Memory;
+        let (nodes_min, nodes_max) = self.nodes.unwrap_or((1, None));
+        let per_node = self.mem.map(|size| Memory::MemoryPerNodeMib(size.0));
+        let per_cpu = self.mem_per_cpu.map(|size| Memory::MemoryPerCpuMib(size.0));
+        v1::Request {
+            nodes_min,
+            nodes_max,
+            processes: self.ntasks,
+            cpus_per_process: self.cpus_per_task,
+            memory: per_node.or(per_cpu),
+        }
+    }
+
+    fn files(&self, submitter: &Submitter) -> v1::Files {
+        let pattern = |name: &Option<String>| match name.as_deref() {
+            // The manual's word for no file at all.
+            Some("none") => Some("/dev/null".to_owned()),
+            name => name.map(str::to_owned),
+        };
+        v1::Files {
+            work_dir: submitter.absolute(self.chdir.as_deref().unwrap_or_default()),
+            stdin: pattern(&self.input),
+            stdout: pattern(&self.output),
+            stderr: pattern(&self.error),
+            append: self.open_mode == Some(OpenMode::Append),
+            umask: submitter.umask,
+        }
+    }
+}
+
+/// A number of processes, CPUs or nodes, with `k` for 1024 and `m` for 1024 times that.
+fn count(text: &str) -> Result<u32, String> {
+    let (digits, scale) = match text.char_indices().next_back() {
+        Some((at, 'k' | 'K')) => (&text[..at], 1024),
+        Some((at, 'm' | 'M')) => (&text[..at], 1024 * 1024),
+        _ => (text, 1),
+    };
+    let number = digits.parse::<u32>().ok().and_then(|number| number.checked_mul(scale));
+    let number = number.filter(|number| (1..=COUNT_MAX).contains(number));
+    number.ok_or_else(|| format!("'{text}' is not a whole number from 1 to {COUNT_MAX}"))
+}
+
+fn nodes(text: &str) -> Result<(u32, Option<u32>), String> {
+    let Some((min, max)) = text.split_once('-') else {
+        let nodes = count(text)?;
+        return Ok((nodes, Some(nodes)));
+    };
+    let (min, max) = (count(min)?, count(max)?);
+    if min > max { Err(format!("'{text}' asks for at least {min} and at most {max}")) } else { Ok((min, Some(max))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_and_nodes_are_read_as_slurm_does() {
+        assert_eq!(
+            (count("12"), count("2k"), count("1M")),
+            (Ok(12), Ok(2048), Err("'1M' is not a whole number from 1 to 1000000".into()))
+        );
+        for text in ["0", "", "-1", "x", "1x", "4294967296", "k"] {
+            assert!(count(text).is_err(), "{text}");
+        }
+        assert_eq!((nodes("2"), nodes("2-4")), (Ok((2, Some(2))), Ok((2, Some(4)))));
+        assert!(nodes("4-2").is_err() && nodes("2-").is_err());
+    }
+
+    #[test]
+    fn what_is_not_asked_for_is_left_to_the_cluster() {
+        let work = || v1::work::Kind::Op("grayscale".into());
+        let spec = Ask::default().spec("x".into(), String::new(), work(), &Submitter::ada());
+        assert_eq!((spec.name.as_str(), spec.requeue, spec.time_limit_minutes), ("x", true, None));
+        assert_eq!(spec.request, Some(v1::Request { nodes_min: 1, ..v1::Request::default() }));
+        assert_eq!(spec.files.as_ref().map(|files| files.work_dir.as_str()), Some("/home/ada"));
+        let ask =
+            Ask { chdir: Some("/tmp".into()), output: Some("none".into()), mem: Some(Mebibytes(5)), ..Ask::default() };
+        let spec = ask.spec("x".into(), String::new(), work(), &Submitter::ada());
+        let files = spec.files.expect("there are always files");
+        assert_eq!((files.work_dir.as_str(), files.stdout.as_deref()), ("/tmp", Some("/dev/null")));
+        assert_eq!(spec.request.expect("and a shape").memory, Some(v1::request::Memory::MemoryPerNodeMib(5)));
+    }
+}

@@ -1,0 +1,170 @@
+//! Finding the controller and talking to it: runtime, places, patience, and what a failed call means to Slurm's users.
+//!
+//! Start at [`connect`]. Messages for the terminal are made in `failure`.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use proto::dial::{DialError, dial};
+use proto::endpoint::{EndpointError, Endpoints};
+use proto::v1::controller_client::ControllerClient;
+use thiserror::Error;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+/// Where a controller listens that serves the whole machine.
+const MACHINE_SOCKET: &str = "/run/covey/controller.sock";
+/// How long to try where no socket exists: a mistyped folder should be told at once.
+const PATIENCE_ABSENT: Duration = Duration::from_millis(300);
+/// How long to try where there is a socket: a controller that is being started again needs a moment.
+const PATIENCE_PRESENT: Duration = Duration::from_secs(3);
+
+/// Why a call gave no answer.
+#[derive(Debug, Error)]
+pub(crate) enum CallError {
+    /// `COVEY_CONTROLLER` names no place.
+    #[error("COVEY_CONTROLLER")]
+    Address(#[from] EndpointError),
+    /// `COVEY_CONNECT_TIMEOUT` is no number of seconds.
+    #[error("COVEY_CONNECT_TIMEOUT={0:?} is not a number of seconds from 0 to {TIMEOUT_S_MAX}")]
+    Timeout(String),
+    /// Nobody answers there.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// The connection was lost, and could not be made again in time.
+    #[error("the connection to the controller was lost")]
+    Lost(#[source] Status),
+    /// The controller says no.
+    #[error("{}", .0.message())]
+    Refused(Status),
+}
+
+impl From<Status> for CallError {
+    fn from(status: Status) -> CallError {
+        if is_lost(&status) { CallError::Lost(status) } else { CallError::Refused(status) }
+    }
+}
+
+impl CallError {
+    /// Slurm's text for it.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            CallError::Dial(_) | CallError::Lost(_) => "Unable to contact slurm controller (connect failure)".into(),
+            CallError::Refused(status) => status.message().to_owned(),
+            CallError::Address(_) | CallError::Timeout(_) => crate::failure::chain(self),
+        }
+    }
+
+    /// What the controller adds for people.
+    pub(crate) fn detail(&self) -> Option<String> {
+        match self {
+            CallError::Refused(status) => proto::error::detail(status),
+            _ => None,
+        }
+    }
+
+    /// What the user can do.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            CallError::Dial(error) => Some(format!("{error}; start one with \"covey up\", or set COVEY_CONTROLLER")),
+            CallError::Lost(_) => {
+                Some("the controller went away during the call; try again, or look at its log".into())
+            }
+            _ => None,
+        }
+    }
+
+    /// The code of a refusal.
+    pub(crate) fn code(&self) -> Option<Code> {
+        match self {
+            CallError::Refused(status) => Some(status.code()),
+            _ => None,
+        }
+    }
+}
+
+/// True when a call failed on its way, so that nobody knows whether it was heard. What a server says has no source.
+pub(crate) fn is_lost(status: &Status) -> bool {
+    status.code() == Code::Unavailable || std::error::Error::source(status).is_some()
+}
+
+/// The longest `--connect-timeout`, in seconds.
+pub(crate) const TIMEOUT_S_MAX: u32 = 86_400;
+
+/// Runs a command's calls on this thread alone: no command needs a second one.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime needs only a few file descriptors").block_on(future)
+}
+
+/// The cluster folder: `COVEY_DIR`, else `.covey` in the home folder, made absolute.
+pub(crate) fn cluster_folder() -> PathBuf {
+    let given = std::env::var_os("COVEY_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    let home = || Path::new(&std::env::var_os("HOME").unwrap_or_else(|| "/".into())).join(".covey");
+    let folder = given.unwrap_or_else(home);
+    std::path::absolute(&folder).unwrap_or(folder)
+}
+
+/// Where the controller is: `COVEY_CONTROLLER`, else the socket of the cluster folder or else the machine's.
+///
+/// # Errors
+/// When `COVEY_CONTROLLER` names no place.
+pub(crate) fn endpoints() -> Result<Endpoints, CallError> {
+    if let Some(list) = std::env::var("COVEY_CONTROLLER").ok().filter(|list| !list.is_empty()) {
+        return Ok(list.parse()?);
+    }
+    let own = cluster_folder().join("controller.sock");
+    let machine = Path::new(MACHINE_SOCKET);
+    Ok(Endpoints::socket(if !own.exists() && machine.exists() { machine } else { &own }))
+}
+
+/// Finds the controller and connects. `timeout_s` is `--connect-timeout`; without it `COVEY_CONNECT_TIMEOUT` holds.
+///
+/// # Errors
+/// When no place is named, or nobody answers in time.
+pub(crate) async fn connect(timeout_s: Option<u32>) -> Result<Channel, CallError> {
+    let endpoints = endpoints()?;
+    let patience = match timeout_s.map_or_else(timeout_of_environment, |s| Ok(Some(s)))? {
+        Some(seconds) => Duration::from_secs(seconds.into()),
+        None => default_patience(&endpoints),
+    };
+    Ok(dial(&endpoints, patience).await?)
+}
+
+/// The calls over a connection.
+pub(crate) fn client(channel: &Channel) -> ControllerClient<Channel> {
+    ControllerClient::new(channel.clone()).max_decoding_message_size(proto::CALL_MESSAGE_BYTES_MAX)
+}
+
+fn timeout_of_environment() -> Result<Option<u32>, CallError> {
+    let Some(text) = std::env::var("COVEY_CONNECT_TIMEOUT").ok().filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let seconds = text.parse().ok().filter(|seconds| *seconds <= TIMEOUT_S_MAX);
+    seconds.map(Some).ok_or(CallError::Timeout(text))
+}
+
+fn default_patience(endpoints: &Endpoints) -> Duration {
+    let absent = |place: &proto::endpoint::Endpoint| match place {
+        proto::endpoint::Endpoint::Unix(path) => !path.exists(),
+        proto::endpoint::Endpoint::Tcp(_) => false,
+    };
+    if endpoints.iter().all(absent) { PATIENCE_ABSENT } else { PATIENCE_PRESENT }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_from_a_lost_call() {
+        let refused =
+            CallError::from(proto::error::refused(Code::InvalidArgument, "Invalid job id specified", Some("job 5")));
+        assert_eq!((refused.text(), refused.detail()), ("Invalid job id specified".into(), Some("job 5".into())));
+        assert_eq!(refused.hint(), None);
+        let lost = CallError::from(Status::unavailable("tcp connect error"));
+        assert_eq!(lost.text(), "Unable to contact slurm controller (connect failure)");
+        assert!(matches!(lost, CallError::Lost(_)));
+    }
+}

@@ -1,0 +1,183 @@
+//! `sbatch`: submits a batch script, a wrapped command, or a map over blobs.
+//!
+//! Options are read in `sbatch/options`, the script in `sbatch/script`; here they become a [`Submission`], which is
+//! sent, and perhaps waited for. Start at [`run`].
+
+mod options;
+mod script;
+mod unbuilt;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use ops::Op;
+use proto::v1;
+use proto::v1::work::Kind;
+use sched::spec::array::{ArraySpec, INDEX_MAX};
+
+use crate::call::{CallError, block_on, connect};
+use crate::failure::{BAD_OPTION, Failure, Outcome, ended};
+use crate::mapping::{MapRequest, Mapping, NAME_DEFAULT};
+use crate::send::{Submission, send};
+use crate::submitter::Submitter;
+use crate::wait::wait;
+use options::Options;
+use script::Script;
+
+/// What a refused submit starts with.
+const REFUSED: &str = "sbatch: error: Batch job submission failed: ";
+
+/// Runs the command.
+pub(crate) fn run(args: &[OsString]) -> ExitCode {
+    let outcome = submit(args).map_err(|failure| match exit_of_environment() {
+        Some(exit) if failure.code() != 0 => failure.exit(exit),
+        _ => failure,
+    });
+    ended(outcome)
+}
+
+/// `SLURM_EXIT_ERROR`: what a script wants sbatch's own errors to be told by.
+fn exit_of_environment() -> Option<u8> {
+    std::env::var("SLURM_EXIT_ERROR").ok()?.parse().ok()
+}
+
+fn submit(args: &[OsString]) -> Outcome<ExitCode> {
+    let submitter =
+        Submitter::here().map_err(|error| Failure::chain("sbatch: error: cannot find the current folder: ", &error))?;
+    let (options, script) = options::read(args, &submitter)?;
+    let ask = &options.ask;
+    block_on(async {
+        let submission = submission(&options, script, &submitter).await?;
+        let refused = |error| Failure::call("sbatch", REFUSED, &error);
+        let channel = connect(ask.connect_timeout).await.map_err(refused)?;
+        let job_id = send(&channel, &submission).await.map_err(refused)?;
+        announce(job_id, ask.parsable, ask.quiet)?;
+        if !ask.wait {
+            return Ok(ExitCode::SUCCESS);
+        }
+        let last = wait(&channel, job_id, |_| ()).await.map_err(|error| waiting_failed("sbatch", job_id, &error))?;
+        Ok(exit_status(&last))
+    })
+}
+
+/// Tells the id, which scripts read from stdout.
+pub(crate) fn announce(job_id: u32, parsable: bool, quiet: bool) -> Outcome<()> {
+    let mut out = io::stdout().lock();
+    match (quiet, parsable) {
+        (true, _) => {}
+        (false, true) => writeln!(out, "{job_id}")?,
+        (false, false) => writeln!(out, "Submitted batch job {job_id}")?,
+    }
+    Ok(out.flush()?)
+}
+
+/// The exit code of a command that waited for a job.
+pub(crate) fn exit_status(last: &v1::Progress) -> ExitCode {
+    ExitCode::from(u8::try_from(last.wait_status).unwrap_or(u8::MAX))
+}
+
+/// A wait that was given up; the job goes on.
+pub(crate) fn waiting_failed(command: &str, job_id: u32, error: &CallError) -> Failure {
+    Failure::call(command, &format!("{command}: error: Job {job_id} is submitted, but its end was not seen: "), error)
+}
+
+/// What is to be sent. There is a script unless an op stands in for it.
+async fn submission(options: &Options, script: Option<Script>, submitter: &Submitter) -> Outcome<Submission> {
+    check_array(options)?;
+    let ask = &options.ask;
+    let (spec, text) = match script {
+        Some(Script { text, name, command, arguments }) => {
+            let work = Kind::Script(v1::work::Script { arguments });
+            (ask.spec(name, command, work, submitter), Some(text))
+        }
+        None => {
+            let op = op(options.map_op.as_deref().unwrap_or_default())?;
+            (ask.spec(op.to_string(), String::new(), Kind::Op(op.to_string()), submitter), None)
+        }
+    };
+    let spec = v1::JobSpec { array: options.array.clone().unwrap_or_default(), ..spec };
+    let environment = crate::export::environment(ask.export.as_deref(), std::env::vars_os(), submitter);
+    match map_request(options)? {
+        None => Ok(Submission { spec, script: text, environment, manifest: Vec::new() }),
+        Some(request) => {
+            let mapping = Mapping::prepare(request, &submitter.dir).await;
+            Ok(mapping.map_err(|error| error.failure("sbatch"))?.submission(spec, text, environment))
+        }
+    }
+}
+
+/// The op of this name.
+fn op(name: &str) -> Outcome<Op> {
+    let refused = |error| {
+        Failure::new("sbatch: error: Invalid --map-op specification")
+            .line(format_args!("sbatch: error: {error}"))
+            .exit(BAD_OPTION)
+    };
+    name.parse().map_err(|error: ops::UnknownOp| refused(error))
+}
+
+/// Reads the array, so that a mistake in it costs no listing and no call.
+fn check_array(options: &Options) -> Outcome<()> {
+    let Some(array) = &options.array else { return Ok(()) };
+    let read = ArraySpec::parse(array, INDEX_MAX).map(drop);
+    read.map_err(|error| {
+        Failure::new(format_args!("sbatch: error: {error}"))
+            .line(format_args!("{REFUSED}Invalid job array specification"))
+    })
+}
+
+/// The map that the options ask for, if they do.
+fn map_request(options: &Options) -> Outcome<Option<MapRequest<'_>>> {
+    let refused = |text: &str| Err(Failure::new(format_args!("sbatch: error: {text}")));
+    let (from, to) = match (&options.map_from, &options.map_to) {
+        (Some(from), Some(to)) => (from, to),
+        (Some(_), None) => return refused("--map-from needs --map-to: the URL under which the outputs appear"),
+        (None, Some(_)) => return refused("--map-to needs --map-from: the URL whose blobs are read"),
+        (None, None) if options.map_op.is_some() => {
+            return refused("--map-op needs blobs to work on: give --map-from and --map-to");
+        }
+        (None, None) => return Ok(None),
+    };
+    if options.array.is_some() {
+        return refused("a map makes its own tasks, one a blob: --array cannot be given with --map-from");
+    }
+    let name = options.map_name.as_deref().unwrap_or(NAME_DEFAULT);
+    Ok(Some(MapRequest { from, to, name, throttle: options.map_throttle.unwrap_or(0) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_script_becomes_a_submission() {
+        let options = Options { array: Some("0-3%2".into()), ..Options::default() };
+        let script = Script { arguments: vec!["x".into()], ..Script::wrapped("true") };
+        let submission = submission(&options, Some(script.clone()), &Submitter::ada()).await.expect("all is well");
+        let spec = submission.spec;
+        assert_eq!((spec.name.as_str(), spec.array.as_str(), spec.map), ("wrap", "0-3%2", None));
+        assert_eq!(submission.script, Some(script.text));
+        let work = v1::work::Script { arguments: vec!["x".into()] };
+        assert_eq!(spec.work, Some(v1::Work { kind: Some(Kind::Script(work)) }));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_is_refused_before_any_call() {
+        let given = |text: &str| Some(text.to_owned());
+        let map = || Options { map_from: given("in"), map_to: given("out"), ..Options::default() };
+        for (options, text) in [
+            (Options { array: given("3-1"), ..map() }, "Invalid job array specification"),
+            (Options { array: given("0-3"), ..map() }, "--array cannot be given with --map-from"),
+            (Options { map_to: None, ..map() }, "--map-from needs --map-to"),
+            (Options { map_from: None, ..map() }, "--map-to needs --map-from"),
+            (Options { map_op: given("grayscale"), ..Options::default() }, "give --map-from and --map-to"),
+            (Options { map_op: given("sepia"), ..map() }, "unknown op \"sepia\": known are grayscale"),
+            (map(), "/home/ada/in/ does not exist"),
+        ] {
+            let script = options.map_op.is_none().then(|| Script::wrapped("true"));
+            let refusal = submission(&options, script, &Submitter::ada()).await.expect_err(text).text();
+            assert!(refusal.starts_with("sbatch: error: ") && refusal.contains(text), "{refusal}");
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! sbatch's options from their three places: the script's directives, then `SBATCH_*`, then the command line; the last
+//! one wins.
+//!
+//! All three become words for the same parser, joined in that order, so that precedence needs no code of its own. Start
+//! at [`read`]. Options that Slurm has and Covey not yet are in `unbuilt`.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStringExt;
+
+use clap::{Args, FromArgMatches};
+use sched::spec::directives::{self, Directive};
+
+use super::script::Script;
+use super::unbuilt;
+use crate::ask::Ask;
+use crate::failure::{Failure, Outcome};
+use crate::getopt;
+use crate::submitter::Submitter;
+
+/// What `sbatch --help` adds.
+const EXAMPLES: &str = "\
+Options stand on the command line, in SBATCH_* variables, or in the script's head as #SBATCH lines; Covey's own
+(--map-...) also as #COVEY lines, which Slurm takes for comments. What follows the script are its arguments.
+
+Examples:
+  sbatch job.sh
+  sbatch -J train -c 4 --mem=8G -t 2:00:00 job.sh --epochs 3
+  sbatch --array=0-99%8 -o out/%A_%a.log job.sh
+  sbatch --wrap='echo hello from $(hostname)'
+  sbatch --map-from=az://input/ --map-to=az://output/ --map-op=grayscale
+  sbatch --map-from='photos/*.jpg' --map-to=gray/ convert.sh     (the script sees COVEY_IN and COVEY_OUT)";
+
+/// The options that `SBATCH_*` variables set, and whether the option takes the variable's value.
+const VARIABLES: [(&str, &str, bool); 15] = [
+    ("SBATCH_ARRAY_INX", "--array", true),
+    ("SBATCH_COMMENT", "--comment", true),
+    ("SBATCH_DEBUG", "--verbose", false),
+    ("SBATCH_ERROR", "--error", true),
+    ("SBATCH_EXPORT", "--export", true),
+    ("SBATCH_INPUT", "--input", true),
+    ("SBATCH_JOB_NAME", "--job-name", true),
+    ("SBATCH_MEM_PER_CPU", "--mem-per-cpu", true),
+    ("SBATCH_MEM_PER_NODE", "--mem", true),
+    ("SBATCH_NO_REQUEUE", "--no-requeue", false),
+    ("SBATCH_OPEN_MODE", "--open-mode", true),
+    ("SBATCH_OUTPUT", "--output", true),
+    ("SBATCH_PARTITION", "--partition", true),
+    ("SBATCH_REQUEUE", "--requeue", false),
+    ("SBATCH_TIMELIMIT", "--time", true),
+];
+
+/// Everything that sbatch can be told.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct Options {
+    #[command(flatten)]
+    pub(super) ask: Ask,
+    /// Indices of an array, such as 0-9, 1,3,5-7, 0-100:5, or 0-99%8 for eight at a time
+    #[arg(short, long, value_name = "INDICES")]
+    pub(super) array: Option<String>,
+    /// Run a command line instead of a script
+    #[arg(long, value_name = "COMMAND")]
+    pub(super) wrap: Option<String>,
+    /// Say more on stderr
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+    /// Map: the URL or folder whose blobs are read, one task each; its last part may be a glob (a Covey option)
+    #[arg(long, value_name = "URL")]
+    pub(super) map_from: Option<String>,
+    /// Map: where the outputs appear (a Covey option)
+    #[arg(long, value_name = "URL")]
+    pub(super) map_to: Option<String>,
+    /// Map: a built-in operation instead of a script: grayscale (a Covey option)
+    #[arg(long, value_name = "OP")]
+    pub(super) map_op: Option<String>,
+    /// Map: names of the outputs, of {name} {stem} {ext} {job} {index} (a Covey option) [default: {name}]
+    #[arg(long, value_name = "TEMPLATE")]
+    pub(super) map_name: Option<String>,
+    /// Map: at most so many tasks at a time (a Covey option)
+    #[arg(long, value_name = "N")]
+    pub(super) map_throttle: Option<u32>,
+    /// The script and its arguments; stdin when there is none
+    #[arg(value_name = "SCRIPT", num_args = 0.., trailing_var_arg = true)]
+    pub(super) words: Vec<OsString>,
+}
+
+/// Reads the three places, and the script, which is absent where an op needs none.
+pub(super) fn read(args: &[OsString], submitter: &Submitter) -> Outcome<(Options, Option<Script>)> {
+    let mut command = command();
+    let (typed, _) = parse(&mut command, args)?;
+    let script = script(&typed, submitter)?;
+    let directives = match &script {
+        Some(script) => read_directives(&mut command, script)?,
+        None => Vec::new(),
+    };
+    let words: Vec<OsString> = directives
+        .into_iter()
+        .chain(of_environment(|name| std::env::var(name).ok()))
+        .chain(args.iter().cloned())
+        .collect();
+    let (options, unbuilt) = parse(&mut command, &words)?;
+    unbuilt::announce(&unbuilt, options.ask.quiet)?;
+    if options.verbose > 0 {
+        print_options(&options);
+    }
+    match script {
+        // A file with directives may ask for an op, and then nobody runs its body.
+        Some(script) if options.map_op.is_none() => script.check().map(|()| (options, Some(script))),
+        _ => Ok((options, None)),
+    }
+}
+
+fn command() -> clap::Command {
+    let command = Options::augment_args(clap::Command::new("sbatch").about("Submit a batch script"))
+        .override_usage("sbatch [OPTIONS] [SCRIPT [ARGUMENTS]...]")
+        .after_help(EXAMPLES);
+    getopt::conventions(command.args(unbuilt::arguments()), Some('h'))
+}
+
+/// The options in these words, and the long names of those that are not built.
+fn parse(command: &mut clap::Command, words: &[OsString]) -> Outcome<(Options, Vec<&'static str>)> {
+    let matches = getopt::read(command, words)?;
+    let options = Options::from_arg_matches(&matches).expect("the matches are of the same options");
+    Ok((options, unbuilt::given(&matches)))
+}
+
+/// The script: wrapped, a file, or stdin; none where the command line asks for an op and names no file.
+fn script(typed: &Options, submitter: &Submitter) -> Outcome<Option<Script>> {
+    match &typed.wrap {
+        Some(_) if !typed.words.is_empty() => {
+            Err(Failure::new("sbatch: error: Script arguments not permitted with --wrap option"))
+        }
+        Some(command) => Ok(Some(Script::wrapped(command))),
+        None if typed.words.is_empty() && typed.map_op.is_some() => Ok(None),
+        None => Script::read(&typed.words, submitter).map(Some),
+    }
+}
+
+/// The words of all directives, each line understood by itself first, so that a mistake is told with its line.
+fn read_directives(command: &mut clap::Command, script: &Script) -> Outcome<Vec<OsString>> {
+    let lines = directives::read(&script.text).map_err(|error| Failure::chain("sbatch: error: ", &error))?;
+    let words = |line: Directive| line.words.into_iter().map(OsString::from_vec);
+    let all: Vec<OsString> = lines.iter().cloned().flat_map(words).collect();
+    let wrong = |words: &[OsString], command: &mut clap::Command| match parse(command, words) {
+        Err(failure) => Some(failure),
+        Ok((options, _)) => options.words.first().map(|word| stray(word)),
+    };
+    let Some(failure) = wrong(&all, command) else { return Ok(all) };
+    let guilty = lines.into_iter().find(|line| wrong(&words(line.clone()).collect::<Vec<_>>(), command).is_some());
+    Err(failure.hint(guilty.map(|line| format!("it stands in line {} of the script", line.line))))
+}
+
+fn stray(word: &OsStr) -> Failure {
+    Failure::new(format_args!("sbatch: error: Invalid directive found in batch script: {}", word.display()))
+}
+
+/// What the variables say, as words.
+fn of_environment(value: impl Fn(&str) -> Option<String>) -> Vec<OsString> {
+    let set = |name: &str| value(name).filter(|value| !value.is_empty());
+    let word = |(name, option, takes_value): &(&str, &str, bool)| {
+        let value = set(name)?;
+        if *takes_value { Some(format!("{option}={value}").into()) } else { is_on(&value).then(|| (*option).into()) }
+    };
+    let mut words: Vec<OsString> = VARIABLES.iter().filter_map(word).collect();
+    words.extend(set("SBATCH_WAIT").map(|_| "--wait".into()));
+    words
+}
+
+/// How Slurm reads a switch in a variable.
+fn is_on(value: &str) -> bool {
+    value.eq_ignore_ascii_case("yes") || value.parse::<i64>().is_ok_and(|number| number != 0)
+}
+
+/// What `-v` shows; scripts look for `name *: value`.
+fn print_options(options: &Options) {
+    let ask = &options.ask;
+    let time = ask.time.map(|time| time.to_string());
+    let number = |number: Option<u32>| number.map(|number| number.to_string());
+    eprintln!("sbatch: defined options");
+    for (name, value) in [
+        ("array", options.array.clone()),
+        ("chdir", ask.chdir.clone()),
+        ("cpus-per-task", number(ask.cpus_per_task)),
+        ("error", ask.error.clone()),
+        ("export", ask.export.clone()),
+        ("job-name", ask.job_name.clone()),
+        ("mem", ask.mem.map(|size| size.to_string())),
+        ("mem-per-cpu", ask.mem_per_cpu.map(|size| size.to_string())),
+        ("ntasks", number(ask.ntasks)),
+        ("output", ask.output.clone()),
+        ("partition", ask.partition.clone()),
+        ("time", time),
+        ("verbose", Some(options.verbose.to_string())),
+        ("wrap", options.wrap.clone()),
+    ] {
+        if let Some(value) = value {
+            eprintln!("sbatch: {name:<19} : {value}");
+        }
+    }
+    eprintln!("sbatch: end of defined options");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(words: &[&str]) -> Vec<OsString> {
+        words.iter().map(OsString::from).collect()
+    }
+
+    fn script(text: &str) -> Script {
+        Script { text: text.as_bytes().to_vec(), ..Script::wrapped("") }
+    }
+
+    #[test]
+    fn the_command_line_beats_the_environment_and_that_the_script() {
+        let mut command = command();
+        let script = script("#!/bin/sh\n#SBATCH -J script -p script -c 1 --mem=1G --requeue\n#COVEY --map-from=in\n");
+        let environment = |name: &str| match name {
+            "SBATCH_JOB_NAME" | "SBATCH_PARTITION" => Some("variable".to_owned()),
+            "SBATCH_NO_REQUEUE" | "SBATCH_DEBUG" => Some("yes".to_owned()),
+            "SBATCH_TIMELIMIT" => Some(String::new()),
+            _ => None,
+        };
+        let mut all = read_directives(&mut command, &script).expect("all are known");
+        all.extend(of_environment(environment));
+        all.extend(words(&["--job=typed", "--mem-per-cpu", "2G", "job.sh", "-J", "argument"]));
+        let (options, unbuilt) = parse(&mut command, &all).expect("all are known");
+        let ask = &options.ask;
+        assert_eq!(
+            (ask.job_name.as_deref(), ask.partition.as_deref(), ask.cpus_per_task),
+            (Some("typed"), Some("variable"), Some(1))
+        );
+        assert_eq!((ask.mem, ask.mem_per_cpu.map(|size| size.0)), (None, Some(2048)));
+        assert_eq!((ask.requeue, ask.no_requeue, options.verbose), (false, true, 1));
+        assert_eq!((options.map_from.as_deref(), ask.time.is_none(), unbuilt.len()), (Some("in"), true, 0));
+        assert_eq!(options.words, words(&["job.sh", "-J", "argument"]));
+    }
+
+    #[test]
+    fn directives_are_refused_with_their_line() {
+        for (text, message) in [
+            (
+                "#!/bin/sh\n\n#SBATCH --bogus\n",
+                "sbatch: unrecognized option '--bogus'\nTry \"sbatch --help\" for more information\n",
+            ),
+            (
+                "#!/bin/sh\n#SBATCH -n 2\n#SBATCH -J a b\n",
+                "sbatch: error: Invalid directive found in batch script: b\n",
+            ),
+            (
+                "#!/bin/sh\n# c\n#SBATCH -t soon\n",
+                "sbatch: error: Invalid --time specification\nsbatch: error: 'soon' is not a time limit: write M, M:S, H:M:S, D-H, \
+                 D-H:M, D-H:M:S or UNLIMITED\n",
+            ),
+        ] {
+            let failure = read_directives(&mut command(), &script(text)).expect_err(text);
+            assert_eq!(failure.text(), format!("{message}covey: hint: it stands in line 3 of the script\n"));
+        }
+        let open = read_directives(&mut command(), &script("#!/bin/sh\n#SBATCH -J \"x\n")).expect_err("an open quote");
+        assert!(open.text().starts_with("sbatch: error: line 2: Unmatched `\"`"), "{}", open.text());
+    }
+
+    #[test]
+    fn what_scripts_in_the_wild_write_is_understood() {
+        for line in [
+            "-J name -o out.%j --err=e -t 00:30:00 --mem 512MB -N1-2 -n4 -c 2",
+            "--signal B:USR2@30 --no-requeue -A acct --qos=high --gres=gpu:1 -d afterok:1:2 -C fast",
+            "--exclusive --nice --mail-type=END,FAIL --mail-user=a@b --license=x:1 --tasks-per-node=2",
+            "--exclusive=user --nice=5 -k -M c -b now+1hour -x n1 -w n2 -G 1 -L x -q long --get-user-env --hint=nomultithread",
+            "--parsable -W -Q -v -H -D /tmp -a 0-9%2 --export=ALL,A=b --open-mode=append --comment 'x y'",
+        ] {
+            let words = sched::spec::words::split(line.as_bytes()).expect(line).into_iter().map(OsString::from_vec);
+            let (options, _) = parse(&mut command(), &words.collect::<Vec<_>>()).expect(line);
+            assert_eq!(options.words, words_of_none(), "{line}");
+        }
+    }
+
+    fn words_of_none() -> Vec<OsString> {
+        Vec::new()
+    }
+
+    #[test]
+    fn the_definitions_hold_together() {
+        command().debug_assert();
+    }
+}

@@ -1,0 +1,126 @@
+//! `scontrol show job`: Slurm's keys in Slurm's order. What Covey does not have yet prints what Slurm prints where it
+//! is not used.
+
+use proto::v1::{JobRow, JobState};
+use sched::spec::duration;
+use sched::spec::size::Mebibytes;
+
+use super::block::Block;
+use crate::commands::squeue::columns::{elapsed_s, ends_ms, state, tasks_text};
+use crate::show::{or_null, time};
+
+const NONE: &str = "(null)";
+
+/// The block of one row.
+pub(super) fn block(row: &JobRow, now_ms: i64) -> Block {
+    let mut block = Block::default();
+    identity(row, &mut block);
+    state_and_times(row, now_ms, &mut block);
+    shape(row, &mut block);
+    files(row, &mut block);
+    block
+}
+
+fn identity(row: &JobRow, block: &mut Block) {
+    let name = or_null(&row.name);
+    let throttle = row.throttle.to_string();
+    let tasks = tasks_text(row);
+    let mut first: Vec<(&str, &dyn std::fmt::Display)> = vec![("JobId", &row.id)];
+    if let Some(tasks) = &tasks {
+        first.extend([("ArrayJobId", &row.array_id as &dyn std::fmt::Display), ("ArrayTaskId", tasks)]);
+        if row.throttle != 0 {
+            first.push(("ArrayTaskThrottle", &throttle));
+        }
+    }
+    first.push(("JobName", &name));
+    block.line(&first);
+    let (user, group) = (format!("{}({})", row.user, row.uid), format!("{}({})", row.group, row.gid));
+    block.line(&[("UserId", &user), ("GroupId", &group), ("MCS_label", &"N/A")]);
+    block.line(&[("Priority", &row.priority), ("Nice", &0), ("Account", &NONE), ("QOS", &NONE)]);
+}
+
+fn state_and_times(row: &JobRow, now_ms: i64, block: &mut Block) {
+    let detail = row.detail.clone().unwrap_or_default();
+    // A blank in a value would end it for whoever reads the line.
+    let reason = row.reason.replace(' ', "_");
+    block.line(&[("JobState", &state(row).0), ("Reason", &reason), ("Dependency", &NONE)]);
+    let exit = format!("{}:{}", row.exit_code, row.exit_signal);
+    let requeue = u8::from(detail.requeue);
+    let restarts = row.attempts.saturating_sub(1);
+    block.line(&[
+        ("Requeue", &requeue),
+        ("Restarts", &restarts),
+        ("BatchFlag", &1),
+        ("Reboot", &0),
+        ("ExitCode", &exit),
+    ]);
+    let limit = row.time_limit_minutes.map_or_else(|| "UNLIMITED".into(), |minutes| duration::padded(minutes * 60));
+    let ran = duration::padded(elapsed_s(row, now_ms));
+    block.line(&[("RunTime", &ran), ("TimeLimit", &limit), ("TimeMin", &"N/A")]);
+    let known = |unix_ms| time(unix_ms).unwrap_or_else(|| "Unknown".into());
+    let submitted = known(row.submitted_ms);
+    block.line(&[("SubmitTime", &submitted), ("EligibleTime", &submitted)]);
+    block.line(&[("AccrueTime", &submitted)]);
+    let started = row.started_ms != 0 || row.ended_ms != 0;
+    let end = if started { ends_ms(row).and_then(time) } else { None }.unwrap_or_else(|| "Unknown".into());
+    // A job that was cancelled while it waited began and ended at once.
+    let start = known(if row.started_ms == 0 { row.ended_ms } else { row.started_ms });
+    block.line(&[("StartTime", &start), ("EndTime", &end), ("Deadline", &"N/A")]);
+    block.line(&[("SuspendTime", &"None"), ("SecsPreSuspend", &0), ("LastSchedEval", &start), ("Scheduler", &"Main")]);
+}
+
+fn shape(row: &JobRow, block: &mut Block) {
+    let detail = row.detail.clone().unwrap_or_default();
+    let host = format!("{}:0", or_null(&detail.submit_host));
+    block.line(&[("Partition", &row.partition), ("AllocNode:Sid", &host)]);
+    block.line(&[("ReqNodeList", &NONE), ("ExcNodeList", &NONE)]);
+    block.line(&[("NodeList", &row.nodes)]);
+    if !row.batch_host.is_empty() {
+        block.line(&[("BatchHost", &row.batch_host)]);
+    }
+    let cpus_per_process = row.cpus_per_process.max(1);
+    block.line(&[
+        ("NumNodes", &row.node_count),
+        ("NumCPUs", &row.cpus),
+        ("NumTasks", &row.processes),
+        ("CPUs/Task", &cpus_per_process),
+        ("ReqB:S:C:T", &"0:0:*:*"),
+    ]);
+    let requested = tres(row, requested_mib(row));
+    let held = tres(row, row.memory_held_mib.saturating_mul(row.node_count.into()));
+    let allocated = row.started_ms != 0 && row.state() != JobState::Pending;
+    block.line(&[("ReqTRES", &requested)]);
+    block.line(&[("AllocTRES", if allocated { &held } else { &NONE })]);
+    block.line(&[("Socks/Node", &"*"), ("NtasksPerN:B:S:C", &"0:0:*:*"), ("CoreSpec", &"*")]);
+    let memory = Mebibytes(row.memory_mib);
+    let memory_key = if row.memory_per_cpu { "MinMemoryCPU" } else { "MinMemoryNode" };
+    block.line(&[("MinCPUsNode", &cpus_per_process), (memory_key, &memory), ("MinTmpDiskNode", &0)]);
+    block.line(&[("Features", &NONE), ("DelayBoot", &"00:00:00")]);
+    block.line(&[("OverSubscribe", &"OK"), ("Contiguous", &0), ("Licenses", &NONE), ("Network", &NONE)]);
+}
+
+fn files(row: &JobRow, block: &mut Block) {
+    let detail = row.detail.clone().unwrap_or_default();
+    block.line(&[("Command", &detail.command)]);
+    block.line(&[("WorkDir", &detail.work_dir)]);
+    for (key, value) in [("Comment", &detail.comment), ("Blob", &detail.blob), ("Note", &row.note)] {
+        if !value.is_empty() {
+            block.line(&[(key, value)]);
+        }
+    }
+    block.line(&[("StdErr", &detail.stderr)]);
+    block.line(&[("StdIn", &detail.stdin)]);
+    block.line(&[("StdOut", &detail.stdout)]);
+}
+
+/// The memory asked for over all nodes, in MiB; 0 where it was left to the cluster.
+fn requested_mib(row: &JobRow) -> u64 {
+    let times = if row.memory_per_cpu { row.cpus } else { row.node_count };
+    row.memory_mib.saturating_mul(times.into())
+}
+
+/// Resources in Slurm's short form.
+fn tres(row: &JobRow, memory_mib: u64) -> String {
+    let memory = if memory_mib == 0 { String::new() } else { format!("mem={},", Mebibytes(memory_mib)) };
+    format!("cpu={},{memory}node={},billing={}", row.cpus, row.node_count, row.cpus)
+}

@@ -1,0 +1,182 @@
+//! Rows as values to exact blocks, and keywords.
+
+use proto::v1::{JobDetail, JobRow, JobState, NodeRow, NodeState, PartitionRow, Setting};
+
+use super::*;
+
+fn row() -> JobRow {
+    let detail = JobDetail {
+        work_dir: "/home/ada".into(),
+        command: "/home/ada/job.sh".into(),
+        stdin: "/dev/null".into(),
+        stdout: "/home/ada/slurm-6_%a.out".into(),
+        stderr: "/home/ada/slurm-6_%a.out".into(),
+        submit_host: "desk".into(),
+        requeue: true,
+        ..JobDetail::default()
+    };
+    JobRow {
+        id: 6,
+        array_id: 6,
+        remainder: "1-9".into(),
+        throttle: 2,
+        name: "wrap".into(),
+        user: "ada".into(),
+        uid: 1000,
+        group: "users".into(),
+        gid: 100,
+        partition: "normal".into(),
+        state: JobState::Pending.into(),
+        reason: "Resources".into(),
+        priority: 7,
+        node_count: 1,
+        cpus: 4,
+        processes: 2,
+        cpus_per_process: 2,
+        memory_mib: 400,
+        detail: Some(detail),
+        ..JobRow::default()
+    }
+}
+
+#[test]
+fn a_waiting_array_shows_slurms_keys_in_slurms_order() {
+    let text = show_job::block(&row(), 0).text(Style::Lines);
+    assert_eq!(
+        text,
+        "JobId=6 ArrayJobId=6 ArrayTaskId=1-9%2 ArrayTaskThrottle=2 JobName=wrap
+   UserId=ada(1000) GroupId=users(100) MCS_label=N/A
+   Priority=7 Nice=0 Account=(null) QOS=(null)
+   JobState=PENDING Reason=Resources Dependency=(null)
+   Requeue=1 Restarts=0 BatchFlag=1 Reboot=0 ExitCode=0:0
+   RunTime=00:00:00 TimeLimit=UNLIMITED TimeMin=N/A
+   SubmitTime=Unknown EligibleTime=Unknown
+   AccrueTime=Unknown
+   StartTime=Unknown EndTime=Unknown Deadline=N/A
+   SuspendTime=None SecsPreSuspend=0 LastSchedEval=Unknown Scheduler=Main
+   Partition=normal AllocNode:Sid=desk:0
+   ReqNodeList=(null) ExcNodeList=(null)
+   NodeList=(null)
+   NumNodes=1 NumCPUs=4 NumTasks=2 CPUs/Task=2 ReqB:S:C:T=0:0:*:*
+   ReqTRES=cpu=4,mem=400M,node=1,billing=4
+   AllocTRES=(null)
+   Socks/Node=* NtasksPerN:B:S:C=0:0:*:* CoreSpec=*
+   MinCPUsNode=2 MinMemoryNode=400M MinTmpDiskNode=0
+   Features=(null) DelayBoot=00:00:00
+   OverSubscribe=OK Contiguous=0 Licenses=(null) Network=(null)
+   Command=/home/ada/job.sh
+   WorkDir=/home/ada
+   StdErr=/home/ada/slurm-6_%a.out
+   StdIn=/dev/null
+   StdOut=/home/ada/slurm-6_%a.out
+
+"
+    );
+}
+
+#[test]
+fn a_running_task_shows_where_and_how_long() {
+    let running = JobRow {
+        index: Some(3),
+        remainder: String::new(),
+        throttle: 0,
+        state: JobState::Running.into(),
+        started_ms: 1_000_000,
+        nodes: "linux1".into(),
+        batch_host: "linux1".into(),
+        memory_held_mib: 400,
+        ..row()
+    };
+    let text = show_job::block(&running, 22_000 + 1_000_000).text(Style::OneLine);
+    for part in [
+        "JobId=6 ArrayJobId=6 ArrayTaskId=3 JobName=wrap UserId=",
+        " JobState=RUNNING Reason=Resources ",
+        " RunTime=00:00:22 ",
+        " EndTime=Unknown ",
+        " NodeList=linux1 BatchHost=linux1 NumNodes=1 ",
+        " AllocTRES=cpu=4,mem=400M,node=1,billing=4 ",
+    ] {
+        assert!(text.contains(part), "{part:?} in {text}");
+    }
+    assert_eq!(text.lines().count(), 1);
+}
+
+#[test]
+fn nodes_and_partitions_have_their_keys() {
+    let node = NodeRow {
+        name: "linux1".into(),
+        state: NodeState::Mixed.into(),
+        responds: true,
+        cpus: 4,
+        cpus_held: 1,
+        memory_mib: 4096,
+        memory_held_mib: 1024,
+        partitions: vec!["normal".into()],
+        ..NodeRow::default()
+    };
+    let text = show_node::node(&node).text(Style::OneLine);
+    for part in [
+        "NodeName=linux1 ",
+        " CPUAlloc=1 CPUEfctv=4 CPUTot=4 ",
+        " RealMemory=4096 AllocMem=1024 FreeMem=3072 ",
+        " State=MIXED ThreadsPerCore=1 ",
+        " Partitions=normal ",
+        " CfgTRES=cpu=4,mem=4096M,billing=4 AllocTRES=cpu=1,mem=1024M\n",
+    ] {
+        assert!(text.contains(part), "{part:?} in {text}");
+    }
+    let down = NodeRow { state: NodeState::Down.into(), responds: false, ..node.clone() };
+    assert!(show_node::node(&down).text(Style::OneLine).contains(" State=DOWN* "));
+    let partition = PartitionRow {
+        name: "normal".into(),
+        default: true,
+        avail: "up".into(),
+        time_max_minutes: Some(60),
+        nodes: vec!["linux1".into()],
+        tier: 1,
+        ..PartitionRow::default()
+    };
+    let text = show_node::partition(&partition, &[node]).text(Style::OneLine);
+    for part in [
+        "PartitionName=normal ",
+        " Default=YES ",
+        " MaxTime=01:00:00 ",
+        " Nodes=linux1 ",
+        " State=UP TotalCPUs=4 TotalNodes=1 ",
+    ] {
+        assert!(text.contains(part), "{part:?} in {text}");
+    }
+}
+
+#[test]
+fn settings_can_be_read_by_whoever_looks_for_key_blanks_equals() {
+    let settings = vec![
+        Setting { key: "MinJobAge".into(), value: "300 sec".into() },
+        Setting { key: "Prolog".into(), value: String::new() },
+    ];
+    let reply = GetClusterReply { host: "desk".into(), settings, ..GetClusterReply::default() };
+    let text = config_text(&reply, 1);
+    assert!(text.starts_with("Configuration data as of 1970-01-01T"), "{text}");
+    assert!(text.ends_with(
+        "\nMinJobAge               = 300 sec\nProlog                  = (null)\n\nSlurmctld(primary) at desk is UP\n"
+    ));
+}
+
+#[test]
+fn keywords_may_be_shortened() {
+    let known = ["jobs", "jobid", "nodes", "partitions", "config", "hostnames", "hostlist", "hostlistsorted"];
+    for (word, meant) in [
+        ("job", "jobs"),
+        ("JobId=5", "jobid"),
+        ("job=5", "jobs"),
+        ("part", "partitions"),
+        ("n", "nodes"),
+        ("hostname", "hostnames"),
+        ("hostlist", "hostlist"),
+        ("hostlists", "hostlistsorted"),
+        ("", ""),
+        ("bogus", ""),
+    ] {
+        assert_eq!(keyword(word, &known).unwrap_or_default(), meant, "{word}");
+    }
+}

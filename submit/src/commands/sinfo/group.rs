@@ -1,0 +1,78 @@
+//! Which nodes share a line: those of one partition whose columns say the same.
+//!
+//! Numbers such as memory do not part nodes unless `--exact` asks for it: the least is shown with a `+`. Start at
+//! [`lines`].
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use proto::v1::{NodeRow, NodeState, PartitionRow};
+
+use super::columns::parts_nodes;
+use crate::table::Format;
+
+/// What was listed, and is to be shown.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    pub(super) partitions: Vec<PartitionRow>,
+    pub(super) nodes: Vec<NodeRow>,
+    /// Whether nodes were left out: then a partition without any is left out, too.
+    pub(super) filtered: bool,
+}
+
+/// Nodes of a partition on one line. Without nodes it stands for an empty partition.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    pub(super) partition: PartitionRow,
+    pub(super) nodes: Vec<NodeRow>,
+}
+
+/// The lines of a table, in Slurm's order: by partition and state, or by node.
+pub(super) fn lines(listing: &Listing, format: &Format<Line>, by_node: bool, exact: bool) -> Vec<Line> {
+    let by_name: HashMap<&str, &NodeRow> = listing.nodes.iter().map(|node| (node.name.as_str(), node)).collect();
+    let mut all = Vec::new();
+    for partition in &listing.partitions {
+        let members = partition.nodes.iter().filter_map(|name| by_name.get(name.as_str()));
+        let mut lines: Vec<Line> = Vec::new();
+        let mut places: HashMap<Vec<String>, usize> = HashMap::new();
+        for node in members {
+            let line = Line { partition: partition.clone(), nodes: vec![(*node).clone()] };
+            let mut key = key(&line, format, exact);
+            if by_node {
+                key.push(node.name.clone());
+            }
+            let place = *places.entry(key).or_insert(lines.len());
+            match lines.get_mut(place) {
+                Some(known) => known.nodes.extend(line.nodes),
+                None => lines.push(line),
+            }
+        }
+        if lines.is_empty() && !listing.filtered {
+            lines.push(Line { partition: partition.clone(), nodes: Vec::new() });
+        }
+        lines.sort_by_key(|line| Reverse(line.nodes.first().map(state_rank)));
+        all.extend(lines);
+    }
+    if by_node {
+        all.sort_by(|a, b| a.nodes.first().map(|node| &node.name).cmp(&b.nodes.first().map(|node| &node.name)));
+    }
+    all
+}
+
+/// What the columns say that part nodes from each other.
+fn key(line: &Line, format: &Format<Line>, exact: bool) -> Vec<String> {
+    let columns = format.columns().filter(|column| parts_nodes(column.letter, exact));
+    columns.map(|column| (column.value)(line)).collect()
+}
+
+/// Slurm's number for a node's state; what does not respond comes first of all.
+fn state_rank(node: &NodeRow) -> (bool, u8) {
+    let base = match node.state() {
+        NodeState::Unspecified => 0,
+        NodeState::Down => 1,
+        NodeState::Idle => 2,
+        NodeState::Allocated => 3,
+        NodeState::Mixed => 5,
+    };
+    (!node.responds, base)
+}

@@ -1,0 +1,115 @@
+//! Nodes as values to exact lines.
+
+use proto::v1::{NodeState, PartitionRow};
+
+use super::*;
+
+fn node(name: &str, state: NodeState) -> NodeRow {
+    NodeRow {
+        name: name.into(),
+        state: state.into(),
+        responds: state != NodeState::Down,
+        cpus: 4,
+        memory_mib: 4096,
+        ..NodeRow::default()
+    }
+}
+
+/// Nine nodes of one partition, a default one, and an empty one.
+fn reply() -> ListNodesReply {
+    let state = |at: u32| match at {
+        0 | 1 => NodeState::Mixed,
+        2 => NodeState::Allocated,
+        3 => NodeState::Down,
+        _ => NodeState::Idle,
+    };
+    let nodes: Vec<NodeRow> = (0..9).map(|at| node(&format!("linux{at}"), state(at))).collect();
+    let names = nodes.iter().map(|node| node.name.clone()).collect();
+    let partition = PartitionRow {
+        name: "normal".into(),
+        default: true,
+        avail: "up".into(),
+        nodes: names,
+        ..PartitionRow::default()
+    };
+    let empty = PartitionRow {
+        name: "short".into(),
+        avail: "drain".into(),
+        time_max_minutes: Some(90),
+        ..PartitionRow::default()
+    };
+    ListNodesReply { nodes, partitions: vec![partition, empty], now_ms: 1 }
+}
+
+fn shown(words: &[&str], reply: ListNodesReply) -> Vec<String> {
+    let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+    let matches = getopt::read(&mut command(), &words).expect("the options are known");
+    let options = Options::from_arg_matches(&matches).expect("the matches are of these options");
+    let mut format = format(&options).expect("the letters are known");
+    let listing = Choice::read(&options).expect("the filters are known").applied(reply);
+    let lines = lines(&listing, &format, options.node, options.exact);
+    format.fit(&lines);
+    let header = (!options.noheader).then(|| format.header());
+    header.into_iter().chain(lines.iter().map(|line| format.row(line))).collect()
+}
+
+#[test]
+fn the_default_table_is_slurms_to_the_letter() {
+    assert_eq!(
+        shown(&[], reply()),
+        [
+            "PARTITION AVAIL  TIMELIMIT  NODES  STATE NODELIST",
+            "normal*      up   infinite      1  down* linux3",
+            "normal*      up   infinite      2    mix linux[0-1]",
+            "normal*      up   infinite      1  alloc linux2",
+            "normal*      up   infinite      5   idle linux[4-8]",
+            "short     drain    1:30:00      0    n/a ",
+        ]
+    );
+}
+
+#[test]
+fn the_other_tables_are_slurms_too() {
+    assert_eq!(
+        shown(&["-s"], reply()),
+        [
+            "PARTITION AVAIL  TIMELIMIT   NODES(A/I/O/T)  NODELIST",
+            "normal*      up   infinite          3/5/1/9  linux[0-8]",
+            "short     drain    1:30:00          0/0/0/0  ",
+        ]
+    );
+    assert_eq!(
+        shown(&["-N", "-n", "linux[2-3]"], reply()),
+        ["NODELIST   NODES PARTITION STATE ", "linux2         1 normal*   alloc ", "linux3         1 normal*   down* "]
+    );
+    let header =
+        "NODELIST   NODES PARTITION       STATE CPUS    S:C:T MEMORY TMP_DISK WEIGHT AVAIL_FE REASON              ";
+    assert_eq!(shown(&["-Nl"], reply())[0], header);
+}
+
+#[test]
+fn filters_leave_out_what_is_not_asked_for() {
+    let nodes = |words: &[&str]| shown(&[&["-h", "-o", "%N"], words].concat(), reply());
+    assert_eq!(nodes(&["-t", "idle,alloc"]), ["linux[2,4-8]"]);
+    assert_eq!(nodes(&["-t", "DRAIN"]), [""; 0]);
+    assert_eq!(nodes(&["-d"]), ["linux3"]);
+    assert_eq!(nodes(&["-R"]), ["linux3"]);
+    assert_eq!(nodes(&["-p", "nosuch"]), [""; 0]);
+    assert_eq!(nodes(&["-p", "short"]), [""]);
+    let words = ["-t", "bogus"].map(OsString::from);
+    let matches = getopt::read(&mut command(), &words).expect("the option is known");
+    let options = Options::from_arg_matches(&matches).expect("the matches are of these options");
+    let failure = Choice::read(&options).err().expect("a bad state");
+    assert!(failure.text().starts_with("sinfo: error: Bad state string: \"bogus\"\n"), "{}", failure.text());
+}
+
+#[test]
+fn numbers_part_nodes_only_where_exactness_is_asked_for() {
+    let mut reply = reply();
+    reply.nodes[8].memory_mib = 8192;
+    let table = |words: &[&str]| {
+        shown(&[&["-h", "-p", "normal", "-t", "idle", "-o", "%D %m %c %C %A"], words].concat(), reply.clone())
+    };
+    assert_eq!(table(&[]), ["5 4096+ 4 0/20/0/20 0/5"]);
+    assert_eq!(table(&["-e"]), ["4 4096 4 0/16/0/16 0/4", "1 8192 4 0/4/0/4 0/1"]);
+}

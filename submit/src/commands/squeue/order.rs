@@ -1,0 +1,77 @@
+//! The order of squeue's rows: letters of columns, each perhaps with a sign, the first one first.
+
+use std::cmp::Ordering;
+
+use proto::v1::JobRow;
+
+use super::columns::{elapsed_s, ends_ms};
+
+/// By partition, what waits before what runs, and the highest priority first.
+pub(super) const DEFAULT: &str = "P,t,-p";
+
+/// How two rows compare.
+type Compare = fn(&JobRow, &JobRow) -> Ordering;
+
+/// A key, and whether it counts backwards.
+pub(super) type Key = (Compare, bool);
+
+/// Reads keys such as `P,t,-p` or `+i`.
+///
+/// # Errors
+/// The first letter by which nothing is sorted.
+pub(super) fn keys(text: &str) -> Result<Vec<Key>, char> {
+    let mut keys = Vec::new();
+    let mut backwards = false;
+    for letter in text.chars() {
+        match letter {
+            '-' => backwards = true,
+            '+' | ',' | ' ' => backwards = false,
+            _ => {
+                keys.push((compare(letter).ok_or(letter)?, backwards));
+                backwards = false;
+            }
+        }
+    }
+    Ok(keys)
+}
+
+/// Sorts; rows that no key tells apart stay in the controller's order, which is that of their ids.
+pub(super) fn sort(rows: &mut [JobRow], keys: &[Key]) {
+    let by_key = |a: &JobRow, b: &JobRow, (compare, backwards): &Key| {
+        if *backwards { compare(b, a) } else { compare(a, b) }
+    };
+    rows.sort_by(|a, b| keys.iter().fold(Ordering::Equal, |so_far, key| so_far.then_with(|| by_key(a, b, key))));
+}
+
+fn compare(letter: char) -> Option<Compare> {
+    Some(match letter {
+        'A' => |a, b| a.id.cmp(&b.id),
+        'C' => |a, b| a.cpus.cmp(&b.cpus),
+        'D' => |a, b| a.node_count.cmp(&b.node_count),
+        'e' => |a, b| ends_ms(a).cmp(&ends_ms(b)),
+        'F' | 'i' => |a, b| array_key(a).cmp(&array_key(b)),
+        'G' => |a, b| a.gid.cmp(&b.gid),
+        'g' => |a, b| a.group.cmp(&b.group),
+        'j' => |a, b| a.name.cmp(&b.name),
+        'K' => |a, b| a.index.cmp(&b.index),
+        'L' | 'l' => |a, b| a.time_limit_minutes.unwrap_or(u64::MAX).cmp(&b.time_limit_minutes.unwrap_or(u64::MAX)),
+        // Seen from the end of all time, what started first has run longest.
+        'M' => |a, b| elapsed_s(a, i64::MAX).cmp(&elapsed_s(b, i64::MAX)),
+        'm' => |a, b| a.memory_mib.cmp(&b.memory_mib),
+        'N' | 'B' | 'R' => |a, b| a.nodes.cmp(&b.nodes),
+        'P' => |a, b| a.partition.cmp(&b.partition),
+        'p' | 'Q' => |a, b| a.priority.cmp(&b.priority),
+        'r' => |a, b| a.reason.cmp(&b.reason),
+        'S' => |a, b| a.started_ms.cmp(&b.started_ms),
+        'T' | 't' => |a, b| a.state.cmp(&b.state),
+        'U' => |a, b| a.uid.cmp(&b.uid),
+        'u' => |a, b| a.user.cmp(&b.user),
+        'V' => |a, b| a.submitted_ms.cmp(&b.submitted_ms),
+        _ => return None,
+    })
+}
+
+/// A whole remainder comes before the tasks that have left it, as their indices are lower or it is their head.
+fn array_key(row: &JobRow) -> (u32, Option<u32>) {
+    (if row.array_id == 0 { row.id } else { row.array_id }, row.index)
+}

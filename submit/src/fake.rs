@@ -1,0 +1,105 @@
+//! A controller for tests that loses calls: enough of the service to see that a submit counts once and that a wait
+//! outlives a lost stream.
+
+use std::sync::{Arc, Mutex};
+
+use futures::stream::{self, BoxStream};
+use proto::v1::controller_server::{Controller, ControllerServer};
+use proto::v1::submit_part::Part;
+use proto::v1::{self, Progress};
+use tokio_stream::StreamExt;
+use tonic::transport::{Channel, Server};
+use tonic::{Request, Response, Status, Streaming};
+
+/// What it was asked, and how many calls it loses before it answers.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) losses: usize,
+    pub(crate) request_ids: Vec<Vec<u8>>,
+    pub(crate) names: Vec<String>,
+    pub(crate) watched: Vec<u32>,
+}
+
+/// The service.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Fake(pub(crate) Arc<Mutex<Seen>>);
+
+impl Fake {
+    /// Listens on a port of this machine and connects to it.
+    pub(crate) async fn start(&self) -> Channel {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
+        tokio::spawn(Server::builder().add_service(ControllerServer::new(self.clone())).serve_with_incoming(incoming));
+        let endpoints = format!("http://{address}").parse().expect("an address");
+        proto::dial::dial(&endpoints, std::time::Duration::from_secs(10)).await.expect("it listens")
+    }
+
+    fn loses(&self) -> bool {
+        let mut seen = self.0.lock().expect("no test panics with it");
+        let lost = seen.losses > 0;
+        seen.losses = seen.losses.saturating_sub(1);
+        lost
+    }
+}
+
+type Answers<T> = BoxStream<'static, Result<T, Status>>;
+
+#[tonic::async_trait]
+impl Controller for Fake {
+    async fn submit(&self, request: Request<Streaming<v1::SubmitPart>>) -> Result<Response<v1::SubmitReply>, Status> {
+        let mut parts = request.into_inner();
+        let (mut id, mut names) = (Vec::new(), Vec::new());
+        while let Some(part) = parts.try_next().await? {
+            match part.part {
+                Some(Part::Head(head)) => id = head.request_id,
+                Some(Part::Manifest(batch)) => names.extend(batch.names),
+                _ => {}
+            }
+        }
+        let lost = self.loses();
+        let mut seen = self.0.lock().expect("no test panics with it");
+        seen.request_ids.push(id);
+        seen.names = names;
+        if lost {
+            return Err(Status::unavailable("the answer was lost"));
+        }
+        Ok(Response::new(v1::SubmitReply { job_id: 7, cluster: "covey".into() }))
+    }
+
+    type WatchStream = Answers<Progress>;
+
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let job_id = request.into_inner().job_id;
+        if job_id == 0 {
+            return Err(Status::not_found("Invalid job id specified"));
+        }
+        self.0.lock().expect("no test panics with it").watched.push(job_id);
+        let begun = Progress { total: 2, running: 2, ..Progress::default() };
+        let done = Progress { total: 2, completed: 1, failed: 1, done: true, wait_status: 3, ..Progress::default() };
+        let words = if self.loses() { vec![begun] } else { vec![begun, done] };
+        Ok(Response::new(Box::pin(stream::iter(words.into_iter().map(Ok)))))
+    }
+
+    type ListJobsStream = Answers<v1::JobsPage>;
+
+    async fn list_jobs(&self, _: Request<v1::ListJobsRequest>) -> Result<Response<Self::ListJobsStream>, Status> {
+        Err(Status::unimplemented("list_jobs"))
+    }
+
+    async fn cancel(&self, _: Request<v1::CancelRequest>) -> Result<Response<v1::CancelReply>, Status> {
+        Err(Status::unimplemented("cancel"))
+    }
+
+    async fn hold(&self, _: Request<v1::HoldRequest>) -> Result<Response<v1::HoldReply>, Status> {
+        Err(Status::unimplemented("hold"))
+    }
+
+    async fn list_nodes(&self, _: Request<v1::ListNodesRequest>) -> Result<Response<v1::ListNodesReply>, Status> {
+        Err(Status::unimplemented("list_nodes"))
+    }
+
+    async fn get_cluster(&self, _: Request<v1::GetClusterRequest>) -> Result<Response<v1::GetClusterReply>, Status> {
+        Err(Status::unimplemented("get_cluster"))
+    }
+}
