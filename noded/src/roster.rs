@@ -270,11 +270,14 @@ impl Roster {
         let Some(entry) = self.attempts.get_mut(&key) else { return vec![Act::Drop(key)] };
         let State::Launched(job) = &entry.state else { return Vec::new() };
         let mapped = job.clone().filter(|job| job.brief.map.is_some());
-        if let (Some(job), How::Exited(exit)) = (mapped, how)
-            && exit == Exit::default()
-        {
-            entry.state = State::Publishing { usage };
-            return vec![Act::Publish(job)];
+        let mut note = note;
+        if let (Some(job), How::Exited(exit)) = (mapped, how) {
+            if exit == Exit::default() {
+                entry.state = State::Publishing { usage };
+                return vec![Act::Publish(job)];
+            }
+            // The task's index says little to whoever mapped a folder: the blob's name does.
+            note = job.task.blob.as_ref().map(|blob| format!("{blob}: the command left with exit code {exit}"));
         }
         self.end(key, AttemptEnd { how, age_ms, usage, note }, now_ms)
     }

@@ -47,7 +47,8 @@ fn nothing_that_waits_or_writes_is_below_the_core() {
     let mut next = vec![core.id.clone()];
     while let Some(id) = next.pop() {
         let node = resolve.nodes.iter().find(|node| node.id == id).expect("every id is resolved");
-        let normal = node.deps.iter().filter(|dep| dep.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal));
+        let normal =
+            node.deps.iter().filter(|dep| dep.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal));
         for dep in normal {
             if below.insert(package(&dep.pkg).name.to_string()) {
                 next.push(dep.pkg.clone());

@@ -49,8 +49,16 @@ fn sbatch_refuses_and_says_why() {
             (&["--array=0-5000000", "good.sh"], &["Invalid job array specification"], 1),
             (&["-t", "soon", "good.sh"], &["Invalid --time specification", "soon"], 255),
             (&["--mem=lots", "good.sh"], &["Invalid --mem specification", "lots"], 255),
-            (&["-p", "nowhere", "good.sh"], &["invalid partition specified: nowhere", "Invalid partition name specified"], 1),
-            (&["--mem=900G", "good.sh"], &["Requested node configuration is not available", "921600 MiB", "2048 MiB"], 1),
+            (
+                &["-p", "nowhere", "good.sh"],
+                &["invalid partition specified: nowhere", "Invalid partition name specified"],
+                1,
+            ),
+            (
+                &["--mem=900G", "good.sh"],
+                &["Requested node configuration is not available", "921600 MiB", "2048 MiB"],
+                1,
+            ),
             (&["-c", "64", "good.sh"], &["Requested node configuration is not available", "64 CPUs"], 1),
             (&["--wrap", "true", "good.sh"], &["Script arguments not permitted with --wrap option"], 1),
             (&["--map-from=none/", "--map-to=out/", "--map-op=grayscale"], &["none/"], 1),

@@ -42,7 +42,10 @@ fn the_default_tables_are_slurms_to_the_letter() {
     let user = user.trim();
     let listed = rig.run("squeue", &[]);
     let mut lines = listed.lines();
-    assert_eq!(lines.next(), Some("             JOBID PARTITION     NAME     USER ST       TIME  NODES NODELIST(REASON)"));
+    assert_eq!(
+        lines.next(),
+        Some("             JOBID PARTITION     NAME     USER ST       TIME  NODES NODELIST(REASON)")
+    );
     let pending = format!("         1_[2-9%2]     debug     wrap {user:>8} PD       0:00      1 (JobArrayTaskLimit)");
     assert_eq!(lines.next(), Some(pending.as_str()));
     let running: Vec<&str> = lines.collect();
@@ -107,7 +110,10 @@ fn up_down_and_up_again_keep_queue_ids_and_records() {
     };
     text(covey(&["up", "--nodes", "2", "--cpus", "1"]));
     let complete = covey(&["up"]);
-    assert!(!complete.status.success() && String::from_utf8_lossy(&complete.stderr).contains("complete"), "{complete:?}");
+    assert!(
+        !complete.status.success() && String::from_utf8_lossy(&complete.stderr).contains("complete"),
+        "{complete:?}"
+    );
     text(covey(&["sbatch", "--wait", "--wrap", "true"]));
     text(covey(&["sbatch", "--hold", "--wrap", "true"]));
     // A node that died alone is started again, and the rest is adopted.
@@ -134,5 +140,8 @@ fn up_down_and_up_again_keep_queue_ids_and_records() {
     let away = covey(&["squeue"]);
     let said = String::from_utf8_lossy(&away.stderr).into_owned();
     assert_eq!(away.status.code(), Some(1));
-    assert!(said.contains("Unable to contact slurm controller (connect failure)") && said.contains("covey up"), "{said}");
+    assert!(
+        said.contains("Unable to contact slurm controller (connect failure)") && said.contains("covey up"),
+        "{said}"
+    );
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::rig::Rig;
+use crate::rig::{Rig, wait_for};
 
 /// Puts the pictures that `covey demo` makes into a folder, by the example that makes them.
 fn pictures(rig: &Rig, count: usize) {
@@ -20,8 +20,7 @@ fn one_broken_picture_fails_alone_and_is_named() {
     pictures(&rig, 6);
     let whole = ops::made::picture(0).bytes;
     fs::write(rig.work().join("input/half.jpg"), &whole[..whole.len() / 2]).expect("written");
-    let waited =
-        rig.try_run("sbatch", &["--wait", "--map-from=input/", "--map-to=output/", "--map-op=grayscale"]);
+    let waited = rig.try_run("sbatch", &["--wait", "--map-from=input/", "--map-to=output/", "--map-op=grayscale"]);
     assert_eq!(waited.status.code(), Some(1), "{waited:?}");
     let states = rig.states("1");
     assert_eq!(states.iter().filter(|state| *state == "COMPLETED").count(), 6, "{states:?}");
@@ -49,11 +48,15 @@ fn any_command_can_be_mapped_and_its_outputs_renamed() {
         fs::write(input.join(name), name).expect("written");
     }
     let template = "{stem}.{job}{ext}";
-    rig.run("map", &["--from", "in put/*.txt", "--to", "out", "--name", template, "--wait", "--", "cp", "{in}", "{out}"]);
+    rig.run(
+        "map",
+        &["--from", "in put/*.txt", "--to", "out", "--name", template, "--wait", "--", "cp", "{in}", "{out}"],
+    );
     for stem in ["a", "b c", "d$(x);"] {
         assert_eq!(rig.read(&format!("out/{stem}.1.txt")), format!("{stem}.txt"));
     }
-    assert!(fs::read_dir(rig.dir().join("nodes/linux0/work")).map_or(0, Iterator::count) == 0, "work folders are gone");
+    let left = |node: &str| fs::read_dir(rig.dir().join("nodes").join(node).join("work")).map_or(0, Iterator::count);
+    wait_for("the work folders are gone", || left("linux0") + left("linux1") == 0);
 }
 
 #[test]

@@ -31,7 +31,8 @@ impl Rig {
             rig.start_node(&format!("linux{i}"));
         }
         wait_for("all nodes are idle", || {
-            rig.run("sinfo", &["-h", "-N", "-o", "%N %t"]).lines().filter(|line| line.ends_with(" idle")).count() == nodes
+            rig.run("sinfo", &["-h", "-N", "-o", "%N %t"]).lines().filter(|line| line.ends_with(" idle")).count()
+                == nodes
         });
         rig
     }

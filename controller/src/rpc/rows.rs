@@ -219,7 +219,6 @@ impl RowMaker<'_> {
             comment: spec.comment.clone(),
             submit_host: spec.origin.host.clone(),
             requeue: spec.requeue,
-            blob: String::new(),
         }
     }
 }

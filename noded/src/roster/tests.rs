@@ -101,7 +101,9 @@ fn a_mapped_command_is_staged_launched_and_published() {
 fn a_mapped_command_that_fails_publishes_nothing() {
     let (mut roster, _) = started(command(), true);
     roster.on_staged(key(0, 1), None, 1);
-    assert!(matches!(&roster.on_process(key(0, 1), left(1), 2)[..], [Act::Report(..)]));
+    let acts = roster.on_process(key(0, 1), left(1), 2);
+    let [Act::Report(_, end)] = &acts[..] else { panic!("a report: {acts:?}") };
+    assert_eq!(end.note.as_deref(), Some("cat.png: the command left with exit code 1:0"));
 }
 
 #[test]

@@ -140,17 +140,14 @@ async fn tell_failed(channel: &Channel, job_id: u32) -> Result<(), CallError> {
         ids: vec![job_id.to_string()],
         states: failed.to_vec(),
         ended: true,
-        detail: true,
         ..ListJobsRequest::default()
     };
     let (rows, _) = load(channel, &request).await?;
     for row in rows.iter().take(FAILED_TOLD_MAX) {
         let index = row.index.unwrap_or(0);
-        let blob = row.detail.as_ref().map(|detail| format!(" {}", detail.blob)).filter(|blob| blob.len() > 1);
-        let blob = blob.unwrap_or_default();
         let why = if row.note.is_empty() { &row.reason } else { &row.note };
         let exit = format!("exit code {}:{}", row.exit_code, row.exit_signal);
-        eprintln!("covey map: error: task {job_id}_{index}{blob}: {why} ({exit})");
+        eprintln!("covey map: error: task {job_id}_{index}: {why} ({exit})");
     }
     if rows.len() > FAILED_TOLD_MAX {
         eprintln!("covey: hint: squeue -r -j {job_id} -t failed,timeout,node_fail lists all {}", rows.len());

@@ -103,7 +103,7 @@ fn files(row: &JobRow, block: &mut Block) {
     let detail = row.detail.clone().unwrap_or_default();
     block.line(&[("Command", &detail.command)]);
     block.line(&[("WorkDir", &detail.work_dir)]);
-    for (key, value) in [("Comment", &detail.comment), ("Blob", &detail.blob), ("Note", &row.note)] {
+    for (key, value) in [("Comment", &detail.comment), ("Note", &row.note)] {
         if !value.is_empty() {
             block.line(&[(key, value)]);
         }
