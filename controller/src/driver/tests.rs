@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 
 use sched::cluster::Cluster;
 use sched::ids::{BlobHash, JobId, RequestId};
-use sched::spec::job::{Files, JobDraft, Memory, Origin, Request, User, Work};
+use sched::spec::job::{Files, JobDraft, Origin, Request, User, Work};
 use sched::step::{Answer, Input};
 
 use super::*;
@@ -62,13 +62,7 @@ fn draft(environment: BlobHash) -> JobDraft {
         user: User { uid: 1, gid: 1, name: "ada".into(), group: "ada".into() },
         partitions: Vec::new(),
         array: None,
-        request: Request {
-            nodes_min: 1,
-            nodes_max: None,
-            processes: None,
-            cpus_per_process: None,
-            memory: Memory::Default,
-        },
+        request: Request::default(),
         time_limit: None,
         work: Work::Command(vec!["/bin/true".into()]),
         map: None,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use proto::link::MapUrls;
 use sched::spec::duration::TimeLimit;
-use sched::spec::job::{Files, Memory, Origin, Request, User};
+use sched::spec::job::{Files, Origin, Request, User};
 
 use super::*;
 
@@ -17,13 +17,7 @@ fn brief(work: Work, map: bool) -> Brief {
         job: JobId(5),
         name: "wrap".into(),
         user: User { uid: 0, gid: 0, name: "root".into(), group: "root".into() },
-        request: Request {
-            nodes_min: 1,
-            nodes_max: None,
-            processes: None,
-            cpus_per_process: None,
-            memory: Memory::Default,
-        },
+        request: Request::default(),
         work,
         map: map.then_some(urls),
         files: Files { work_dir: "/tmp".into(), stdin: None, stdout: None, stderr: None, append: false, umask: 0o022 },

@@ -104,6 +104,13 @@ pub enum Memory {
     PerCpu(u64),
 }
 
+impl Default for Request {
+    /// One process on one CPU of one node, with its share of the node's memory.
+    fn default() -> Request {
+        Request { nodes_min: 1, nodes_max: None, processes: None, cpus_per_process: None, memory: Memory::Default }
+    }
+}
+
 impl Request {
     /// How many processes a task has.
     #[must_use]

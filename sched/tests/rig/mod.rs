@@ -20,7 +20,7 @@ use sched::select::Selection;
 use sched::settings::Settings;
 use sched::spec::array::ArraySpec;
 use sched::spec::duration::TimeLimit;
-use sched::spec::job::{Files, JobDraft, Memory, Origin, Request, User, Work};
+use sched::spec::job::{Files, JobDraft, Origin, Request, User, Work};
 use sched::step::{Answer, Input, decide};
 
 /// A cluster, its clock, and all that has left it.
@@ -167,13 +167,7 @@ pub(crate) fn job() -> JobDraft {
         user: User { uid: 1000, gid: 1000, name: "ada".into(), group: "ada".into() },
         partitions: Vec::new(),
         array: None,
-        request: Request {
-            nodes_min: 1,
-            nodes_max: None,
-            processes: None,
-            cpus_per_process: None,
-            memory: Memory::Default,
-        },
+        request: Request::default(),
         time_limit: None,
         work: Work::Command(vec!["/bin/true".into()]),
         map: None,
