@@ -11,6 +11,9 @@ use crate::settings::Settings;
 /// The exit of a task whose files or program could not be opened; Slurm's `0:53`.
 const LAUNCH_FAILED: Exit = Exit { code: 0, signal: 53 };
 
+/// The exit of a task that was killed for its memory; Slurm's `0:125`.
+const OUT_OF_MEMORY: Exit = Exit { code: 0, signal: 125 };
+
 /// The fact that follows from an attempt's end; `None` when it has been counted before, or was never this node's.
 pub(crate) fn judge(
     cluster: &Cluster,
@@ -32,10 +35,11 @@ pub(crate) fn judge(
     };
     let (ending, exit) = match (end.how, cancelled) {
         (How::Exited(exit) | How::TimedOut(exit), Some(uid)) => (Ending::Cancelled(uid), exit),
-        (How::Lost | How::NotStarted, Some(uid)) => (Ending::Cancelled(uid), Exit::default()),
+        (How::Lost | How::NotStarted | How::OutOfMemory, Some(uid)) => (Ending::Cancelled(uid), Exit::default()),
         (How::Exited(exit), None) if exit == Exit::default() => (Ending::Completed, exit),
         (How::Exited(exit), None) => (Ending::Failed, exit),
         (How::TimedOut(exit), None) => (Ending::Timeout, exit),
+        (How::OutOfMemory, None) => (Ending::OutOfMemory, OUT_OF_MEMORY),
         (How::NotStarted, None) => (Ending::LaunchFailed, LAUNCH_FAILED),
         (How::Lost, None) if job.spec.requeue && key.attempt <= settings.requeues_max => {
             return Some(Event::Requeued { key, node });

@@ -42,6 +42,8 @@ pub enum How {
     Exited(Exit),
     /// It was stopped for its time limit, and its process left so.
     TimedOut(Exit),
+    /// It took more memory than it had asked for, and was killed.
+    OutOfMemory,
     /// It was never begun: a file or program could not be opened.
     NotStarted,
     /// It was begun, and nobody saw its end: launcher or machine died with it.

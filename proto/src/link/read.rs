@@ -178,6 +178,7 @@ impl TryFrom<v1::AttemptEnd> for AttemptEnd {
             v1::How::TimedOut => How::TimedOut(exit),
             v1::How::NotStarted => How::NotStarted,
             v1::How::Lost => How::Lost,
+            v1::How::OutOfMemory => How::OutOfMemory,
             v1::How::Unspecified => {
                 return Err(WireError::Meaningless { field: "how", value: end.how.to_string() });
             }

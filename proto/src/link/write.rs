@@ -153,6 +153,7 @@ impl From<AttemptEnd> for v1::AttemptEnd {
         let (how, exit) = match end.how {
             How::Exited(exit) => (v1::How::Exited, exit),
             How::TimedOut(exit) => (v1::How::TimedOut, exit),
+            How::OutOfMemory => (v1::How::OutOfMemory, sched::reason::Exit::default()),
             How::NotStarted => (v1::How::NotStarted, sched::reason::Exit::default()),
             How::Lost => (v1::How::Lost, sched::reason::Exit::default()),
         };
