@@ -8,12 +8,14 @@ mod commit;
 mod letter;
 mod outgoing;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use sched::cluster::Cluster;
+use sched::depend::follow;
 use sched::ids::NodeId;
 use sched::node::Health;
 use sched::plan::plan;
@@ -33,6 +35,8 @@ pub(crate) use letter::{Letter, Mailbox, Post, Reply, Unavailable, mailbox};
 
 /// Letters that are decided together at most: what one commit holds.
 const BATCH_LETTERS_MAX: usize = 4_096;
+/// Bytes of a record that letters may lead to together; well below what the journal takes.
+const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The pause before the journal is tried again after a failed commit.
 const REOPEN_PAUSE: Duration = Duration::from_millis(500);
 
@@ -64,6 +68,17 @@ impl Published {
         let commits = self.commits.fetch_add(1, Ordering::Relaxed) + 1;
         self.changes.send_replace(commits);
     }
+}
+
+/// The next letters to decide together, bounded by the bytes that they lead to. None at all is a batch, too: time has passed.
+fn next_batch(letters: &mut Vec<Letter>) -> Vec<Letter> {
+    let mut bytes = 0;
+    let mut fits = |letter: &Letter| {
+        bytes += letter.weight();
+        bytes <= BATCH_BYTES_MAX
+    };
+    let count = letters.iter().take_while(|letter| fits(letter)).count();
+    letters.drain(..count.max(1).min(letters.len())).collect()
 }
 
 /// The writer and all that it holds.
@@ -124,10 +139,16 @@ impl Driver {
             let wait = self.wait();
             let open = runtime.block_on(self.mailbox.collect(&mut letters, BATCH_LETTERS_MAX, wait));
             let stop = letters.iter().any(|letter| matches!(letter, Letter::Stop));
-            if self.broken && !self.mend() {
-                letters.drain(..).for_each(Letter::refuse);
-            } else {
-                self.handle(std::mem::take(&mut letters));
+            loop {
+                let batch = next_batch(&mut letters);
+                if self.broken && !self.mend() {
+                    batch.into_iter().for_each(Letter::refuse);
+                } else {
+                    self.handle(batch);
+                }
+                if letters.is_empty() {
+                    break;
+                }
             }
             if stop || !open {
                 break;
@@ -187,7 +208,9 @@ impl Driver {
                 }
             }
             Letter::LinkClosed { node, session, left } => {
-                if self.links.close(node, session) {
+                // Its successor may be waiting for this very commit.
+                let succeeded = batch.registrations.iter().any(|registration| registration.node == node);
+                if self.links.close(node, session) && !succeeded {
                     let input = if left { Input::Leave { node } } else { Input::LinkLost { node } };
                     self.decide(input, batch);
                 }
@@ -205,9 +228,13 @@ impl Driver {
     }
 
     fn apply(&mut self, event: sched::event::Event, batch: &mut Batch) {
-        batch.note_before(&self.cluster, &event);
-        self.cluster.apply(batch.at, &event);
-        batch.events.push(event);
+        let mut next = VecDeque::from([event]);
+        while let Some(event) = next.pop_front() {
+            batch.note_before(&self.cluster, &event);
+            self.cluster.apply(batch.at, &event);
+            next.extend(follow(&self.cluster, &event));
+            batch.events.push(event);
+        }
     }
 
     /// The name of a node, for logs.

@@ -2,11 +2,12 @@
 //!
 //! Texts are cut, so that every row has a bound; the full script and environment go with the job.
 
-use std::sync::Arc;
-
+use sched::cluster::Cluster;
 use sched::ids::{JobId, Timestamp};
-use sched::job::{Done, Job, Tally};
+use sched::job::{Done, Job, Tally, Usage};
+use sched::reason::Outcome;
 use sched::spec::duration::TimeLimit;
+use sched::spec::hostlist;
 use sched::spec::job::{Request, User};
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +48,22 @@ struct PastJob {
     comment: String,
 }
 
+/// A task in a row of tasks; what it held is added up over its nodes.
+#[derive(Debug, Serialize)]
+struct PastTask<'a> {
+    index: u32,
+    id: JobId,
+    attempts: u32,
+    started: Option<Timestamp>,
+    ended: Timestamp,
+    /// A hostlist.
+    nodes: String,
+    cpus_milli: u32,
+    memory_mib: u64,
+    outcome: &'a Outcome,
+    usage: Usage,
+}
+
 impl OwnedRow {
     pub(crate) fn borrowed(&self) -> HistoryRow<'_> {
         HistoryRow { day: self.day, key: &self.key, value: &self.value }
@@ -54,7 +71,7 @@ impl OwnedRow {
 }
 
 /// The rows of a job that is done, under the day of its end.
-pub(crate) fn rows(job: &Job) -> Vec<OwnedRow> {
+pub(crate) fn rows(cluster: &Cluster, job: &Job) -> Vec<OwnedRow> {
     let ended = job.ended.expect("only a job that has ended becomes history");
     let day = u32::try_from(ended.0.div_euclid(MS_A_DAY)).unwrap_or(0);
     let mut rows = Vec::new();
@@ -66,11 +83,12 @@ pub(crate) fn rows(job: &Job) -> Vec<OwnedRow> {
         rows.push(OwnedRow { day, key, value });
     };
     add(pack(&past_job(job, ended)));
-    let mut tasks: Vec<(u32, &Done)> = Vec::new();
+    let mut tasks: Vec<PastTask<'_>> = Vec::new();
     let mut bytes = 0;
     for (index, done) in &job.done {
-        tasks.push((*index, done));
-        bytes += task_bytes(done);
+        let task = past_task(cluster, *index, done);
+        bytes += 100 + task.nodes.len() + done.outcome.note.as_ref().map_or(0, |note| note.len());
+        tasks.push(task);
         if bytes > TASKS_BYTES_MAX {
             add(pack(&tasks));
             tasks.clear();
@@ -83,9 +101,24 @@ pub(crate) fn rows(job: &Job) -> Vec<OwnedRow> {
     rows
 }
 
-/// At most so many bytes when packed: numbers, shares and the note.
-fn task_bytes(done: &Done) -> usize {
-    100 + 40 * done.shares.len() + done.outcome.note.as_ref().map_or(0, |note: &Arc<str>| note.len())
+fn past_task<'a>(cluster: &Cluster, index: u32, done: &'a Done) -> PastTask<'a> {
+    let names = done.shares.iter().filter_map(|share| cluster.node_name(share.node));
+    let (cpus, memory_mib) = done
+        .shares
+        .iter()
+        .fold((0, 0), |(cpus, memory), share| (cpus + share.amount.cpus.milli(), memory + share.amount.memory_mib));
+    PastTask {
+        index,
+        id: done.id,
+        attempts: done.attempts,
+        started: done.started,
+        ended: done.ended,
+        nodes: cut(&hostlist::compress(names)),
+        cpus_milli: cpus,
+        memory_mib,
+        outcome: &done.outcome,
+        usage: done.usage,
+    }
 }
 
 fn past_job(job: &Job, ended: Timestamp) -> PastJob {

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proto::link::{Order, ToNode};
+use proto::link::{Order, ToNode, Work};
 use sched::ids::{JobId, NodeId};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
@@ -12,6 +12,9 @@ use tracing::warn;
 
 /// Messages that may wait for one node; more means that it does not read, and its link is dropped.
 pub(crate) const NODE_MESSAGES_MAX: usize = 1_024;
+
+/// About as many bytes of orders go into one message; a single large order may be more, and still fits the wire's limit.
+const ORDERS_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Links by node.
 #[derive(Default)]
@@ -22,7 +25,8 @@ pub(crate) struct Links {
 
 struct Link {
     session: u64,
-    sender: mpsc::Sender<ToNode>,
+    /// Gone when the node did not take its orders; the entry stays until its stream is known to have ended.
+    sender: Option<mpsc::Sender<ToNode>>,
     /// Jobs that the node has been told of.
     briefed: BTreeSet<JobId>,
 }
@@ -31,7 +35,7 @@ impl Links {
     /// Takes a node's new link in the place of any it had; answers its session.
     pub(crate) fn open(&mut self, node: NodeId, sender: mpsc::Sender<ToNode>) -> u64 {
         self.sessions += 1;
-        let link = Link { session: self.sessions, sender, briefed: BTreeSet::new() };
+        let link = Link { session: self.sessions, sender: Some(sender), briefed: BTreeSet::new() };
         self.links.insert(node, link);
         self.sessions
     }
@@ -50,9 +54,28 @@ impl Links {
         self.links.get(&node).is_some_and(|link| link.session == session)
     }
 
-    /// Whether the node must still be told of this job; it counts as told from now on. `None` without a link.
-    pub(crate) fn must_brief(&mut self, node: NodeId, job: JobId) -> Option<bool> {
-        self.links.get_mut(&node).map(|link| link.briefed.insert(job))
+    /// Whether a node is being listened to right now.
+    pub(crate) fn is_live(&self, node: NodeId) -> bool {
+        let sender = self.links.get(&node).and_then(|link| link.sender.as_ref());
+        sender.is_some_and(|sender| !sender.is_closed())
+    }
+
+    /// Drops all links: every node registers again, and says everything again.
+    pub(crate) fn cut_all(&mut self) {
+        self.links.clear();
+    }
+
+    /// Whether the node must still be told of this job; `None` without a link.
+    pub(crate) fn must_brief(&self, node: NodeId, job: JobId) -> Option<bool> {
+        let link = self.links.get(&node).filter(|link| link.sender.is_some())?;
+        Some(!link.briefed.contains(&job))
+    }
+
+    /// The node is being told of this job.
+    pub(crate) fn briefed(&mut self, node: NodeId, job: JobId) {
+        if let Some(link) = self.links.get_mut(&node) {
+            link.briefed.insert(job);
+        }
     }
 
     /// The nodes that were told of a job that is done; they count as not told from now on.
@@ -63,17 +86,30 @@ impl Links {
 
     /// Sends without waiting. A node without a link misses it, and hears of it when it registers.
     pub(crate) fn send(&mut self, node: NodeId, message: ToNode) {
-        let Some(link) = self.links.get(&node) else { return };
-        match link.sender.try_send(message) {
+        let Some(link) = self.links.get_mut(&node) else { return };
+        let Some(sender) = &link.sender else { return };
+        match sender.try_send(message) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => {
                 warn!(node = node.0, "the node does not take its orders; dropping its link");
-                self.links.remove(&node);
+                link.sender = None;
             }
-            Err(TrySendError::Closed(_)) => {
-                self.links.remove(&node);
-            }
+            Err(TrySendError::Closed(_)) => link.sender = None,
         }
+    }
+}
+
+/// About how many bytes an order takes on the wire.
+fn weight(order: &Order) -> usize {
+    match order {
+        Order::Job(brief) => {
+            let script = if let Work::Script { text, .. } = &brief.work { text.len() } else { 0 };
+            4096 + script + brief.environment.len()
+        }
+        Order::Start { tasks, .. } => {
+            tasks.iter().map(|task| 64 + 64 * task.shares.len() + task.blob.as_ref().map_or(0, String::len)).sum()
+        }
+        Order::Stop { .. } | Order::Forget(_) | Order::JobGone(_) => 32,
     }
 }
 
@@ -86,9 +122,20 @@ impl Outbox {
         self.0.entry(node).or_default().push(order);
     }
 
+    /// One message for each node, or several where scripts and environments make it a large one.
     pub(crate) fn send(self, links: &mut Links) {
         for (node, orders) in self.0 {
-            links.send(node, ToNode::Orders(orders));
+            let mut message = Vec::new();
+            let mut bytes = 0;
+            for order in orders {
+                bytes += weight(&order);
+                if bytes > ORDERS_BYTES_MAX && !message.is_empty() {
+                    links.send(node, ToNode::Orders(std::mem::take(&mut message)));
+                    bytes = weight(&order);
+                }
+                message.push(order);
+            }
+            links.send(node, ToNode::Orders(message));
         }
     }
 }

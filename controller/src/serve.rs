@@ -14,7 +14,7 @@ use proto::{CALL_MESSAGE_BYTES_MAX, DESCRIPTOR, LINK_MESSAGE_BYTES_MAX};
 use thiserror::Error;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::service::Routes;
 use tonic::transport::Server;
@@ -78,6 +78,11 @@ pub enum ServeError {
     /// The runtime or a thread cannot be started, or signals cannot be heard.
     #[error("the operating system gives no thread or signal")]
     Runtime(#[source] io::Error),
+    /// The driver ended by itself.
+    #[error(
+        "the driver has ended, which is a defect; the journal holds all that was acknowledged: start the controller again"
+    )]
+    Driver,
     /// The server failed while it ran.
     #[error("the server stopped")]
     Server(#[from] tonic::transport::Error),
@@ -109,8 +114,12 @@ pub fn serve(serve: Serve) -> Result<(), ServeError> {
     let published = Arc::new(Published::new(cluster.clone()));
     let (post, mailbox) = mailbox();
     let driver = Driver::new(cluster, serve.config.clone(), journal, epoch, published.clone(), mailbox);
-    let driver =
-        std::thread::Builder::new().name("driver".into()).spawn(|| driver.run()).map_err(ServeError::Runtime)?;
+    let (alive, ended) = oneshot::channel::<()>();
+    let run = move || {
+        let _dropped_at_the_end = alive;
+        driver.run();
+    };
+    let driver = std::thread::Builder::new().name("driver".into()).spawn(run).map_err(ServeError::Runtime)?;
     let desk = Desk {
         post: post.clone(),
         published,
@@ -120,7 +129,7 @@ pub fn serve(serve: Serve) -> Result<(), ServeError> {
         submit_bytes: Arc::new(Semaphore::new(SUBMIT_BYTES_MAX)),
     };
     info!(epoch, socket = %socket.display(), listen_plain = ?serve.listen_plain, "controller up");
-    let served = runtime.block_on(listen_until_told(desk, post.clone(), unix, tcp));
+    let served = runtime.block_on(listen_until_told(desk, post.clone(), unix, tcp, ended));
     runtime.block_on(post.put(Letter::Stop));
     if driver.join().is_err() {
         warn!("the driver has panicked; the journal holds all that was acknowledged");
@@ -148,6 +157,7 @@ async fn listen_until_told(
     post: Post,
     unix: UnixListener,
     tcp: Option<TcpListener>,
+    driver_ended: oneshot::Receiver<()>,
 ) -> Result<(), ServeError> {
     let mut term = signal(SignalKind::terminate()).map_err(ServeError::Runtime)?;
     let mut int = signal(SignalKind::interrupt()).map_err(ServeError::Runtime)?;
@@ -178,6 +188,8 @@ async fn listen_until_told(
         served = &mut both => {
             served?;
         }
+        // Without its driver a controller can only say no: better that it ends, and is started again.
+        _ = driver_ended => return Err(ServeError::Driver),
         _ = term.recv() => info!("SIGTERM"),
         _ = int.recv() => info!("SIGINT"),
     }

@@ -78,6 +78,15 @@ impl LaunchRules {
         fs::remove_dir_all(self.job_folder(job)).ok();
     }
 
+    /// Drops the scripts that an earlier life left for jobs that are gone.
+    pub fn drop_jobs_but(&self, wanted: impl Fn(JobId) -> bool) {
+        let folders = fs::read_dir(&self.scripts).into_iter().flatten().flatten();
+        let number = |name: &str| name.strip_prefix("job")?.parse().ok().map(JobId);
+        for job in folders.filter_map(|folder| number(folder.file_name().to_str()?)).filter(|job| !wanted(*job)) {
+            self.drop_job(job);
+        }
+    }
+
     fn job_folder(&self, job: JobId) -> PathBuf {
         self.scripts.join(format!("job{:05}", job.0))
     }

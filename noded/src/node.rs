@@ -142,6 +142,7 @@ impl Node {
             known
         });
         let acts = node.roster.on_launcher_hello(attempts, false, now_ms, |key| commands.get(&key).cloned());
+        node.rules.drop_jobs_but(|job| node.roster.has_attempts(job));
         node.carry_out(acts).await;
         info!(node = settings.name, live = node.roster.live_count(), "launcher adopted");
         Ok(node)

@@ -125,9 +125,12 @@ impl Roster {
     ) -> Vec<Act> {
         let mut acts = self.ask_again(&seen, fresh, now_ms);
         for (key, seen) in seen {
-            self.attempts.entry(key).or_insert_with(|| Entry::new(State::Launched(staged(key))));
-            if let Seen::Left { .. } = seen {
-                acts.extend(self.on_process(key, seen, now_ms));
+            let entry = self.attempts.entry(key).or_insert_with(|| Entry::new(State::Launched(staged(key))));
+            match seen {
+                Seen::Left { .. } => acts.extend(self.on_process(key, seen, now_ms)),
+                // A stop that the broken connection may have swallowed is asked again.
+                Seen::Running if entry.stopped => acts.push(Act::Stop(key, StopWhy::Cancelled(0))),
+                Seen::Running => {}
             }
         }
         acts
@@ -179,7 +182,9 @@ impl Roster {
             return None;
         }
         self.epoch_seen = welcome.epoch;
-        let mut acts = Vec::new();
+        // A new session tells of its jobs anew; what is kept for jobs without attempts here is not needed any more.
+        let told: Vec<JobId> = std::mem::take(&mut self.briefs).into_keys().collect();
+        let mut acts: Vec<Act> = told.into_iter().filter(|job| !self.has_attempts(*job)).map(Act::DropJob).collect();
         for key in &welcome.forget {
             acts.extend(self.forget(*key));
         }
@@ -203,8 +208,12 @@ impl Roster {
                 let Some(brief) = self.briefs.get(&job).cloned() else { return Vec::new() };
                 tasks.into_iter().filter_map(|task| self.start(&brief, task)).collect()
             }
+            // Whoever is told to stop what it has never heard of has lost it: the controller must not wait for its end.
+            Order::Stop { key, .. } if !self.attempts.contains_key(&key) => {
+                vec![Act::Report(key, AttemptEnd::lost())]
+            }
             Order::Stop { key, why } => self.stop(key, why).into_iter().collect(),
-            Order::Forget(key) => self.forget(key).into_iter().collect(),
+            Order::Forget(key) => self.forget(key),
             Order::JobGone(job) => {
                 self.briefs.remove(&job);
                 vec![Act::DropJob(job)]
@@ -234,19 +243,31 @@ impl Roster {
         match entry.state {
             State::Launched(_) => Some(Act::Stop(key, why)),
             State::Staging(_) | State::Converting | State::Publishing { .. } => Some(Act::Abandon(key)),
-            State::Ended { .. } => entry.unwanted.then(|| self.forget(key)).flatten(),
+            State::Ended { .. } if entry.unwanted => self.attempts.remove(&key).map(|_| Act::Drop(key)),
+            State::Ended { .. } => None,
         }
     }
 
-    /// Drops an attempt whose end is counted. One that has not ended is kept.
-    fn forget(&mut self, key: AttemptKey) -> Option<Act> {
+    /// Drops an attempt whose end is counted, and what is kept for a job that this session has not told of when it was the last.
+    /// One that has not ended is kept.
+    fn forget(&mut self, key: AttemptKey) -> Vec<Act> {
         match self.attempts.get(&key).map(|entry| &entry.state) {
             Some(State::Ended { .. }) => {
                 self.attempts.remove(&key);
-                Some(Act::Drop(key))
+                let last = !self.briefs.contains_key(&key.job) && !self.has_attempts(key.job);
+                std::iter::once(Act::Drop(key)).chain(last.then_some(Act::DropJob(key.job))).collect()
             }
-            Some(State::Staging(_) | State::Launched(_) | State::Converting | State::Publishing { .. }) | None => None,
+            Some(State::Staging(_) | State::Launched(_) | State::Converting | State::Publishing { .. }) | None => {
+                Vec::new()
+            }
         }
+    }
+
+    /// Whether any attempt of the job has a record here.
+    #[must_use]
+    pub fn has_attempts(&self, job: JobId) -> bool {
+        let least = AttemptKey { job, index: 0, attempt: 0 };
+        self.attempts.range(least..).next().is_some_and(|(key, _)| key.job == job)
     }
 
     /// The attempt's blob is in its work folder, or could not be fetched.
@@ -304,7 +325,7 @@ impl Roster {
     fn end(&mut self, key: AttemptKey, end: AttemptEnd, now_ms: u64) -> Vec<Act> {
         let Some(entry) = self.attempts.get_mut(&key) else { return Vec::new() };
         entry.state = State::Ended { end: end.clone(), at_ms: now_ms };
-        if entry.unwanted { self.forget(key).into_iter().collect() } else { vec![Act::Report(key, end)] }
+        if entry.unwanted { self.forget(key) } else { vec![Act::Report(key, end)] }
     }
 }
 

@@ -33,6 +33,9 @@ pub enum WireError {
     /// The array's text.
     #[error("Invalid job array specification")]
     Array(#[from] sched::spec::array::ArrayError),
+    /// The dependency's text.
+    #[error("Job dependency problem")]
+    Dependency(#[from] sched::spec::dependency::DependencyError),
     /// A job out of bounds.
     #[error(transparent)]
     Spec(#[from] sched::spec::job::SpecError),

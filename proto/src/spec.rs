@@ -2,8 +2,9 @@
 
 use std::num::NonZeroU32;
 
-use sched::ids::{BlobHash, RequestId};
+use sched::ids::{BlobHash, RequestId, Timestamp};
 use sched::spec::array::ArraySpec;
+use sched::spec::dependency::Dependency;
 use sched::spec::duration::TimeLimit;
 use sched::spec::job::{Files, JobDraft, JobSpec, Map, Memory, Origin, Request, User, Work};
 
@@ -46,11 +47,18 @@ pub fn read_spec(spec: v1::JobSpec, parts: Parts, index_max: u32) -> Result<JobS
         files: spec.files.ok_or(WireError::Missing("files"))?.into(),
         requeue: spec.requeue,
         hold: spec.hold,
+        begin: Some(Timestamp(spec.begin_ms)).filter(|begin| begin.0 != 0),
+        dependency: read_dependency(&spec.dependency)?,
+        kill_on_invalid_dep: spec.kill_on_invalid_dep,
         comment: spec.comment,
         export: spec.export,
         origin: spec.origin.unwrap_or_default().into(),
     };
     Ok(draft.check()?)
+}
+
+fn read_dependency(text: &str) -> Result<Option<Dependency>, WireError> {
+    if text.is_empty() { Ok(None) } else { Ok(Some(text.parse()?)) }
 }
 
 /// Reads a request id.
@@ -64,34 +72,6 @@ pub fn read_request_id(bytes: &[u8]) -> Result<RequestId, WireError> {
 pub(crate) fn read_u128(field: &'static str, bytes: &[u8]) -> Result<u128, WireError> {
     let bytes = bytes.try_into().map_err(|_| WireError::Length { field, bytes: bytes.len(), wanted: 16 })?;
     Ok(u128::from_be_bytes(bytes))
-}
-
-/// The spec for the wire, without its array (nodes do not need it) and without what goes beside it.
-#[must_use]
-pub fn write_spec(spec: &JobSpec) -> v1::JobSpec {
-    let (time_limit_minutes, time_unlimited) = write_time_limit(spec.time_limit);
-    v1::JobSpec {
-        name: spec.name.clone(),
-        user: Some(spec.user.clone().into()),
-        partitions: spec.partitions.iter().map(ToString::to_string).collect(),
-        array: String::new(),
-        request: Some(spec.request.clone().into()),
-        time_limit_minutes,
-        time_unlimited,
-        work: Some(write_work(&spec.work)),
-        map: spec.map.as_ref().map(|map| v1::Map {
-            from: map.from.clone(),
-            to: map.to.clone(),
-            output_name: map.output_name.clone(),
-            throttle: 0,
-        }),
-        files: Some(spec.files.clone().into()),
-        requeue: spec.requeue,
-        hold: spec.hold,
-        comment: spec.comment.clone(),
-        export: spec.export.clone(),
-        origin: Some(spec.origin.clone().into()),
-    }
 }
 
 fn read_map(map: v1::Map, parts: Parts, index_max: u32) -> Result<(Map, ArraySpec), WireError> {
@@ -109,15 +89,6 @@ fn read_work(work: Option<v1::Work>, parts: Parts) -> Result<Work, WireError> {
         v1::work::Kind::Command(command) => Ok(Work::Command(command.words)),
         v1::work::Kind::Op(op) => Ok(Work::Op(op)),
     }
-}
-
-fn write_work(work: &Work) -> v1::Work {
-    let kind = match work {
-        Work::Script { arguments, .. } => v1::work::Kind::Script(v1::work::Script { arguments: arguments.clone() }),
-        Work::Command(words) => v1::work::Kind::Command(v1::work::Command { words: words.clone() }),
-        Work::Op(op) => v1::work::Kind::Op(op.clone()),
-    };
-    v1::Work { kind: Some(kind) }
 }
 
 /// A limit from its two fields on the wire.

@@ -7,19 +7,28 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
-use crate::cluster::{Cluster, NodeOrder, blobs_of};
+use crate::cluster::{Cluster, NodeOrder, blobs_of, namesake, targets};
+use crate::depend::Waits;
 use crate::event::{Event, Placement};
 use crate::ids::{AttemptKey, JobId, Name, NodeId, RequestId, Timestamp};
 use crate::job::{CancelledTasks, Done, Job, Tally, Task, TaskState, Usage};
 use crate::node::{Health, Node, Offer};
 use crate::reason::{Ending, Outcome, Reason, StopWhy};
 use crate::resources::{Amount, Share};
+use crate::spec::dependency::{After, Term};
 use crate::spec::duration::TimeLimit;
 use crate::spec::index_set::IndexSet;
 use crate::spec::job::JobSpec;
 
+/// So many nodes that left are remembered by name, for jobs that ran there; the first to join go first.
+pub const DEPARTED_MAX: usize = 10_000;
+/// So many request ids are remembered at most; the oldest go first.
+pub const REQUESTS_MAX: usize = 1_000_000;
 /// How long a request id is remembered, so that a repeated submit finds its job: 24 hours.
 pub const REQUEST_MS_MAX: u64 = 24 * 60 * 60 * 1000;
+
+/// An attempt that a change took off its nodes, and what it held there.
+type Released = Option<(AttemptKey, Arc<[Share]>)>;
 
 impl Cluster {
     /// Makes one fact true. `at` is the time of the commit that holds it.
@@ -43,7 +52,7 @@ impl Cluster {
                 None
             }),
             Event::Ended { key, outcome, age_ms, usage, .. } => {
-                self.ended(at.minus_ms(*age_ms), *key, outcome, *usage);
+                self.ended(at, *age_ms, *key, outcome, *usage);
             }
             Event::Requeued { key, .. } => self.requeued(at, *key),
             Event::Waiting { job, reason } => self.change_job(*job, |job| {
@@ -55,6 +64,22 @@ impl Cluster {
                 job.reason = if *held { Reason::JobHeldUser } else { Reason::None };
                 None
             }),
+            Event::Settled { job, term, met } => {
+                self.change_waits(*job, |job| {
+                    settle(job, term, *met, at);
+                    None
+                });
+            }
+            Event::Began { job } => self.change_waits(*job, |job| {
+                job.begin = None;
+                None
+            }),
+            Event::TasksSettled { job, term, met, failed } => {
+                self.change_waits(*job, |job| {
+                    settle_tasks(job, term, met, failed);
+                    None
+                });
+            }
             Event::Forgotten { job } => self.forgotten(*job),
             Event::NodeRegistered { node, name, offer } => self.node_registered(at, *node, name, offer),
             Event::NodeSilent { node } => self.change_node(*node, |node| node.health = Health::Silent { since: at }),
@@ -62,6 +87,10 @@ impl Cluster {
             Event::NodeRemoved { node } => {
                 let node = self.nodes.remove(node).expect("a node that leaves is there");
                 self.index.by_name.remove(&NodeOrder::of(&node.name));
+                self.departed.insert(node.id, node.name.clone());
+                if self.departed.len() > DEPARTED_MAX {
+                    self.departed = self.departed.without_min().1;
+                }
             }
             Event::PartitionSet { partition } => {
                 self.partitions.insert(partition.name.clone(), Arc::new(partition.clone()));
@@ -76,7 +105,7 @@ impl Cluster {
 
     fn remember_request(&mut self, at: Timestamp, request: RequestId, job: JobId) {
         while let Some((seen, old, _)) = self.requests.front().copied()
-            && at.ms_since(seen) > REQUEST_MS_MAX
+            && (at.ms_since(seen) > REQUEST_MS_MAX || self.requests.len() >= REQUESTS_MAX)
         {
             self.requests.pop_front();
             self.index.request_jobs.remove(&old);
@@ -94,6 +123,14 @@ impl Cluster {
         time_limit: TimeLimit,
         priority: u32,
     ) {
+        let tasks: IndexSet = spec.array.as_ref().map_or_else(|| 0.into(), |array| array.tasks().clone());
+        let waits = spec.dependency.as_ref().map(|dependency| Waits::of(self, dependency, &tasks));
+        let mut pending = tasks;
+        let mut blocked = IndexSet::new();
+        for wait in waits.iter().flat_map(|waits| &waits.terms) {
+            blocked.union_with(&wait.open);
+        }
+        pending.subtract(&blocked);
         let job = Job {
             id,
             spec: spec.clone(),
@@ -101,7 +138,11 @@ impl Cluster {
             time_limit,
             submitted: at,
             priority,
-            pending: spec.array.as_ref().map_or_else(|| 0.into(), |array| array.tasks().clone()),
+            pending,
+            blocked,
+            hopeless: IndexSet::new(),
+            waits,
+            begin: spec.begin.filter(|begin| *begin > at),
             reason: if spec.hold { Reason::JobHeldUser } else { Reason::None },
             held: spec.hold,
             tasks: OrdMap::new(),
@@ -118,6 +159,9 @@ impl Cluster {
         if let Some(key) = self.queue_key(&job) {
             self.index.queue.insert(key);
         }
+        self.index.namesakes.insert(namesake(&job));
+        self.index.begins.extend(job.begin.map(|begin| (begin, id)));
+        self.index.dependents.extend(targets(&job));
         self.last_job = Some(id);
         let before = self.jobs.insert(id, Arc::new(job));
         assert!(before.is_none(), "job {id} was submitted twice");
@@ -142,16 +186,17 @@ impl Cluster {
         });
     }
 
-    fn ended(&mut self, ended: Timestamp, key: AttemptKey, outcome: &Outcome, usage: Usage) {
+    /// The task ended when its node says; the job's age counts from when that became known, so that it can be seen.
+    fn ended(&mut self, at: Timestamp, age_ms: u64, key: AttemptKey, outcome: &Outcome, usage: Usage) {
         self.change_job(key.job, |job| {
             let (started, shares, task) = take_running(job, key);
             job.tally.count(outcome);
-            let outcome = outcome.clone();
+            let (outcome, ended) = (outcome.clone(), at.minus_ms(age_ms));
             let done =
                 Done { id: task.id, attempts: key.attempt, started, ended, shares: shares.clone(), outcome, usage };
             job.done.insert(key.index, done);
             if job.is_done() {
-                job.ended = Some(ended);
+                job.ended = Some(at);
             }
             Some((key, shares))
         });
@@ -193,7 +238,7 @@ impl Cluster {
     }
 
     /// Changes one job and what is computed from it. The change answers with the attempt that it took off its nodes.
-    fn change_job(&mut self, id: JobId, change: impl FnOnce(&mut Job) -> Option<(AttemptKey, Arc<[Share]>)>) {
+    fn change_job(&mut self, id: JobId, change: impl FnOnce(&mut Job) -> Released) {
         let job = self.jobs.get(&id).unwrap_or_else(|| panic!("job {id} is not there"));
         let (queued, ended) = (self.queue_key(job), job.ended);
         let released = change(Arc::make_mut(self.jobs.get_mut(&id).expect("it was there a moment ago")));
@@ -205,10 +250,33 @@ impl Cluster {
             queue_key.map(|key| self.index.queue.insert(key));
         }
         if let (None, Some(at)) = (ended, now_ended) {
+            let job = job.clone();
+            self.unindex_waits(&job);
             self.index.done.insert((at, id));
+            self.index.namesakes.remove(&namesake(&job));
         }
         if let Some((key, shares)) = released {
             self.release(key, &shares);
+        }
+    }
+
+    /// As [`Cluster::change_job`], for a change of what the job waits for.
+    fn change_waits(&mut self, id: JobId, change: impl FnOnce(&mut Job) -> Released) {
+        if let Some(job) = self.jobs.get(&id).cloned() {
+            self.unindex_waits(&job);
+        }
+        self.change_job(id, change);
+        let job = &self.jobs[&id];
+        self.index.dependents.extend(targets(job));
+        self.index.begins.extend(job.begin.map(|begin| (begin, id)));
+    }
+
+    fn unindex_waits(&mut self, job: &Job) {
+        for target in targets(job) {
+            self.index.dependents.remove(&target);
+        }
+        if let Some(begin) = job.begin {
+            self.index.begins.remove(&(begin, job.id));
         }
     }
 
@@ -241,6 +309,46 @@ impl Cluster {
     fn reorder_queue(&mut self) {
         self.index.queue = self.jobs.values().filter_map(|job| self.queue_key(job)).collect();
     }
+}
+
+/// A term is decided: one that is met is gone, and with any-of-them so are the others.
+fn settle(job: &mut Job, term: &Term, met: bool, at: Timestamp) {
+    let Some(waits) = &mut job.waits else { return };
+    if let (true, Term::On { what: After::Started { minutes: minutes @ 1.. }, .. }) = (met, term) {
+        job.begin = job.begin.max(Some(at.plus_ms(u64::from(*minutes) * 60_000)));
+    }
+    match (met, waits.any) {
+        (true, true) => waits.terms.clear(),
+        (true, false) => waits.terms.retain(|wait| wait.term != *term),
+        (false, _) => waits.terms.iter_mut().filter(|wait| wait.term == *term).for_each(|wait| wait.failed = true),
+    }
+    if waits.terms.is_empty() {
+        job.waits = None;
+    }
+}
+
+/// Tasks are decided: those that no other term keeps may start, and those that failed never will.
+fn settle_tasks(job: &mut Job, term: &Term, met: &IndexSet, failed: &IndexSet) {
+    let Some(waits) = &mut job.waits else { return };
+    for wait in waits.terms.iter_mut().filter(|wait| wait.term == *term) {
+        wait.open.subtract(met);
+        wait.open.subtract(failed);
+    }
+    let mut still = IndexSet::new();
+    waits.terms.iter().for_each(|wait| still.union_with(&wait.open));
+    waits.terms.retain(|wait| wait.term != *term || !wait.open.is_empty());
+    if waits.terms.is_empty() {
+        job.waits = None;
+    }
+    let mut never = failed.clone();
+    never.intersect_with(&job.blocked);
+    job.blocked.subtract(&never);
+    job.hopeless.union_with(&never);
+    let mut free = met.clone();
+    free.intersect_with(&job.blocked);
+    free.subtract(&still);
+    job.blocked.subtract(&free);
+    job.pending.union_with(&free);
 }
 
 fn start(job: &mut Job, at: Timestamp, placement: &Placement) {
@@ -277,10 +385,15 @@ fn cancel_waiting(job: &mut Job, at: Timestamp, tasks: &IndexSet, uid: u32) {
         job.done.insert(index, done);
     }
     job.requeued.subtract(&rows);
-    let mut plain = job.pending.clone();
+    let mut plain = job.waiting_tasks();
     plain.intersect_with(tasks);
     if !plain.is_empty() {
-        job.pending.subtract(&plain);
+        for set in [&mut job.pending, &mut job.blocked, &mut job.hopeless] {
+            set.subtract(&plain);
+        }
+        for wait in job.waits.iter_mut().flat_map(|waits| &mut waits.terms) {
+            wait.open.subtract(&plain);
+        }
         job.tally.cancelled += u32::try_from(plain.len()).expect("an index is 32 bits wide");
         let mut all = job.cancelled.take().map_or_else(IndexSet::new, |before| before.tasks);
         all.union_with(&plain);

@@ -84,7 +84,12 @@ fn check_job(job: &Job) -> Result<(), Broken> {
     let broken = |what| Err(Broken::Tasks { job: job.id, what });
     let asked = job.spec.array.as_ref().map_or(1, |array| array.count());
     let without_row = job.cancelled.as_ref().map_or(0, |cancelled| cancelled.tasks.len());
-    let all = job.pending.len() + job.tasks.len() as u64 + job.done.len() as u64 + without_row;
+    let all = job.pending.len()
+        + job.blocked.len()
+        + job.hopeless.len()
+        + job.tasks.len() as u64
+        + job.done.len() as u64
+        + without_row;
     if all != asked {
         return broken("its tasks are not those that were submitted");
     }
@@ -99,7 +104,7 @@ fn check_job(job: &Job) -> Result<(), Broken> {
         return broken("the set of its requeued tasks is not that of the rows that wait");
     }
     let limit = job.spec.array.as_ref().and_then(|array| array.throttle());
-    if limit.is_some_and(|limit| job.running_count() > u64::from(limit.get())) {
+    if limit.is_some_and(|limit| job.throttled_count() > u64::from(limit.get())) {
         return broken("more of its tasks run than its limit allows");
     }
     if job.ended.is_some() != job.is_done() {

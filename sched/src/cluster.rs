@@ -10,6 +10,7 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet, Vector};
 use serde::{Deserialize, Serialize};
 
+use crate::depend::Waits;
 use crate::ids::{AttemptKey, BlobHash, JobId, Name, NodeId, RequestId, Timestamp};
 use crate::job::Job;
 use crate::node::Node;
@@ -24,6 +25,9 @@ pub struct Cluster {
     pub(crate) partitions: OrdMap<Name, Arc<Partition>>,
     pub(crate) last_job: Option<JobId>,
     pub(crate) last_node: Option<NodeId>,
+    /// The names of nodes that left, for what ran there.
+    #[serde(default)]
+    pub(crate) departed: OrdMap<NodeId, Name>,
     /// Requests in the order in which they came, for [`crate::apply::REQUEST_MS_MAX`].
     pub(crate) requests: Vector<(Timestamp, RequestId, JobId)>,
     #[serde(skip)]
@@ -45,6 +49,12 @@ pub(crate) struct Index {
     pub(crate) done: OrdSet<(Timestamp, JobId)>,
     /// The job that each remembered request made.
     pub(crate) request_jobs: OrdMap<RequestId, JobId>,
+    /// Jobs that wait for a time.
+    pub(crate) begins: OrdSet<(Timestamp, JobId)>,
+    /// Jobs that wait for a job.
+    pub(crate) dependents: OrdSet<(JobId, JobId)>,
+    /// Jobs that are not done, by user and name: what a singleton waits behind.
+    pub(crate) namesakes: OrdSet<(u32, Name, JobId)>,
     /// How many jobs use each journal blob.
     pub(crate) blob_uses: OrdMap<BlobHash, u32>,
 }
@@ -108,6 +118,12 @@ impl Cluster {
         self.nodes.get(&id)
     }
 
+    /// The name of a node, also of one that has left.
+    #[must_use]
+    pub fn node_name(&self, id: NodeId) -> Option<&Name> {
+        self.nodes.get(&id).map(|node| &node.name).or_else(|| self.departed.get(&id))
+    }
+
     /// A node by its name.
     #[must_use]
     pub fn node_named(&self, name: &str) -> Option<&Arc<Node>> {
@@ -155,6 +171,18 @@ impl Cluster {
         self.index.blob_uses.contains_key(hash)
     }
 
+    /// The jobs that wait for this one.
+    pub(crate) fn dependents_of(&self, target: JobId) -> impl Iterator<Item = JobId> {
+        self.index.dependents.range((target, JobId(0))..).take_while(move |(on, _)| *on == target).map(|(_, job)| *job)
+    }
+
+    /// The first job that is not done among those with this one's user and name.
+    pub(crate) fn first_namesake(&self, job: &Job) -> Option<JobId> {
+        let least = (job.spec.user.uid, Name::from(job.spec.name.as_str()), JobId(0));
+        let first = self.index.namesakes.get_next(&least)?;
+        (first.0 == least.0 && first.1 == least.1).then_some(first.2)
+    }
+
     /// The free number that the next job or task gets after `last`.
     #[must_use]
     pub(crate) fn id_after(&self, last: Option<JobId>) -> JobId {
@@ -192,6 +220,10 @@ impl Cluster {
         }
         if let Some(at) = job.ended {
             self.index.done.insert((at, job.id));
+        } else {
+            self.index.namesakes.insert(namesake(job));
+            self.index.dependents.extend(targets(job));
+            self.index.begins.extend(job.begin.map(|begin| (begin, job.id)));
         }
         let rows = job.tasks.iter().map(|(index, task)| (*index, task.id));
         for (index, id) in rows.chain(job.done.iter().map(|(index, done)| (*index, done.id))) {
@@ -209,12 +241,24 @@ impl Cluster {
 
     /// Where the job stands in the queue; `None` while nothing of it may start.
     pub(crate) fn queue_key(&self, job: &Job) -> Option<QueueKey> {
-        if job.pending_count() == 0 || job.held {
+        let waits = job.waits.as_ref().is_some_and(Waits::hold_all);
+        if job.pending_count() == 0 || job.held || waits || job.begin.is_some() {
             return None;
         }
         let tier = self.partitions.get(&job.partition).map_or(1, |partition| partition.tier);
         Some(QueueKey { tier: Reverse(tier), priority: Reverse(job.priority), job: job.id })
     }
+}
+
+/// A job's place among those of its user and name.
+pub(crate) fn namesake(job: &Job) -> (u32, Name, JobId) {
+    (job.spec.user.uid, Name::from(job.spec.name.as_str()), job.id)
+}
+
+/// The jobs that a job waits for, each with the job.
+pub(crate) fn targets(job: &Job) -> impl Iterator<Item = (JobId, JobId)> {
+    let terms = job.waits.iter().flat_map(|waits| &waits.terms).filter(|wait| !wait.failed);
+    terms.filter_map(|wait| wait.on.map(|on| (on, job.id)))
 }
 
 /// The journal blobs that a job needs, each named once.

@@ -16,6 +16,7 @@ use crate::node::Offer;
 use crate::partition::Partition;
 use crate::reason::{Outcome, Reason, StopWhy};
 use crate::resources::Share;
+use crate::spec::dependency::Term;
 use crate::spec::duration::TimeLimit;
 use crate::spec::index_set::IndexSet;
 use crate::spec::job::JobSpec;
@@ -96,6 +97,34 @@ pub enum Event {
         job: JobId,
         /// The reason.
         reason: Reason,
+    },
+    /// A term of a job's dependency has been decided.
+    #[serde(rename = "t")]
+    Settled {
+        /// The job that waits.
+        job: JobId,
+        /// The term.
+        term: Term,
+        /// Met, or never to be met.
+        met: bool,
+    },
+    /// Tasks of an array have been let go, or never will be, by `aftercorr`.
+    #[serde(rename = "c")]
+    TasksSettled {
+        /// The job that waits.
+        job: JobId,
+        /// The term.
+        term: Term,
+        /// Tasks whose counterparts ended well.
+        met: IndexSet,
+        /// Tasks whose counterparts did not.
+        failed: IndexSet,
+    },
+    /// The time before which nothing of a job may start has come.
+    #[serde(rename = "b")]
+    Began {
+        /// The job.
+        job: JobId,
     },
     /// What waits of a job is held by a user, or released.
     #[serde(rename = "h")]
@@ -212,6 +241,9 @@ pub fn effects(event: &Event) -> Option<Effect> {
         | Event::Cancelled { .. }
         | Event::Waiting { .. }
         | Event::Held { .. }
+        | Event::Began { .. }
+        | Event::Settled { .. }
+        | Event::TasksSettled { .. }
         | Event::Forgotten { .. }
         | Event::NodeRegistered { .. }
         | Event::NodeSilent { .. }

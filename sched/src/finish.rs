@@ -3,7 +3,7 @@
 use crate::cluster::Cluster;
 use crate::event::Event;
 use crate::ids::{AttemptKey, NodeId};
-use crate::job::TaskState;
+use crate::job::{TaskState, Usage};
 use crate::reason::{Ending, Exit, Outcome, StopWhy, note};
 use crate::reconcile::{AttemptEnd, How};
 use crate::settings::Settings;
@@ -13,6 +13,24 @@ const LAUNCH_FAILED: Exit = Exit { code: 0, signal: 53 };
 
 /// The exit of a task that was killed for its memory; Slurm's `0:125`.
 const OUT_OF_MEMORY: Exit = Exit { code: 0, signal: 125 };
+
+/// The end of an attempt whose node is given up: nobody knows whether it still runs, so its task is not tried again.
+pub(crate) fn give_up(cluster: &Cluster, node: NodeId, key: AttemptKey) -> Option<Event> {
+    let task = cluster.job(key.job)?.tasks.get(&key.index)?;
+    let ending = cancelled_by(&task.state).map_or(Ending::NodeFail, Ending::Cancelled);
+    let (outcome, usage) = (Outcome::bare(ending), Usage::default());
+    Some(Event::Ended { key, node, outcome, age_ms: 0, usage })
+}
+
+/// Who has cancelled a task whose processes are still going away.
+fn cancelled_by(state: &TaskState) -> Option<u32> {
+    match state {
+        TaskState::Finishing { why: StopWhy::Cancelled(uid), .. } => Some(*uid),
+        TaskState::Finishing { why: StopWhy::TimeLimit, .. }
+        | TaskState::Running { .. }
+        | TaskState::Pending { .. } => None,
+    }
+}
 
 /// The fact that follows from an attempt's end; `None` when it has been counted before, or was never this node's.
 pub(crate) fn judge(
@@ -27,12 +45,7 @@ pub(crate) fn judge(
     if task.state.shares()?.first()?.node != node {
         return None;
     }
-    let cancelled = match &task.state {
-        TaskState::Finishing { why: StopWhy::Cancelled(uid), .. } => Some(*uid),
-        TaskState::Finishing { why: StopWhy::TimeLimit, .. }
-        | TaskState::Running { .. }
-        | TaskState::Pending { .. } => None,
-    };
+    let cancelled = cancelled_by(&task.state);
     let (ending, exit) = match (end.how, cancelled) {
         (How::Exited(exit) | How::TimedOut(exit), Some(uid)) => (Ending::Cancelled(uid), exit),
         (How::Lost | How::NotStarted | How::OutOfMemory, Some(uid)) => (Ending::Cancelled(uid), Exit::default()),

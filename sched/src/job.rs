@@ -8,6 +8,7 @@ use std::sync::Arc;
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
+use crate::depend::Waits;
 use crate::ids::{AttemptKey, JobId, Name, NodeId, Timestamp};
 use crate::reason::{Ending, Outcome, Reason, StopWhy};
 use crate::resources::Share;
@@ -32,6 +33,14 @@ pub struct Job {
     pub priority: u32,
     /// The tasks that wait and have no row of their own.
     pub pending: IndexSet,
+    /// The tasks that wait for their counterparts in another array.
+    pub blocked: IndexSet,
+    /// The tasks that wait for what can never be.
+    pub hopeless: IndexSet,
+    /// What the job waits for before anything of it may start.
+    pub waits: Option<Waits>,
+    /// Nothing of it starts before; gone when it has passed.
+    pub begin: Option<Timestamp>,
     /// Why they wait.
     pub reason: Reason,
     /// Whether a user holds what is pending.
@@ -181,10 +190,46 @@ impl Tally {
 }
 
 impl Job {
-    /// Tasks that wait: those without a row and those requeued.
+    /// Tasks that may start as far as they themselves go: those without a row and those requeued.
     #[must_use]
     pub fn pending_count(&self) -> u64 {
         self.pending.len() + self.requeued.len()
+    }
+
+    /// All tasks that wait, whatever for.
+    #[must_use]
+    pub fn waiting_count(&self) -> u64 {
+        self.pending_count() + self.blocked.len() + self.hopeless.len()
+    }
+
+    /// All tasks that wait, whatever for.
+    #[must_use]
+    pub fn waiting_tasks(&self) -> IndexSet {
+        let mut all = self.pending.clone();
+        for more in [&self.requeued, &self.blocked, &self.hopeless] {
+            all.union_with(more);
+        }
+        all
+    }
+
+    /// Whether the task with this index waits.
+    #[must_use]
+    pub fn waits_with(&self, index: u32) -> bool {
+        [&self.pending, &self.requeued, &self.blocked, &self.hopeless].iter().any(|set| set.contains(index))
+    }
+
+    /// Why its tasks wait, in one word: what keeps all of them comes before what keeps the next one.
+    #[must_use]
+    pub fn waiting_reason(&self) -> Reason {
+        match &self.waits {
+            Some(waits) if waits.are_hopeless() => Reason::DependencyNeverSatisfied,
+            _ if self.held => Reason::JobHeldUser,
+            Some(waits) if waits.hold_all() => Reason::Dependency,
+            _ if self.begin.is_some() => Reason::BeginTime,
+            _ if self.pending_count() > 0 => self.reason,
+            _ if self.blocked.is_empty() => Reason::DependencyNeverSatisfied,
+            _ => Reason::Dependency,
+        }
     }
 
     /// Tasks that hold resources.
@@ -196,13 +241,15 @@ impl Job {
     /// Whether every task is done.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.pending.is_empty() && self.tasks.is_empty()
+        self.waiting_count() == 0 && self.tasks.is_empty()
     }
 
-    /// Whether it has, or had, a task with this index that a record speaks of.
+    /// Whether it has, or had, any of these tasks.
     #[must_use]
-    pub fn has_task(&self, index: u32) -> bool {
-        self.pending.contains(index) || self.tasks.contains_key(&index) || self.done.contains_key(&index)
+    pub fn has_any(&self, tasks: &IndexSet) -> bool {
+        let mut waiting = self.waiting_tasks();
+        waiting.intersect_with(tasks);
+        !waiting.is_empty() || self.tasks.keys().chain(self.done.keys()).any(|index| tasks.contains(*index))
     }
 
     /// Whether it was submitted as an array.
@@ -215,7 +262,13 @@ impl Job {
     #[must_use]
     pub fn throttle_room(&self) -> u64 {
         let limit = self.spec.array.as_ref().and_then(|array| array.throttle());
-        limit.map_or(u64::MAX, |limit| u64::from(limit.get()).saturating_sub(self.running_count()))
+        limit.map_or(u64::MAX, |limit| u64::from(limit.get()).saturating_sub(self.throttled_count()))
+    }
+
+    /// Tasks that count against the `%LIMIT`: one that is only completing does not.
+    #[must_use]
+    pub fn throttled_count(&self) -> u64 {
+        self.tasks.values().filter(|task| matches!(task.state, TaskState::Running { .. })).count() as u64
     }
 
     /// The key of the newest attempt of a task that has a row.

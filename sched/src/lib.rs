@@ -7,6 +7,7 @@
 pub mod apply;
 pub mod check;
 pub mod cluster;
+pub mod depend;
 pub mod event;
 mod finish;
 pub mod ids;

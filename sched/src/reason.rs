@@ -25,6 +25,12 @@ pub enum Reason {
     PartitionTimeLimit,
     /// Nodes that could run it exist, but none of them is up.
     NodesUnavailable,
+    /// Its `--begin` has not come.
+    BeginTime,
+    /// It waits for other jobs.
+    Dependency,
+    /// It waits for what can never be.
+    DependencyNeverSatisfied,
     /// Its user holds it.
     JobHeldUser,
     /// It was requeued too often after failed launches.
@@ -44,6 +50,9 @@ impl fmt::Display for Reason {
             Reason::NodesUnavailable => {
                 "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions"
             }
+            Reason::BeginTime => "BeginTime",
+            Reason::Dependency => "Dependency",
+            Reason::DependencyNeverSatisfied => "DependencyNeverSatisfied",
             Reason::JobHeldUser => "JobHeldUser",
             Reason::JobHoldMaxRequeue => "JobHoldMaxRequeue",
         })
@@ -86,7 +95,7 @@ pub struct Outcome {
 }
 
 /// The longest note that a task keeps; what is longer is cut at a character.
-pub const NOTE_BYTES_MAX: usize = 1024;
+pub const NOTE_BYTES_MAX: usize = 512;
 
 /// The end of a task in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -36,6 +36,9 @@ pub enum Refusal {
     /// No such job or task.
     #[error("Invalid job id specified")]
     UnknownJob,
+    /// A dependency on a job that there is not, or that is long gone.
+    #[error("Job dependency problem")]
+    Dependency(String),
     /// A task of an array cannot be held by itself.
     #[error("Requested operation not supported on this system")]
     WholeJobsOnly(JobId),
@@ -57,6 +60,7 @@ impl Refusal {
             }
             Refusal::TooManyJobs(max) => Some(format!("{max} jobs are in memory already (MaxJobCount)")),
             Refusal::WholeJobsOnly(job) => Some(format!("hold and release take whole jobs: name {job}, not its tasks")),
+            Refusal::Dependency(term) => Some(format!("{term}: there is no such job (any more)")),
             Refusal::NoDefaultPartition | Refusal::UnknownJob | Refusal::AlreadyDone => None,
         }
     }

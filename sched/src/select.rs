@@ -99,7 +99,7 @@ pub fn resolve<'a>(cluster: &'a Cluster, target: &JobRef) -> Result<(&'a Job, Op
         TaskSelector::One(index) => Some(IndexSet::from(*index)),
         TaskSelector::Listed(tasks) => Some(tasks.clone()),
     };
-    if !whole && !tasks.as_ref().is_some_and(|tasks| tasks.iter().any(|index| job.has_task(index))) {
+    if !whole && !tasks.as_ref().is_some_and(|tasks| job.has_any(tasks)) {
         return Err(Refusal::UnknownJob);
     }
     Ok((job, tasks))
@@ -120,8 +120,7 @@ fn cancel_tasks(job: &Job, tasks: Option<&IndexSet>, phase: Option<Phase>, uid: 
         }));
     }
     if phase != Some(Phase::Running) {
-        let mut waiting = job.pending.clone();
-        waiting.union_with(&job.requeued);
+        let mut waiting = job.waiting_tasks();
         if let Some(tasks) = tasks {
             waiting.intersect_with(tasks);
         }

@@ -2,14 +2,14 @@
 //!
 //! Nothing is changed here. A refusal is an answer without events.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::cluster::Cluster;
 use crate::event::Event;
-use crate::ids::{JobId, Name, NodeId, RequestId, Timestamp};
+use crate::ids::{AttemptKey, JobId, Name, NodeId, RequestId, Timestamp};
 use crate::node::{Health, Offer};
 use crate::partition::Partition;
-use crate::reason::{Ending, Outcome};
 use crate::reconcile::{AttemptEnd, Claim, How, Reconciled, reconcile};
 use crate::refusal::Refusal;
 use crate::select::{self, Selection};
@@ -56,7 +56,7 @@ pub enum Input {
         /// The node.
         node: NodeId,
         /// The ends.
-        ends: Vec<(crate::ids::AttemptKey, AttemptEnd)>,
+        ends: Vec<(AttemptKey, AttemptEnd)>,
     },
     /// A node's link broke.
     LinkLost {
@@ -107,6 +107,8 @@ pub fn decide(cluster: &Cluster, settings: &Settings, now: Timestamp, input: Inp
         }
         Input::Register { name, offer, claims } => register(cluster, settings, name, offer, &claims),
         Input::Ends { node, ends } => {
+            // Said twice in one breath is said once.
+            let ends: BTreeMap<AttemptKey, AttemptEnd> = ends.into_iter().collect();
             let events = ends.iter().filter_map(|(key, end)| finish::judge(cluster, settings, node, *key, end));
             (events.collect(), Answer::Done)
         }
@@ -122,7 +124,8 @@ pub fn decide(cluster: &Cluster, settings: &Settings, now: Timestamp, input: Inp
 pub fn next_wake(cluster: &Cluster, settings: &Settings) -> Option<Timestamp> {
     let forget = cluster.index.done.get_min().map(|(at, _)| at.plus_ms(settings.job_age_s_min * 1000));
     let give_up = cluster.nodes.values().filter_map(|node| give_up_at(node.health, settings)).min();
-    forget.into_iter().chain(give_up).min()
+    let begin = cluster.index.begins.get_min().map(|(at, _)| *at);
+    forget.into_iter().chain(give_up).chain(begin).min()
 }
 
 /// The most jobs that one tick forgets; the next tick goes on at once.
@@ -132,13 +135,13 @@ fn tick(cluster: &Cluster, settings: &Settings, now: Timestamp) -> Vec<Event> {
     let too_old = |(at, _): &&(Timestamp, JobId)| at.plus_ms(settings.job_age_s_min * 1000) <= now;
     let old = cluster.index.done.iter().take_while(too_old).take(FORGET_MAX);
     let mut events: Vec<Event> = old.map(|(_, job)| Event::Forgotten { job: *job }).collect();
+    let begun = cluster.index.begins.iter().take_while(|(at, _)| *at <= now);
+    events.extend(begun.map(|(_, job)| Event::Began { job: *job }));
     for node in cluster.nodes.values() {
         if give_up_at(node.health, settings).is_some_and(|at| at <= now) {
             events.push(Event::NodeDown { node: node.id });
             for key in cluster.attempts_on(node.id) {
-                let outcome = Outcome::bare(Ending::NodeFail);
-                let usage = crate::job::Usage::default();
-                events.push(Event::Ended { key, node: node.id, outcome, age_ms: 0, usage });
+                events.extend(finish::give_up(cluster, node.id, key));
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::cluster::Cluster;
+use crate::depend::target_of;
 use crate::event::Event;
 use crate::ids::{JobId, RequestId};
 use crate::partition::{Partition, PartitionState};
@@ -10,6 +11,7 @@ use crate::plan::could_ever_start;
 use crate::refusal::Refusal;
 use crate::resources::Amount;
 use crate::settings::Settings;
+use crate::spec::dependency::{After, Term};
 use crate::spec::job::{JobSpec, Memory};
 
 /// The priority of every job until weights are set, as Slurm's multifactor plugin gives with none.
@@ -34,6 +36,7 @@ pub(crate) fn submit(
         let index_max = settings.array_size_max.saturating_sub(1);
         return Err(Refusal::ArrayTooBig { index: array.max(), index_max });
     }
+    check_dependency(cluster, &spec)?;
     let partition = choose_partition(cluster, &spec)?;
     if !could_ever_start(cluster, partition, &spec.request) {
         return Err(Refusal::NeverFits { detail: describe_misfit(cluster, partition, &spec) });
@@ -56,6 +59,19 @@ fn choose_partition<'a>(cluster: &'a Cluster, spec: &JobSpec) -> Result<&'a Arc<
         PartitionState::Up | PartitionState::Down => Ok(partition),
         PartitionState::Drain | PartitionState::Inactive => Err(Refusal::PartitionClosed(partition.name.to_string())),
     }
+}
+
+/// A target that was never there is refused; one that is long gone counts as ended, which is all that some terms want.
+fn check_dependency(cluster: &Cluster, spec: &JobSpec) -> Result<(), Refusal> {
+    for term in spec.dependency.iter().flat_map(|dependency| &dependency.terms) {
+        let Term::On { what, target } = term else { continue };
+        let gone = JobId(target.job) <= cluster.last_job.unwrap_or(JobId(0));
+        let enough = gone && matches!(what, After::Any | After::Started { .. });
+        if target_of(cluster, term).is_none() && !enough {
+            return Err(Refusal::Dependency(term.to_string()));
+        }
+    }
+    Ok(())
 }
 
 /// What was asked for beside the most that one node has, so that the user sees which number to change.

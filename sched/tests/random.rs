@@ -9,6 +9,7 @@ use sched::cluster::Cluster;
 use sched::ids::Timestamp;
 use sched::reason::Exit;
 use sched::reconcile::{Claim, How};
+use sched::spec::job::JobDraft;
 use sched::step::Input;
 
 /// One thing that happens; numbers choose among what is there.
@@ -16,6 +17,7 @@ use sched::step::Input;
 enum Act {
     Submit { cpus: u32, tasks: u32, throttle: u32 },
     Wide { processes: u32 },
+    After { job: u32, kind: usize, tasks: u32, kill: bool },
     Cancel { job: u32, index: Option<u32> },
     End { which: usize, how: u8 },
     RepeatEnd { which: usize },
@@ -30,6 +32,8 @@ fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         3 => (1..4_u32, 1..20_u32, 0..4_u32).prop_map(|(cpus, tasks, throttle)| Act::Submit { cpus, tasks, throttle }),
         1 => (1..9_u32).prop_map(|processes| Act::Wide { processes }),
+        2 => (1..40_u32, 0..7_usize, 0..9_u32, any::<bool>())
+            .prop_map(|(job, kind, tasks, kill)| Act::After { job, kind, tasks, kill }),
         2 => (1..40_u32, proptest::option::of(0..20_u32)).prop_map(|(job, index)| Act::Cancel { job, index }),
         6 => (any::<usize>(), 0..5_u8).prop_map(|(which, how)| Act::End { which, how }),
         1 => any::<usize>().prop_map(|which| Act::RepeatEnd { which }),
@@ -54,6 +58,14 @@ fn perform(rig: &mut Rig, act: &Act) {
         Act::Wide { processes } => {
             let _refused = rig.submit(wide(*processes, 1)).err();
             let _refused = rig.submit(job()).err();
+        }
+        Act::After { job, kind, tasks, kill } => {
+            let kinds = ["after", "afterany", "afterok", "afternotok", "aftercorr", "aftercorr", "singleton"];
+            let text = if *kind == 6 { "singleton".to_owned() } else { format!("{}:{job}", kinds[*kind]) };
+            let dependency = Some(text.parse().expect("a dependency"));
+            let draft = JobDraft { dependency, kill_on_invalid_dep: *kill, ..array(&format!("0-{tasks}")) };
+            // Refused where the target is unknown.
+            let _refused = rig.submit(draft).err();
         }
         Act::Cancel { job, index } => {
             let target = index.map_or(job.to_string(), |index| format!("{job}_{index}"));

@@ -84,9 +84,10 @@ impl CallError {
     }
 }
 
-/// True when a call failed on its way, so that nobody knows whether it was heard. What a server says has no source.
+/// True when a call failed on its way, so that nobody knows whether it was heard, or found the controller full: what helps is to
+/// come again. What a server says has no source.
 pub(crate) fn is_lost(status: &Status) -> bool {
-    status.code() == Code::Unavailable || std::error::Error::source(status).is_some()
+    matches!(status.code(), Code::Unavailable | Code::ResourceExhausted) || std::error::Error::source(status).is_some()
 }
 
 /// The longest `--connect-timeout`, in seconds.

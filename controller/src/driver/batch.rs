@@ -7,9 +7,10 @@ use sched::event::Event;
 use sched::ids::{BlobHash, NodeId, Timestamp};
 use sched::reconcile::Reconciled;
 use sched::step::Answer;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::Reply;
+use super::letter::Registered;
 use crate::history::{self, OwnedRow};
 
 /// Everything that one commit makes true, and who waits for it.
@@ -35,7 +36,7 @@ impl Batch {
         if let Event::Forgotten { job } = event
             && let Some(job) = cluster.job(*job)
         {
-            self.history.extend(history::rows(job));
+            self.history.extend(history::rows(cluster, job));
             self.dropped.extend(cluster.blobs_of_last_use(job));
         }
     }
@@ -46,5 +47,5 @@ pub(super) struct Registration {
     pub(super) node: NodeId,
     pub(super) missed: Reconciled,
     pub(super) sender: mpsc::Sender<ToNode>,
-    pub(super) reply: oneshot::Sender<(NodeId, u64)>,
+    pub(super) reply: Registered,
 }

@@ -80,7 +80,10 @@ impl Driver {
                 info!("the journal takes commits again");
                 self.published.publish(self.cluster.clone());
                 self.let_out(&events, Vec::new());
-                true
+                // What nodes said meanwhile is lost: they say it again when they register anew.
+                self.links.cut_all();
+                self.start();
+                !self.broken
             }
             Err(error) => {
                 warn!(error = &error as &dyn std::error::Error, "the journal still cannot be written");

@@ -10,8 +10,13 @@ use sched::step::{Answer, Input};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
+/// An end with the longest note.
+const END_BYTES: usize = 100 + sched::reason::NOTE_BYTES_MAX;
 /// Letters that may wait. A command that finds the mailbox full is told to try again; a node's link waits.
 pub(crate) const MAILBOX_LETTERS_MAX: usize = 16_384;
+
+/// Where a node's number and session go, or why it is not let in.
+pub(crate) type Registered = oneshot::Sender<Result<(NodeId, u64), String>>;
 
 /// Something for the driver.
 pub(crate) enum Letter {
@@ -31,7 +36,7 @@ pub(crate) enum Letter {
         /// Where its orders go.
         sender: mpsc::Sender<ToNode>,
         /// Who waits for its number and session.
-        reply: oneshot::Sender<(NodeId, u64)>,
+        reply: Registered,
     },
     /// Attempts ended.
     Ends {
@@ -56,6 +61,17 @@ pub(crate) enum Letter {
 }
 
 impl Letter {
+    /// About how many bytes of a record it can lead to.
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Letter::Input { input: Input::Submit { spec, .. }, .. } => spec.size_bytes(),
+            Letter::Input { .. } => 1024,
+            Letter::Register { register, .. } => 1024 + register.claims.len() * END_BYTES,
+            Letter::Ends { ends, .. } => ends.len() * END_BYTES,
+            Letter::LinkClosed { .. } | Letter::Stop => 64,
+        }
+    }
+
     /// Tells the sender that nothing can be kept now.
     pub(crate) fn refuse(self) {
         if let Letter::Input { reply, .. } = self {

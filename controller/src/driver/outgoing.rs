@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use proto::link::{Order, Register, ToNode, Welcome};
 use sched::event::{Effect, Event, effects};
-use sched::ids::{JobId, NodeId};
+use sched::ids::JobId;
 use sched::node::Offer;
 use sched::step::{Answer, Input};
-use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info};
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
 
 use super::Driver;
 use super::batch::{Batch, Registration};
+use super::letter::Registered;
 use crate::links::Outbox;
 
 impl Driver {
@@ -19,17 +20,33 @@ impl Driver {
         &mut self,
         register: Register,
         sender: mpsc::Sender<ToNode>,
-        reply: oneshot::Sender<(NodeId, u64)>,
+        reply: Registered,
         batch: &mut Batch,
     ) {
-        if register.epoch_seen > self.epoch {
-            let (seen, own) = (register.epoch_seen, self.epoch);
-            return error!(node = register.name, seen, own, "a node has obeyed a newer controller; it is not let in");
+        if let Err(why) = self.admit(&register) {
+            warn!(node = register.name, why, "a node is not let in");
+            // A node that has gone away in the meantime needs no answer.
+            reply.send(Err(why)).ok();
+            return;
         }
         let offer = Offer { amount: register.amount, spool: register.spool, address: register.address };
         let input = Input::Register { name: register.name.into(), offer, claims: register.claims };
         if let Answer::Registered(node, missed) = self.decide(input, batch) {
             batch.registrations.push(Registration { node, missed, sender, reply });
+        }
+    }
+
+    /// Whether a node may register: not when it has obeyed a newer controller, and not under the name of one that is connected
+    /// and keeps other records, because that one's tasks would be taken for lost while they run.
+    fn admit(&self, register: &Register) -> Result<(), String> {
+        if register.epoch_seen > self.epoch {
+            let (seen, own) = (register.epoch_seen, self.epoch);
+            return Err(format!("it has obeyed a controller of epoch {seen}, and this one is of epoch {own}"));
+        }
+        let known = self.cluster.node_named(&register.name);
+        match known.filter(|node| node.offer.spool != register.spool && self.links.is_live(node.id)) {
+            Some(node) => Err(format!("a node named {} is connected already: give another --name", node.name)),
+            None => Ok(()),
         }
     }
 
@@ -79,10 +96,8 @@ impl Driver {
             forget: missed.forget,
             kill_wait_s: settings.kill_wait_s,
         };
-        // Told before the welcome leaves, so that reports of this session find their node.
-        if reply.send((node, session)).is_err() {
-            return;
-        }
+        // The task that listens to the node holds the other end until the node is gone, and then says so.
+        reply.send(Ok((node, session))).ok();
         self.links.send(node, ToNode::Welcome(welcome));
         for effect in missed.again {
             self.order(effect, outbox);
@@ -92,12 +107,13 @@ impl Driver {
     fn order(&mut self, effect: Effect, outbox: &mut Outbox) {
         match effect {
             Effect::Start { node, job, placements } => {
-                let Some(brief_first) = self.links.must_brief(node, job) else { return };
+                let Some(must_brief) = self.links.must_brief(node, job) else { return };
                 let Some(record) = self.cluster.job(job).cloned() else { return };
                 let tasks = self.briefs.tasks(&self.cluster, &record, &placements);
                 match (tasks, self.briefs.brief(&record)) {
                     (Ok(tasks), Ok(brief)) => {
-                        if brief_first {
+                        if must_brief {
+                            self.links.briefed(node, job);
                             outbox.add(node, Order::Job(Box::new((*brief).clone())));
                         }
                         outbox.add(node, Order::Start { job, tasks });

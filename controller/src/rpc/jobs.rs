@@ -2,20 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use futures::stream;
+use futures::StreamExt;
 use proto::error::WireError;
 use proto::v1;
 use sched::cluster::Cluster;
 use sched::job::Job;
 use sched::select::resolve;
-use sched::spec::array::{JobRef, TaskSelector};
+use sched::spec::array::TaskSelector;
 use sched::spec::index_set::IndexSet;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::rows::{Filter, RowMaker};
-use super::{Answers, Desk};
+use super::{Answers, Desk, read_targets};
 use crate::clock;
 
+/// Pages that may wait for the caller.
+const PAGES_MAX: usize = 4;
 /// Rows of one page.
 const PAGE_ROWS: usize = 1_000;
 
@@ -24,39 +28,58 @@ type Wanted = BTreeMap<sched::ids::JobId, Option<IndexSet>>;
 
 pub(super) fn list(desk: &Desk, request: v1::ListJobsRequest) -> Result<Answers<v1::JobsPage>, Status> {
     let cluster = desk.published.cluster();
-    let now = clock::now();
     let (wanted, unknown) = find(&cluster, &request.ids)?;
-    let filter = Filter::new(&request);
-    let maker = RowMaker { cluster: &cluster, detail: request.detail };
-    let mut pages = vec![v1::JobsPage { rows: Vec::new(), unknown, now_ms: now.0 }];
-    let mut add = |row: v1::JobRow| {
-        if pages.last().is_none_or(|page| page.rows.len() >= PAGE_ROWS) {
-            pages.push(v1::JobsPage::default());
-        }
-        if let Some(page) = pages.last_mut() {
-            page.rows.push(row);
-        }
-    };
+    let (sender, pages) = mpsc::channel(PAGES_MAX);
+    // Rows are made as fast as the caller reads them, and not on the threads that serve the others.
+    tokio::task::spawn_blocking(move || {
+        let mut pager = Pager { sender, page: v1::JobsPage { rows: Vec::new(), unknown, now_ms: clock::now().0 } };
+        // A caller that has gone away ends the listing.
+        make_rows(&cluster, &request, wanted, &mut pager).and_then(|()| pager.send()).ok();
+    });
+    Ok(Box::pin(ReceiverStream::new(pages).map(Ok)))
+}
+
+fn make_rows(
+    cluster: &Cluster,
+    request: &v1::ListJobsRequest,
+    wanted: Option<Wanted>,
+    pager: &mut Pager,
+) -> Result<(), Gone> {
+    let filter = Filter::new(request);
+    let maker = RowMaker { cluster, detail: request.detail };
     let mut visit = |job: &Job, tasks: Option<&IndexSet>| {
-        if filter.lets_pass(job) {
-            maker.rows(job, tasks, request.ended, &mut |row| {
-                if filter.takes(&row) {
-                    add(row);
-                }
-            });
+        if !filter.lets_pass(job) {
+            return Ok(());
         }
+        maker.rows(job, tasks, request.ended, &mut |row| if filter.takes(&row) { pager.add(row) } else { Ok(()) })
     };
     match wanted {
-        None => cluster.jobs().for_each(|job| visit(job, None)),
-        Some(wanted) => {
-            for (id, tasks) in &wanted {
-                if let Some(job) = cluster.job(*id) {
-                    visit(job, tasks.as_ref());
-                }
-            }
-        }
+        None => cluster.jobs().try_for_each(|job| visit(job, None)),
+        Some(wanted) => wanted.iter().try_for_each(|(id, tasks)| match cluster.job(*id) {
+            Some(job) => visit(job, tasks.as_ref()),
+            None => Ok(()),
+        }),
     }
-    Ok(Box::pin(stream::iter(pages.into_iter().map(Ok))))
+}
+
+/// Nobody reads the listing any more.
+pub(super) struct Gone;
+
+/// Collects rows into pages, and sends each when it is full.
+struct Pager {
+    sender: mpsc::Sender<v1::JobsPage>,
+    page: v1::JobsPage,
+}
+
+impl Pager {
+    fn add(&mut self, row: v1::JobRow) -> Result<(), Gone> {
+        self.page.rows.push(row);
+        if self.page.rows.len() >= PAGE_ROWS { self.send() } else { Ok(()) }
+    }
+
+    fn send(&mut self) -> Result<(), Gone> {
+        self.sender.blocking_send(std::mem::take(&mut self.page)).map_err(|_| Gone)
+    }
 }
 
 /// The jobs and tasks that the ids name, and the ids that name none; no map when no id was given.
@@ -66,8 +89,7 @@ fn find(cluster: &Cluster, ids: &[String]) -> Result<(Option<Wanted>, Vec<String
     }
     let mut wanted = Wanted::new();
     let mut unknown = Vec::new();
-    for id in ids {
-        let target: JobRef = id.parse().map_err(|_| WireError::Meaningless { field: "ids", value: id.clone() })?;
+    for (id, target) in ids.iter().zip(read_targets(ids)?) {
         match resolve(cluster, &target) {
             Ok((job, tasks)) => {
                 let all = target.tasks == TaskSelector::All && tasks.is_none();

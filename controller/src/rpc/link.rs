@@ -16,6 +16,9 @@ use tracing::{debug, info, warn};
 use crate::driver::{Letter, Post};
 use crate::links::NODE_MESSAGES_MAX;
 
+/// Ends that are decided together at most.
+const ENDS_MAX: usize = 4_096;
+
 /// The service that nodes dial.
 pub(crate) struct Links {
     pub(crate) post: Post,
@@ -34,11 +37,23 @@ impl NodeLink for Links {
         let name = register.name.clone();
         let (sender, orders) = mpsc::channel::<ToNode>(NODE_MESSAGES_MAX);
         let (reply, registered) = oneshot::channel();
-        let put = self.post.put(Letter::Register { register, sender, reply }).await;
-        let refused = || Status::unavailable("the registration was not kept; come again");
-        let (node, session) = registered.await.ok().filter(|_| put).ok_or_else(refused)?;
-        info!(node = name, session, "link up");
-        tokio::spawn(listen(self.post.clone(), name, node, session, said));
+        let (tell, told) = oneshot::channel();
+        let post = self.post.clone();
+        // A task of its own: when the node goes away before it is answered, its end is still noticed.
+        tokio::spawn(async move {
+            let put = post.put(Letter::Register { register, sender, reply }).await;
+            let answer = registered.await.ok().filter(|_| put);
+            match answer {
+                Some(Ok((node, session))) => {
+                    info!(node = name, session, "link up");
+                    tell.send(Ok(())).ok();
+                    listen(post, name, node, session, said).await;
+                }
+                Some(Err(why)) => drop(tell.send(Err(Status::already_exists(why)))),
+                None => drop(tell),
+            }
+        });
+        told.await.map_err(|_| Status::unavailable("the registration was not kept; come again"))??;
         let orders = ReceiverStream::new(orders).map(|message| Ok(message.into()));
         Ok(Response::new(Box::pin(orders)))
     }
@@ -57,7 +72,13 @@ async fn listen(post: Post, name: String, node: NodeId, session: u64, mut said: 
             }
         };
         let letter = match message {
-            Ok(FromNode::Ends(ends)) => Letter::Ends { node, session, ends },
+            Ok(FromNode::Ends(mut ends)) => {
+                while ends.len() > ENDS_MAX {
+                    let part = ends.split_off(ends.len() - ENDS_MAX);
+                    post.put(Letter::Ends { node, session, ends: part }).await;
+                }
+                Letter::Ends { node, session, ends }
+            }
             Ok(FromNode::Leave) => {
                 left = true;
                 break;

@@ -31,6 +31,11 @@ use crate::driver::{Post, Published, Unavailable};
 /// Bytes of scripts, environments and manifests that may be on their way in at the same time; further submits wait.
 pub(crate) const SUBMIT_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// Jobs that one call may name; a longer list takes several calls.
+pub(crate) const IDS_MAX: usize = 200_000;
+/// Of these, lists of tasks such as `5_[0-9]`, each of which may stand for millions.
+pub(crate) const ID_SETS_MAX: usize = 64;
+
 /// What every call may use.
 #[derive(Clone)]
 pub(crate) struct Desk {
@@ -94,10 +99,12 @@ fn peer<T>(request: &Request<T>) -> Option<(u32, u32)> {
 fn refuse(refusal: &Refusal) -> Status {
     let code = match refusal {
         Refusal::UnknownJob => Code::NotFound,
-        Refusal::TooManyJobs(_) => Code::ResourceExhausted,
-        Refusal::PartitionClosed(_) | Refusal::AlreadyDone | Refusal::WholeJobsOnly(_) => Code::FailedPrecondition,
+        Refusal::TooManyJobs(_) | Refusal::PartitionClosed(_) | Refusal::AlreadyDone | Refusal::WholeJobsOnly(_) => {
+            Code::FailedPrecondition
+        }
         Refusal::UnknownPartition(_)
         | Refusal::NoDefaultPartition
+        | Refusal::Dependency(_)
         | Refusal::NeverFits { .. }
         | Refusal::ArrayTooBig { .. } => Code::InvalidArgument,
     };
@@ -106,6 +113,16 @@ fn refuse(refusal: &Refusal) -> Status {
 
 /// Jobs and tasks by their names.
 fn read_targets(ids: &[String]) -> Result<Vec<JobRef>, WireError> {
+    if ids.len() > IDS_MAX {
+        return Err(WireError::Meaningless {
+            field: "ids",
+            value: format!("{} of them; at most {IDS_MAX}", ids.len()),
+        });
+    }
+    let sets = ids.iter().filter(|id| id.contains('[')).count();
+    if sets > ID_SETS_MAX {
+        return Err(WireError::Meaningless { field: "ids", value: format!("{sets} lists; at most {ID_SETS_MAX}") });
+    }
     let target = |id: &String| id.parse().map_err(|_| WireError::Meaningless { field: "ids", value: id.clone() });
     ids.iter().map(target).collect()
 }

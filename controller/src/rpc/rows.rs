@@ -2,15 +2,19 @@
 
 use proto::v1;
 use sched::cluster::Cluster;
+use sched::depend::Wait;
 use sched::ids::{JobId, NodeId, Timestamp};
 use sched::job::{Done, Job, Task, TaskState};
 use sched::reason::{Ending, Outcome};
 use sched::resources::Share;
+use sched::spec::array::TaskSelector;
+use sched::spec::dependency::Term;
 use sched::spec::hostlist;
 use sched::spec::index_set::IndexSet;
 use sched::spec::job::Memory;
 use sched::spec::pattern::{FileNamePattern, PatternValues};
 
+use super::jobs::Gone;
 use super::nodes::minutes;
 
 /// What a listing was asked to leave out.
@@ -43,6 +47,9 @@ impl<'a> Filter<'a> {
     }
 }
 
+/// Where rows go.
+pub(super) type Add<'a> = dyn FnMut(v1::JobRow) -> Result<(), Gone> + 'a;
+
 /// Makes rows from one state of the cluster.
 pub(super) struct RowMaker<'a> {
     pub(super) cluster: &'a Cluster,
@@ -51,43 +58,44 @@ pub(super) struct RowMaker<'a> {
 
 impl RowMaker<'_> {
     /// All rows of a job, or those of some tasks; of ended tasks only when asked.
-    pub(super) fn rows(&self, job: &Job, tasks: Option<&IndexSet>, ended: bool, add: &mut dyn FnMut(v1::JobRow)) {
+    pub(super) fn rows(&self, job: &Job, tasks: Option<&IndexSet>, ended: bool, add: &mut Add<'_>) -> Result<(), Gone> {
         let wanted = |index: &u32| tasks.is_none_or(|tasks| tasks.contains(*index));
-        self.remainder(job, tasks, ended, add);
+        self.remainder(job, tasks, ended, add)?;
         for (index, task) in job.tasks.iter().filter(|(index, _)| wanted(index)) {
-            add(self.task_row(job, *index, task));
+            add(self.task_row(job, *index, task))?;
         }
-        if ended {
-            for (index, done) in job.done.iter().filter(|(index, _)| wanted(index)) {
-                add(self.done_row(job, *index, done));
-            }
-        }
+        let done = job.done.iter().filter(|(index, _)| ended && wanted(index));
+        done.map(|(index, done)| self.done_row(job, *index, done)).try_for_each(add)
     }
 
-    fn remainder(&self, job: &Job, tasks: Option<&IndexSet>, ended: bool, add: &mut dyn FnMut(v1::JobRow)) {
-        let mut waiting = job.pending.clone();
+    fn remainder(&self, job: &Job, tasks: Option<&IndexSet>, ended: bool, add: &mut Add<'_>) -> Result<(), Gone> {
+        let mut waiting = job.waiting_tasks();
+        waiting.subtract(&job.requeued);
         if let Some(tasks) = tasks {
             waiting.intersect_with(tasks);
         }
         if !waiting.is_empty() {
             let mut row = self.shared(job, job.id, v1::JobState::Pending);
-            row.reason = job.reason.to_string();
+            row.reason = job.waiting_reason().to_string();
             if let (Some(_), Some(index), 1) = (tasks, waiting.min(), waiting.len()) {
                 self.name_task(job, index, &mut row);
             } else {
                 row.remainder = if job.is_array() { waiting.to_string() } else { String::new() };
             }
-            add(row);
+            add(row)?;
         }
-        // A remainder that was cancelled whole leaves one record, with the list that it had.
-        if let Some(cancelled) = job.cancelled.as_ref().filter(|_| ended && job.pending.is_empty() && tasks.is_none()) {
+        // A remainder that was cancelled whole leaves one record, with the list that it had; once a task has taken the job's own
+        // number there is none.
+        let all_cancelled = ended && waiting.is_empty() && tasks.is_none() && !job.own_id_taken;
+        if let Some(cancelled) = job.cancelled.as_ref().filter(|_| all_cancelled) {
             let mut row = self.shared(job, job.id, v1::JobState::Cancelled);
             row.remainder = if job.is_array() { cancelled.tasks.to_string() } else { String::new() };
             row.ended_ms = cancelled.at.0;
             row.cancelled_by = Some(cancelled.uid);
             row.reason = "None".into();
-            add(row);
+            add(row)?;
         }
+        Ok(())
     }
 
     fn task_row(&self, job: &Job, index: u32, task: &Task) -> v1::JobRow {
@@ -104,7 +112,7 @@ impl RowMaker<'_> {
         row.attempts = task.attempts;
         row.reason = "None".into();
         match &task.state {
-            TaskState::Pending { .. } => row.reason = job.reason.to_string(),
+            TaskState::Pending { .. } => row.reason = job.waiting_reason().to_string(),
             TaskState::Running { since, shares } => self.place(&mut row, Some(*since), shares),
             TaskState::Finishing { since, shares, .. } => {
                 row.completing = true;
@@ -150,6 +158,7 @@ impl RowMaker<'_> {
             gid: spec.user.gid,
             partition: job.partition.to_string(),
             state: state.into(),
+            dependency: dependency_text(job),
             priority: if job.held { 0 } else { job.priority },
             submitted_ms: job.submitted.0,
             time_limit_minutes: minutes(job.time_limit),
@@ -181,7 +190,7 @@ impl RowMaker<'_> {
         if shares.is_empty() {
             return;
         }
-        let name = |node: NodeId| self.cluster.node(node).map(|node| node.name.to_string()).unwrap_or_default();
+        let name = |node: NodeId| self.cluster.node_name(node).map(ToString::to_string).unwrap_or_default();
         row.nodes = hostlist::compress(shares.iter().map(|share| name(share.node)));
         row.node_count = u32::try_from(shares.len()).unwrap_or(u32::MAX);
         row.batch_host = name(shares[0].node);
@@ -221,6 +230,18 @@ impl RowMaker<'_> {
             requeue: spec.requeue,
         }
     }
+}
+
+/// What the job still waits for, in Slurm's words: `afterok:3_*(unfulfilled)`.
+fn dependency_text(job: &Job) -> String {
+    let Some(waits) = &job.waits else { return String::new() };
+    let term = |wait: &Wait| {
+        let all = matches!(&wait.term, Term::On { target, .. } if target.tasks == TaskSelector::All) && wait.on_array;
+        let state = if wait.failed { "failed" } else { "unfulfilled" };
+        format!("{}{}({state})", wait.term, if all { "_*" } else { "" })
+    };
+    let between = if waits.any { "?" } else { "," };
+    waits.terms.iter().map(term).collect::<Vec<_>>().join(between)
 }
 
 fn state_of(outcome: &Outcome) -> v1::JobState {

@@ -12,6 +12,7 @@ use sched::step::{Answer, Input};
 use tonic::{Code, Request, Status, Streaming};
 
 use super::{Desk, SUBMIT_BYTES_MAX, peer, refuse, unavailable};
+use crate::driver::Unavailable;
 use crate::journal::hash_of;
 
 /// Bytes of an environment.
@@ -39,9 +40,9 @@ pub(super) async fn submit(
     let mut room = Vec::new();
     while let Some(part) = parts.message().await? {
         let bytes = prost::Message::encoded_len(&part).clamp(1, SUBMIT_BYTES_MAX);
-        let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let permit = desk.submit_bytes.acquire_many(permits).await;
-        room.push(permit.map_err(|_| Status::unavailable("the controller is stopping"))?);
+        // Nobody waits while holding something: who finds no room comes again.
+        let permit = desk.submit_bytes.try_acquire_many(u32::try_from(bytes).unwrap_or(u32::MAX));
+        room.push(permit.map_err(|_| unavailable(Unavailable::Full))?);
         arrived.take(part, desk.config.settings.script_bytes_max)?;
     }
     let (input, blobs) = arrived.into_input(desk, peer)?;
@@ -58,6 +59,9 @@ impl Arrived {
     fn take(&mut self, part: v1::SubmitPart, script_bytes_max: usize) -> Result<(), Status> {
         use v1::submit_part::Part;
         match part.part.ok_or(WireError::Missing("part"))? {
+            Part::Head(_) if self.head.is_some() => {
+                return Err(WireError::Meaningless { field: "head", value: "a second one".into() }.into());
+            }
             Part::Head(head) => self.head = Some(head),
             Part::Script(piece) => {
                 self.script.extend_from_slice(&piece);

@@ -40,7 +40,7 @@ fn progress_of(published: &Published, id: JobId) -> Option<v1::Progress> {
 }
 
 fn progress(job: &Job) -> v1::Progress {
-    let (pending, running) = (job.pending_count(), job.running_count());
+    let (pending, running) = (job.waiting_count(), job.running_count());
     v1::Progress {
         total: pending + running + u64::from(job.tally.total()),
         pending,
@@ -50,6 +50,6 @@ fn progress(job: &Job) -> v1::Progress {
         cancelled: job.tally.cancelled.into(),
         done: job.is_done(),
         wait_status: job.tally.wait_status.into(),
-        reason: if pending > 0 { job.reason.to_string() } else { String::new() },
+        reason: if pending > 0 { job.waiting_reason().to_string() } else { String::new() },
     }
 }

@@ -76,7 +76,8 @@ fn an_end_is_claimed_with_its_age_until_it_is_forgotten() {
         let claims = roster.claims(now_ms);
         assert_eq!(claims[0].end.as_ref().map(|end| end.age_ms), Some(now_ms - 100));
     }
-    assert_eq!(roster.on_welcome(&welcome(1, vec![], vec![key(0, 1)])), Some(vec![Act::Drop(key(0, 1))]));
+    let acts = roster.on_welcome(&welcome(1, vec![], vec![key(0, 1)]));
+    assert_eq!(acts, Some(vec![Act::Drop(key(0, 1)), Act::DropJob(JobId(5))]));
 }
 
 #[test]
@@ -120,7 +121,18 @@ fn what_nobody_wants_is_killed_and_dropped_without_a_report() {
     let acts = roster.on_welcome(&welcome(1, vec![key(0, 1)], vec![])).expect("the first epoch");
     assert_eq!(acts, [Act::Stop(key(0, 1), StopWhy::Cancelled(0))]);
     assert!(roster.claims(0).is_empty(), "it is not claimed again");
-    assert_eq!(roster.on_process(key(0, 1), left(0), 5), [Act::Drop(key(0, 1))]);
+    assert_eq!(roster.on_process(key(0, 1), left(0), 5), [Act::Drop(key(0, 1)), Act::DropJob(JobId(5))]);
+}
+
+#[test]
+fn a_stop_of_what_was_never_heard_of_is_answered_and_one_that_was_swallowed_is_asked_again() {
+    let mut roster = Roster::default();
+    let acts = roster.on_order(Order::Stop { key: key(7, 1), why: StopWhy::Cancelled(0) });
+    assert!(matches!(&acts[..], [Act::Report(_, end)] if end.how == How::Lost));
+    let (mut roster, _) = started(command(), false);
+    roster.on_order(Order::Stop { key: key(0, 1), why: StopWhy::Cancelled(0) });
+    let acts = roster.on_launcher_hello(vec![(key(0, 1), Seen::Running)], false, 1, |_| None);
+    assert_eq!(acts, [Act::Stop(key(0, 1), StopWhy::Cancelled(0))]);
 }
 
 #[test]

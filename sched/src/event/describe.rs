@@ -36,6 +36,11 @@ impl fmt::Display for Event {
             }
             Event::Requeued { key, node } => write!(f, "requeued attempt={key} node={}", node.0),
             Event::Waiting { job, reason } => write!(f, "waiting job={job} reason={reason}"),
+            Event::Settled { job, term, met } => write!(f, "settled job={job} term={term} met={met}"),
+            Event::TasksSettled { job, term, met, failed } => {
+                write!(f, "tasks_settled job={job} term={term} met={met} failed={failed}")
+            }
+            Event::Began { job } => write!(f, "began job={job}"),
             Event::Held { job, held: true } => write!(f, "held job={job}"),
             Event::Held { job, held: false } => write!(f, "released job={job}"),
             Event::Forgotten { job } => write!(f, "forgotten job={job}"),

@@ -6,15 +6,18 @@ use std::ops::Deref;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::ids::{BlobHash, Name};
+use crate::ids::{BlobHash, Name, Timestamp};
 use crate::resources::Cpus;
 use crate::spec::array::ArraySpec;
+use crate::spec::dependency::Dependency;
 use crate::spec::duration::TimeLimit;
 
 /// The longest text in any single field of a job (names, paths, comments, one argument), in bytes.
 pub const TEXT_BYTES_MAX: usize = 8 * 1024;
 /// The most arguments that a script or a mapped command may have.
 pub const ARGUMENTS_MAX: usize = 4096;
+/// The most bytes that all arguments may have together.
+pub const ARGUMENTS_BYTES_MAX: usize = 1024 * 1024;
 /// The most processes (`--ntasks`) and CPUs per process that a job may ask for.
 pub const COUNT_MAX: u32 = 1_000_000;
 
@@ -57,6 +60,12 @@ pub struct JobDraft {
     pub requeue: bool,
     /// `--hold`: whether it waits for a release.
     pub hold: bool,
+    /// `--begin`: nothing of it starts before.
+    pub begin: Option<Timestamp>,
+    /// `--dependency`.
+    pub dependency: Option<Dependency>,
+    /// `--kill-on-invalid-dep=yes`.
+    pub kill_on_invalid_dep: bool,
     /// `--comment`.
     pub comment: String,
     /// How `--export` was given, for `SLURM_EXPORT_ENV`; empty when it was not.
@@ -227,6 +236,9 @@ pub enum SpecError {
     /// More arguments than [`ARGUMENTS_MAX`].
     #[error("{0} arguments; at most {ARGUMENTS_MAX} are allowed")]
     Arguments(usize),
+    /// Arguments longer than [`ARGUMENTS_BYTES_MAX`] together.
+    #[error("the arguments are {0} bytes long together; at most {ARGUMENTS_BYTES_MAX} are allowed")]
+    ArgumentBytes(usize),
     /// A command without words.
     #[error("the command is empty; give a program after `--`")]
     NoCommand,
@@ -239,6 +251,19 @@ pub enum SpecError {
 }
 
 impl JobDraft {
+    /// About how many bytes it takes in the journal.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        let arguments: usize = match &self.work {
+            Work::Script { arguments, .. } => arguments.iter().map(|argument| argument.len() + 5).sum(),
+            Work::Command(words) => words.iter().map(|word| word.len() + 5).sum(),
+            Work::Op(op) => op.len(),
+        };
+        let array = self.array.as_ref().map_or(0, |array| array.tasks().size_bytes());
+        let terms = self.dependency.as_ref().map_or(0, |dependency| dependency.terms.len() * 32);
+        16 * 1024 + arguments + array + terms
+    }
+
     /// Checks every field that can be judged without the cluster.
     ///
     /// # Errors
@@ -295,6 +320,10 @@ impl JobDraft {
         };
         if arguments.len() > ARGUMENTS_MAX {
             return Err(SpecError::Arguments(arguments.len()));
+        }
+        let bytes = arguments.iter().map(String::len).sum();
+        if bytes > ARGUMENTS_BYTES_MAX {
+            return Err(SpecError::ArgumentBytes(bytes));
         }
         arguments.iter().try_for_each(|argument| text("an argument", argument))
     }
