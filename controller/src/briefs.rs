@@ -14,8 +14,10 @@ use thiserror::Error;
 
 use crate::journal::{Journal, JournalError};
 
-/// Jobs whose briefs and manifests are kept in memory; the lowest numbers go first, and are read again when needed.
+/// Jobs whose briefs and manifests are kept in memory; the longest unused goes first, and is read again when needed.
 const BRIEFS_MAX: usize = 256;
+/// Bytes of these briefs and manifests; the newest one may pass it.
+const BRIEFS_BYTES_MAX: usize = 512 * 1024 * 1024;
 
 /// A brief could not be made.
 #[derive(Debug, Error)]
@@ -32,10 +34,13 @@ pub(crate) enum BriefError {
 pub(crate) struct Briefs {
     journal: Arc<dyn Journal>,
     kept: BTreeMap<JobId, Kept>,
+    bytes: usize,
+    uses: u64,
 }
 
-#[derive(Clone)]
 struct Kept {
+    last_use: u64,
+    bytes: usize,
     brief: Arc<Brief>,
     manifest: Option<Arc<Manifest>>,
 }
@@ -66,7 +71,7 @@ impl Manifest {
 
 impl Briefs {
     pub(crate) fn new(journal: Arc<dyn Journal>) -> Briefs {
-        Briefs { journal, kept: BTreeMap::new() }
+        Briefs { journal, kept: BTreeMap::new(), bytes: 0, uses: 0 }
     }
 
     /// What a node must know of this job.
@@ -94,18 +99,30 @@ impl Briefs {
 
     /// Drops what is kept for a job that is done.
     pub(crate) fn drop_job(&mut self, job: JobId) {
-        self.kept.remove(&job);
+        if let Some(kept) = self.kept.remove(&job) {
+            self.bytes -= kept.bytes;
+        }
     }
 
     fn kept(&mut self, job: &Job) -> Result<&Kept, BriefError> {
+        self.uses += 1;
         if !self.kept.contains_key(&job.id) {
             let kept = self.make(job)?;
-            if self.kept.len() >= BRIEFS_MAX {
-                self.kept.pop_first();
-            }
+            self.make_room(kept.bytes);
+            self.bytes += kept.bytes;
             self.kept.insert(job.id, kept);
         }
-        Ok(&self.kept[&job.id])
+        let kept = self.kept.get_mut(&job.id).expect("it was there, or was just put there");
+        kept.last_use = self.uses;
+        Ok(kept)
+    }
+
+    fn make_room(&mut self, bytes: usize) {
+        while self.kept.len() >= BRIEFS_MAX || self.bytes + bytes > BRIEFS_BYTES_MAX {
+            let oldest = self.kept.iter().min_by_key(|(_, kept)| kept.last_use).map(|(job, _)| *job);
+            let Some(oldest) = oldest else { return };
+            self.drop_job(oldest);
+        }
     }
 
     fn make(&self, job: &Job) -> Result<Kept, BriefError> {
@@ -145,7 +162,10 @@ impl Briefs {
                 step: array.step(),
             }),
         };
-        Ok(Kept { brief: Arc::new(brief), manifest })
+        let script = if let Work::Script { text, .. } = &brief.work { text.len() } else { 0 };
+        let names = manifest.as_ref().map_or(0, |manifest| manifest.text.len() + 4 * manifest.starts.len());
+        let bytes = 4096 + script + brief.environment.len() + names;
+        Ok(Kept { last_use: 0, bytes, brief: Arc::new(brief), manifest })
     }
 
     fn blob(&self, hash: &BlobHash) -> Result<Vec<u8>, BriefError> {

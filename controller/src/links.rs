@@ -20,6 +20,8 @@ const ORDERS_BYTES_MAX: usize = 8 * 1024 * 1024;
 #[derive(Default)]
 pub(crate) struct Links {
     links: BTreeMap<NodeId, Link>,
+    /// The nodes that may have been told of a job, so that its end costs nothing to the others.
+    told: BTreeMap<JobId, BTreeSet<NodeId>>,
     sessions: u64,
 }
 
@@ -63,6 +65,7 @@ impl Links {
     /// Drops all links: every node registers again, and says everything again.
     pub(crate) fn cut_all(&mut self) {
         self.links.clear();
+        self.told.clear();
     }
 
     /// Whether the node must still be told of this job; `None` without a link.
@@ -75,13 +78,15 @@ impl Links {
     pub(crate) fn briefed(&mut self, node: NodeId, job: JobId) {
         if let Some(link) = self.links.get_mut(&node) {
             link.briefed.insert(job);
+            self.told.entry(job).or_default().insert(node);
         }
     }
 
     /// The nodes that were told of a job that is done; they count as not told from now on.
     pub(crate) fn unbrief(&mut self, job: JobId) -> Vec<NodeId> {
-        let told = self.links.iter_mut().filter_map(|(node, link)| link.briefed.remove(&job).then_some(*node));
-        told.collect()
+        let told = self.told.remove(&job).unwrap_or_default();
+        let mut was_told = |node: &NodeId| self.links.get_mut(node).is_some_and(|link| link.briefed.remove(&job));
+        told.into_iter().filter(|node| was_told(node)).collect()
     }
 
     /// Sends without waiting. A node without a link misses it, and hears of it when it registers.

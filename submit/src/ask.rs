@@ -5,6 +5,9 @@
 
 use clap::{Args, ValueEnum};
 use proto::v1;
+use sched::ids::Timestamp;
+use sched::spec::begin::{self, BeginError};
+use sched::spec::dependency::Dependency;
 use sched::spec::duration::TimeLimit;
 use sched::spec::job::COUNT_MAX;
 use sched::spec::size::Mebibytes;
@@ -58,6 +61,15 @@ pub(crate) struct Ask {
     /// Whether output files that exist are emptied
     #[arg(long, value_name = "MODE")]
     pub(crate) open_mode: Option<OpenMode>,
+    /// Start after other jobs: afterok:ID[:ID..],afterany:ID,singleton..., or ? between for any of them
+    #[arg(short, long, value_name = "LIST")]
+    pub(crate) dependency: Option<Dependency>,
+    /// Whether a job whose dependency can never be met is cancelled
+    #[arg(long, value_name = "yes|no", value_parser = ["yes", "no"])]
+    pub(crate) kill_on_invalid_dep: Option<String>,
+    /// Start no earlier: now+1hour, 16:00, tomorrow, 2027-01-31T08:00
+    #[arg(short, long, value_name = "TIME", value_parser = begin)]
+    pub(crate) begin: Option<Timestamp>,
     /// A remark
     #[arg(long, value_name = "TEXT")]
     pub(crate) comment: Option<String>,
@@ -95,6 +107,11 @@ pub(crate) enum OpenMode {
     Truncate,
 }
 
+/// A moment, by this machine's clock and zone.
+fn begin(text: &str) -> Result<Timestamp, BeginError> {
+    begin::read(text, &jiff::Zoned::now())
+}
+
 impl Ask {
     /// The spec of a job that does `work`; `name` and `command` are what is shown for it.
     pub(crate) fn spec(
@@ -112,6 +129,9 @@ impl Ask {
         v1::JobSpec {
             name: self.job_name.clone().unwrap_or(name),
             user: Some(submitter.user.clone()),
+            dependency: self.dependency.as_ref().map(ToString::to_string).unwrap_or_default(),
+            kill_on_invalid_dep: self.kill_on_invalid_dep.as_deref() == Some("yes"),
+            begin_ms: self.begin.map_or(0, |begin| begin.0),
             partitions: self.partition.as_deref().map(crate::show::items).unwrap_or_default(),
             request: Some(self.request()),
             time_limit_minutes,

@@ -145,3 +145,34 @@ fn up_down_and_up_again_keep_queue_ids_and_records() {
         "{said}"
     );
 }
+
+#[test]
+fn a_job_waits_for_another_and_says_so() {
+    let rig = Rig::start(1);
+    let go = rig.work().join("go");
+    let script = format!("while [ ! -e {} ]; do sleep 0.02; done; exit 3", go.display());
+    let first = rig.submit(&["-o", "none", "--wrap", &script]);
+    let good = rig.submit(&["-o", "none", "-d", &format!("afterok:{first}"), "--wrap", "true"]);
+    let bad = rig.submit(&["-o", "none", "--dependency", &format!("afternotok:{first}"), "--wrap", "true"]);
+    let gone = rig.submit(&["-o", "none", "--depend=afterok:1", "--kill-on-invalid-dep=yes", "--wrap", "true"]);
+    let later = rig.submit(&["-o", "none", "--begin=now+1hour", "--wrap", "true"]);
+    let reasons = rig.run("squeue", &["-h", "-t", "PD", "-S", "i", "-o", "%i %r"]);
+    let expected = format!("{good} Dependency\n{bad} Dependency\n{gone} Dependency\n{later} BeginTime\n");
+    assert_eq!(reasons, expected);
+    let shown = rig.run("scontrol", &["show", "job", &good]);
+    assert!(shown.contains(&format!("Dependency=afterok:{first}(unfulfilled)")), "{shown}");
+    fs::write(&go, "").expect("written");
+    assert_eq!(rig.wait_done(&bad), ["COMPLETED"]);
+    assert_eq!(rig.wait_done(&gone), ["CANCELLED"]);
+    let reasons = rig.run("squeue", &["-h", "-t", "PD", "-S", "i", "-o", "%i %r"]);
+    assert_eq!(reasons, format!("{good} DependencyNeverSatisfied\n{later} BeginTime\n"));
+    for (words, text) in [
+        (["-d", "afterok:999"], "Job dependency problem"),
+        (["-d", "later:1"], "later"),
+        (["-b", "soon"], "Invalid --begin specification"),
+    ] {
+        let refused = rig.try_run("sbatch", &[words[0], words[1], "--wrap", "true"]);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && said.contains(text), "{words:?}: {said}");
+    }
+}

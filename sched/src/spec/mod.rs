@@ -5,6 +5,7 @@
 //! a node or a clock. Start at [`array`] for what makes Covey worth having.
 
 pub mod array;
+pub mod begin;
 pub mod dependency;
 pub mod directives;
 pub mod duration;

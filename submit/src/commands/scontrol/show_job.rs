@@ -43,7 +43,7 @@ fn state_and_times(row: &JobRow, now_ms: i64, block: &mut Block) {
     let detail = row.detail.clone().unwrap_or_default();
     // A blank in a value would end it for whoever reads the line.
     let reason = row.reason.replace(' ', "_");
-    block.line(&[("JobState", &state(row).0), ("Reason", &reason), ("Dependency", &NONE)]);
+    block.line(&[("JobState", &state(row).0), ("Reason", &reason), ("Dependency", &or_null(&row.dependency))]);
     let exit = format!("{}:{}", row.exit_code, row.exit_signal);
     let requeue = u8::from(detail.requeue);
     let restarts = row.attempts.saturating_sub(1);
