@@ -197,3 +197,6 @@ pub struct NodeShare {
     /// Memory held in MiB.
     pub memory_mib: u64,
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,9 @@ use crate::error::WireError;
 use crate::spec::{read_time_limit, read_u128};
 use crate::v1;
 
+/// No node has more memory than a pebibyte; what a share of it comes to is then far from overflowing.
+const MEMORY_MIB_MAX: u64 = 1 << 30;
+
 impl TryFrom<v1::FromNode> for FromNode {
     type Error = WireError;
 
@@ -41,6 +44,9 @@ impl TryFrom<v1::Register> for Register {
         }
         if register.cpus_milli == 0 {
             return Err(WireError::Meaningless { field: "cpus_milli", value: "0".into() });
+        }
+        if register.memory_mib > MEMORY_MIB_MAX {
+            return Err(WireError::Meaningless { field: "memory_mib", value: register.memory_mib.to_string() });
         }
         Ok(Register {
             name: register.name,

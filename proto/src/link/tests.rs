@@ -1,0 +1,127 @@
+//! What is written is read back, and what no honest sender says is refused with its field.
+
+use bytes::Bytes;
+use sched::ids::{AttemptKey, JobId};
+use sched::job::Usage;
+use sched::reason::{Exit, StopWhy};
+use sched::reconcile::{AttemptEnd, Claim, How};
+use sched::resources::{Amount, Cpus};
+use sched::spec::duration::TimeLimit;
+use sched::spec::job::{Files, Origin, Request, User};
+
+use super::*;
+use crate::v1;
+
+fn key() -> AttemptKey {
+    AttemptKey { job: JobId(5), index: 3, attempt: 2 }
+}
+
+fn end(how: How) -> AttemptEnd {
+    let usage = Usage { user_us: 1, system_us: 2, rss_kib_max: 3, bytes_in: 4, bytes_out: 5 };
+    AttemptEnd { how, age_ms: 6, usage, note: Some("cat.png: no picture".into()) }
+}
+
+fn register() -> Register {
+    Register {
+        name: "linux1".into(),
+        amount: Amount { cpus: Cpus::whole(2), memory_mib: 2048 },
+        spool: 77,
+        address: "here".into(),
+        version: "0.1.0".into(),
+        epoch_seen: 4,
+        claims: vec![Claim { key: key(), end: None }, Claim { key: key(), end: Some(end(How::Lost)) }],
+    }
+}
+
+fn brief() -> Brief {
+    Brief {
+        job: JobId(5),
+        name: "gray".into(),
+        user: User { uid: 1, gid: 2, name: "ada".into(), group: "staff".into() },
+        request: Request { processes: Some(2), ..Request::default() },
+        work: Work::Script { text: Bytes::from_static(b"#!/bin/sh\n"), arguments: vec!["a b".into()] },
+        map: Some(MapUrls { from: "file:///a/".into(), to: "file:///b/".into(), output_name: "{name}".into() }),
+        files: Files {
+            work_dir: "/w".into(),
+            stdin: None,
+            stdout: Some("%j".into()),
+            stderr: None,
+            append: true,
+            umask: 0o27,
+        },
+        origin: Origin { host: "h".into(), dir: "/d".into(), command: "/d/x.sh".into() },
+        export: "ALL".into(),
+        environment: Bytes::from_static(b"A=1\0"),
+        partition: "debug".into(),
+        time_limit: TimeLimit::Minutes(7.try_into().expect("not 0")),
+        array: Some(ArrayFacts { count: 3, min: 0, max: 2, step: 1 }),
+    }
+}
+
+fn task() -> StartTask {
+    let share = NodeShare { node: "linux1".into(), processes: 2, cpus: Cpus::from_milli(1500), memory_mib: 9 };
+    StartTask { index: 3, id: JobId(8), attempt: 2, shares: vec![share], blob: Some("cat.png".into()) }
+}
+
+#[test]
+fn what_a_node_says_is_read_back() {
+    let exit = Exit { code: 3, signal: 9 };
+    let ways = [How::Exited(exit), How::TimedOut(exit), How::OutOfMemory, How::NotStarted, How::Lost];
+    let ends = ways.map(|how| (key(), end(how))).to_vec();
+    for said in [FromNode::Register(register()), FromNode::Ends(ends), FromNode::Leave] {
+        assert_eq!(FromNode::try_from(v1::FromNode::from(said.clone())).expect("readable"), said);
+    }
+}
+
+#[test]
+fn what_the_controller_says_is_read_back() {
+    let welcome = Welcome {
+        epoch: 1,
+        session: 2,
+        cluster: "c".into(),
+        adopt: vec![key()],
+        kill: vec![key(), key()],
+        forget: Vec::new(),
+        kill_wait_s: 30,
+    };
+    let orders = vec![
+        Order::Job(Box::new(brief())),
+        Order::Start { job: JobId(5), tasks: vec![task(), StartTask { blob: None, ..task() }] },
+        Order::Stop { key: key(), why: StopWhy::TimeLimit },
+        Order::Forget(key()),
+        Order::JobGone(JobId(5)),
+    ];
+    for said in [ToNode::Welcome(welcome), ToNode::Orders(orders)] {
+        assert_eq!(ToNode::try_from(v1::ToNode::from(said.clone())).expect("readable"), said);
+    }
+}
+
+#[test]
+fn an_attempt_is_kept_without_its_script_and_environment() {
+    let (kept, kept_task) = read_kept(&keep(&brief(), &task())).expect("readable");
+    assert_eq!((kept_task, kept.map), (task(), brief().map));
+    assert!(kept.environment.is_empty());
+    assert!(read_kept(b"nonsense").is_none());
+}
+
+#[test]
+fn what_means_nothing_is_refused_with_its_field() {
+    let refused = |change: fn(&mut v1::Register)| {
+        let v1::FromNode { kind: Some(v1::from_node::Kind::Register(mut message)) } =
+            FromNode::Register(register()).into()
+        else {
+            panic!("a registration")
+        };
+        change(&mut message);
+        Register::try_from(message).expect_err("refused").to_string()
+    };
+    assert!(refused(|message| message.name = "../up".into()).contains("name"));
+    assert!(refused(|message| message.name = String::new()).contains("name"));
+    assert!(refused(|message| message.cpus_milli = 0).contains("cpus_milli"));
+    assert!(refused(|message| message.memory_mib = u64::MAX).contains("memory_mib"));
+    assert!(refused(|message| message.spool = vec![1, 2]).contains("spool"));
+    assert!(FromNode::try_from(v1::FromNode { kind: None }).is_err());
+    let stop = v1::Stop { key: Some(key().into()), why: 99 };
+    let order = v1::Order { kind: Some(v1::order::Kind::Stop(stop)) };
+    assert!(Order::try_from(order).expect_err("refused").to_string().contains("why"));
+}
