@@ -1,7 +1,9 @@
 //! `covey controller`: arguments, the log, and what is said when it cannot start.
 
 use std::ffi::OsString;
+use std::fs::DirBuilder;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -61,7 +63,10 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
 fn start(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let dir = std::path::absolute(&arguments.dir)?;
     let filter = std::env::var(traces::FILTER_VARIABLE).ok();
-    std::fs::create_dir_all(&dir).map_err(|source| ServeError::Folder { dir: dir.clone(), source })?;
+    for (folder, mode) in [(dir.clone(), 0o755), (dir.join("journal"), 0o700), (dir.join("log"), 0o700)] {
+        let made = DirBuilder::new().recursive(true).mode(mode).create(&folder);
+        made.map_err(|source| ServeError::Folder { dir: folder, source })?;
+    }
     traces::start(&dir.join("log/controller.log"), arguments.log_format, filter.as_deref())?;
     let path = arguments.config.clone().unwrap_or_else(|| dir.join("covey.toml"));
     let config = config::read(&path, arguments.config.is_some())?;

@@ -2,7 +2,8 @@
 
 use std::error::Error;
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -28,7 +29,7 @@ use crate::{launcher, machine};
 )]
 struct NodedArguments {
     /// The node's name: letters, digits, - _ and dots.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = node_name)]
     name: String,
     /// Where the controller is: unix:///path/controller.sock or http://127.0.0.1:PORT; a comma list is tried in its order.
     #[arg(long, env = "COVEY_CONTROLLER", value_name = "URL")]
@@ -74,7 +75,8 @@ fn noded(arguments: NodedArguments) -> Result<(), Box<dyn Error>> {
     let dir = std::path::absolute(&arguments.dir)?;
     let name = arguments.name;
     let folder = dir.join("nodes").join(&name);
-    fs::create_dir_all(&folder).map_err(|error| format!("cannot make the folder {}: {error}", folder.display()))?;
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+    made.map_err(|error| format!("cannot make the folder {}: {error}", folder.display()))?;
     let _lock = lock(&folder, &name)?;
     start_log(&dir.join("log").join(format!("{name}.log")), arguments.log_format)?;
     let memory_mib = match arguments.memory {
@@ -95,6 +97,17 @@ fn noded(arguments: NodedArguments) -> Result<(), Box<dyn Error>> {
     // It stands for this process, which is about to go.
     fs::remove_file(pid_file).ok();
     Ok(ran?)
+}
+
+/// A name that can stand in a hostlist, a path and a table.
+fn node_name(text: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if (1..=64).contains(&text.len()) && text.bytes().all(fits) && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+    {
+        Ok(text.to_owned())
+    } else {
+        Err("a node's name has 1 to 64 letters, digits, dashes, underscores and dots, and begins with a letter or digit".into())
+    }
 }
 
 /// Keeps a second noded from the same folder for as long as this one lives.

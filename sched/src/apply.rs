@@ -397,7 +397,7 @@ fn cancel_waiting(job: &mut Job, at: Timestamp, tasks: &IndexSet, uid: u32) {
         job.tally.cancelled += u32::try_from(plain.len()).expect("an index is 32 bits wide");
         let mut all = job.cancelled.take().map_or_else(IndexSet::new, |before| before.tasks);
         all.union_with(&plain);
-        job.cancelled = Some(CancelledTasks { tasks: all, uid, at });
+        job.cancelled = Some(CancelledTasks { tasks: all, last: plain, uid, at });
     }
     if job.is_done() {
         job.ended = Some(at);

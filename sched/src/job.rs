@@ -135,6 +135,8 @@ pub struct Done {
 pub struct CancelledTasks {
     /// Which.
     pub tasks: IndexSet,
+    /// Those of them that were cancelled last: where nothing waits any more, the list that the remainder had.
+    pub last: IndexSet,
     /// The user who cancelled last.
     pub uid: u32,
     /// When the last were cancelled.

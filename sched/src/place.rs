@@ -105,9 +105,19 @@ impl Slot<'_> {
             Memory::PerNode(_) => by_cpus,
             Memory::PerCpu(_) | Memory::Default => match self.amount(request, 1).memory_mib {
                 0 => by_cpus,
-                each => by_cpus.min(u32::try_from(memory / each).unwrap_or(u32::MAX)),
+                each => self.fitting(request, by_cpus.min(u32::try_from(memory / each).unwrap_or(u32::MAX))),
             },
         }
+    }
+
+    /// At most `processes`, and no more than really fit: a share of the node's memory is rounded once for all of them, which can
+    /// be more than rounding each by itself.
+    fn fitting(&self, request: &Request, processes: u32) -> u32 {
+        let mut fitting = processes;
+        while fitting > 0 && !self.free.covers(&self.amount(request, fitting)) {
+            fitting -= 1;
+        }
+        fitting
     }
 
     /// What so many processes of this shape hold here.

@@ -6,11 +6,12 @@ use rig::{Rig, array, ended, job, partition, wide};
 use sched::event::Effect;
 use sched::ids::{AttemptKey, JobId, RequestId};
 use sched::job::TaskState;
-use sched::node::NodeWord;
+use sched::node::{NodeWord, Offer};
 use sched::partition::{Members, PartitionState};
 use sched::reason::{Ending, Exit, Reason};
 use sched::reconcile::{Claim, How};
 use sched::refusal::Refusal;
+use sched::resources::{Amount, Cpus};
 use sched::spec::duration::TimeLimit;
 use sched::spec::job::{JobDraft, Memory, Request};
 use sched::step::{Answer, Input, next_wake};
@@ -380,4 +381,18 @@ fn nodes_are_listed_with_numbers_counted_as_numbers() {
     }
     let names: Vec<_> = rig.cluster.nodes().map(|node| node.name.to_string()).collect();
     assert_eq!(names, ["alpha", "linux0", "linux2", "linux10"]);
+}
+
+#[test]
+fn shares_of_memory_that_round_up_together_never_take_more_than_there_is() {
+    let mut rig = Rig::new();
+    let amount = Amount { cpus: Cpus::whole(4), memory_mib: 4095 };
+    let offer = Offer { amount, spool: 7, address: String::new() };
+    rig.input(Input::Register { name: "n1".into(), offer, claims: Vec::new() });
+    let request = Request { memory: Memory::PerNode(1025), ..Request::default() };
+    rig.submit(JobDraft { request, ..job() }).expect("accepted");
+    rig.plan();
+    rig.submit(wide(3, 1)).expect("accepted");
+    rig.plan();
+    assert_eq!(rig.running(), [key(1, 0, 1)], "three shares are 3071 MiB, and 3070 are free");
 }

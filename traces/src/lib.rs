@@ -84,6 +84,7 @@ pub fn start(file: &Path, format: Format, filter: Option<&str>) -> Result<(), St
         None,
     );
     let lines = tracing_subscriber::fmt()
+        .log_internal_errors(false)
         .with_env_filter(filter)
         .with_ansi(false)
         .with_writer(Shared(Arc::new(Mutex::new(rotated))));
@@ -100,11 +101,14 @@ struct Shared(Arc<Mutex<FileRotate<AppendCount>>>);
 
 impl Write for Shared {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(line)
+        // A line that the disk refuses is lost; saying so on the same disk would only fail again.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all(line).ok();
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).flush()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).flush().ok();
+        Ok(())
     }
 }
 

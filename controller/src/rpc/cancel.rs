@@ -6,13 +6,13 @@ use sched::select::{Phase, Selection};
 use sched::step::{Answer, Input};
 use tonic::{Request, Status};
 
-use super::{Desk, peer, read_targets, refusals, unavailable};
+use super::{Desk, allowed, read_targets, refusals, unavailable};
 
 /// Who cancels over a plain TCP port, where nobody's word can be checked.
 const NOBODY_UID: u32 = 65_534;
 
 pub(super) async fn cancel(desk: &Desk, request: Request<v1::CancelRequest>) -> Result<v1::CancelReply, Status> {
-    let uid = peer(&request).map_or(NOBODY_UID, |(uid, _)| uid);
+    let uid = allowed(&request)?.map_or(NOBODY_UID, |(uid, _)| uid);
     let selection = read_selection(request.into_inner())?;
     match desk.post.ask(Input::Cancel { selection, uid }, Vec::new()).await.map_err(unavailable)? {
         Answer::Found(found) => Ok(v1::CancelReply { refusals: refusals(found) }),

@@ -15,6 +15,7 @@ use tracing::{debug, info, warn};
 
 use crate::driver::{Letter, Post};
 use crate::links::NODE_MESSAGES_MAX;
+use crate::rpc::allowed;
 
 /// Ends that are decided together at most.
 const ENDS_MAX: usize = 4_096;
@@ -29,6 +30,7 @@ impl NodeLink for Links {
     type JoinStream = Pin<Box<dyn Stream<Item = Result<v1::ToNode, Status>> + Send>>;
 
     async fn join(&self, request: Request<Streaming<v1::FromNode>>) -> Result<Response<Self::JoinStream>, Status> {
+        allowed(&request)?;
         let mut said = request.into_inner();
         let first = said.message().await?.ok_or(WireError::Missing("register"))?;
         let FromNode::Register(register) = FromNode::try_from(first)? else {

@@ -71,6 +71,7 @@ impl Controller for Desk {
     }
 
     async fn hold(&self, request: Request<v1::HoldRequest>) -> Result<Response<v1::HoldReply>, Status> {
+        allowed(&request)?;
         hold::hold(self, request.into_inner()).await.map(Response::new)
     }
 
@@ -93,6 +94,21 @@ impl Controller for Desk {
 fn peer<T>(request: &Request<T>) -> Option<(u32, u32)> {
     let peer = request.extensions().get::<UdsConnectInfo>()?.peer_cred?;
     Some((peer.uid(), peer.gid()))
+}
+
+/// Who may change something: the user whose controller this is, and root. Tasks run as that user, so anybody else's would run with
+/// rights that are not theirs.
+fn allowed<T>(request: &Request<T>) -> Result<Option<(u32, u32)>, Status> {
+    let own = rustix::process::geteuid().as_raw();
+    let peer = peer(request);
+    match peer {
+        Some((uid, _)) if uid != own && uid != 0 => {
+            let detail =
+                format!("this cluster belongs to uid {own}, and runs every task as that user; you are uid {uid}");
+            Err(refused(Code::PermissionDenied, "Access/permission denied", Some(&detail)))
+        }
+        peer => Ok(peer),
+    }
 }
 
 /// A refusal as a status: Slurm's text, and the sentence for people beside it.
@@ -134,9 +150,12 @@ fn refusals(found: Vec<Result<(), Refusal>>) -> Vec<String> {
 
 /// Nothing has happened, and a retry may help.
 fn unavailable(why: Unavailable) -> Status {
-    let code = match why {
-        Unavailable::Full => Code::ResourceExhausted,
-        Unavailable::Journal | Unavailable::Stopping => Code::Unavailable,
+    let gone = "Unable to contact slurm controller (connect failure)";
+    let (code, message) = match why {
+        Unavailable::Full => (Code::ResourceExhausted, gone),
+        Unavailable::Stopping => (Code::Unavailable, gone),
+        // It is there, and says no: whoever asks should hear why, and at once.
+        Unavailable::Journal => (Code::Internal, "I/O error writing script/environment to file"),
     };
-    refused(code, "Unable to contact slurm controller (connect failure)", Some(&why.to_string()))
+    refused(code, message, Some(&why.to_string()))
 }

@@ -89,7 +89,7 @@ impl RowMaker<'_> {
         let all_cancelled = ended && waiting.is_empty() && tasks.is_none() && !job.own_id_taken;
         if let Some(cancelled) = job.cancelled.as_ref().filter(|_| all_cancelled) {
             let mut row = self.shared(job, job.id, v1::JobState::Cancelled);
-            row.remainder = if job.is_array() { cancelled.tasks.to_string() } else { String::new() };
+            row.remainder = if job.is_array() { cancelled.last.to_string() } else { String::new() };
             row.ended_ms = cancelled.at.0;
             row.cancelled_by = Some(cancelled.uid);
             row.reason = "None".into();

@@ -11,7 +11,7 @@ use sched::ids::BlobHash;
 use sched::step::{Answer, Input};
 use tonic::{Code, Request, Status, Streaming};
 
-use super::{Desk, SUBMIT_BYTES_MAX, peer, refuse, unavailable};
+use super::{Desk, SUBMIT_BYTES_MAX, allowed, refuse, unavailable};
 use crate::driver::Unavailable;
 use crate::journal::hash_of;
 
@@ -34,7 +34,7 @@ pub(super) async fn submit(
     desk: &Desk,
     request: Request<Streaming<v1::SubmitPart>>,
 ) -> Result<v1::SubmitReply, Status> {
-    let peer = peer(&request);
+    let peer = allowed(&request)?;
     let mut parts = request.into_inner();
     let mut arrived = Arrived::default();
     let mut room = Vec::new();

@@ -68,8 +68,8 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
 }
 
 fn read(args: &[OsString]) -> Outcome<(Options, Kind)> {
-    let command = clap::Command::new("covey map").about("Run a command or an op on every blob of a store");
-    let mut command = getopt::habits(Options::augment_args(command).after_help(EXAMPLES));
+    let command = Options::augment_args(clap::Command::new("covey map")).after_help(EXAMPLES);
+    let mut command = getopt::habits(command.about("Run a command or an op on every blob of a store"));
     let options =
         Options::from_arg_matches(&getopt::read(&mut command, args)?).expect("the matches are of these options");
     let work = work(&options)?;

@@ -160,8 +160,7 @@ fn request(options: &Options, states: &Wanted) -> Outcome<ListJobsRequest> {
     let nodes = sched::spec::hostlist::expand(nodes)
         .map_err(|error| Failure::new(format_args!("squeue: error: Invalid node name {nodes}")).hint(Some(error)))?;
     Ok(ListJobsRequest {
-        // A job that was asked for by its id is shown although it has ended, as long as there is a record of it.
-        ended: !ids.is_empty() || states.has_ended(),
+        ended: states.has_ended(),
         ids,
         users,
         names: items(&given(&options.name, "SQUEUE_NAMES")),

@@ -5,8 +5,9 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use proto::endpoint::Endpoints;
@@ -67,7 +68,7 @@ impl Layout {
     /// When it belongs to something else, cannot be written, or is held.
     pub(crate) fn claim(self) -> Result<(Layout, Claim), LayoutError> {
         let failed = |source| LayoutError::Create { dir: self.dir.clone(), source };
-        fs::create_dir_all(&self.dir).map_err(failed)?;
+        DirBuilder::new().recursive(true).mode(0o755).create(&self.dir).map_err(failed)?;
         let dir = fs::canonicalize(&self.dir).map_err(failed)?;
         let foreign =
             fs::read_dir(&dir).map_err(failed)?.next().is_some() && !MARKS.iter().any(|m| dir.join(m).exists());
@@ -76,7 +77,7 @@ impl Layout {
         }
         let layout = Layout { dir };
         let claim = layout.lock()?;
-        fs::create_dir_all(layout.dir.join("log")).map_err(failed)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(layout.dir.join("log")).map_err(failed)?;
         Ok((layout, claim))
     }
 

@@ -93,7 +93,8 @@ fn look(dir: &Path) -> io::Result<(Vec<Picture>, Vec<String>)> {
     let (mut pictures, mut others) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
-        let found = fs::metadata(&path)?;
+        // A link that leads nowhere, and what is no file, is no picture: opening it could wait for ever.
+        let Some(found) = fs::metadata(&path).ok().filter(|found| found.is_file() || found.is_dir()) else { continue };
         let shown = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if found.is_dir() || shown.starts_with('.') {
             continue;

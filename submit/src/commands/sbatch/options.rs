@@ -110,7 +110,8 @@ pub(super) fn read(args: &[OsString], submitter: &Submitter) -> Outcome<(Options
 }
 
 fn command() -> clap::Command {
-    let command = Options::augment_args(clap::Command::new("sbatch").about("Submit a batch script"))
+    let command = Options::augment_args(clap::Command::new("sbatch"))
+        .about("Submit a batch script, a command, or a map over blobs")
         .override_usage("sbatch [OPTIONS] [SCRIPT [ARGUMENTS]...]")
         .after_help(EXAMPLES);
     getopt::conventions(command.args(unbuilt::arguments()), Some('h'))

@@ -137,7 +137,7 @@ fn options_become_a_request() {
     };
     let listing = read(&["-ahj5,6_1,", "-nx,y", "-p", "a", "-u", "root,0", "-w", "n[1-2]"]).expect("all is well");
     assert_eq!((listing.ids, listing.names), (vec!["5".into(), "6_1".to_owned()], vec!["x".into(), "y".to_owned()]));
-    assert_eq!((listing.users, listing.ended), (vec!["root".into(), "root".to_owned()], true));
+    assert_eq!((listing.users, listing.ended), (vec!["root".into(), "root".to_owned()], false));
     assert_eq!(listing.nodes, ["n1", "n2"]);
     assert!(!read(&["--states=pd,RUNNING"]).expect("known states").ended);
     assert!(read(&["-tall"]).expect("all of them").ended && read(&["-t", "f"]).expect("a known state").ended);
