@@ -7,7 +7,7 @@ use sched::job::Usage;
 use sched::reason::{Exit, StopWhy};
 use sched::reconcile::How;
 use tokio::task::spawn_blocking;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use crate::clock;
 use crate::launcher::frame::{self, AttemptStatus, Ending, Notice, Request};
@@ -86,7 +86,8 @@ pub(crate) fn stop_why(why: StopWhy) -> frame::StopWhy {
 
 fn word(notice: Notice) -> Word {
     match notice {
-        Notice::Hello { launcher_id, attempts } => {
+        Notice::Hello { launcher_id, attempts, abilities } => {
+            info!(limits_by = %abilities, "the launcher says hello");
             let seen = attempts.into_iter().map(|(key, status)| match status {
                 AttemptStatus::Claimed | AttemptStatus::Running { .. } => (key, Seen::Running),
                 AttemptStatus::Ended(ending) => (key, left(&ending)),
@@ -102,7 +103,7 @@ fn left(ending: &Ending) -> Seen {
     let exit = match &ending.outcome {
         frame::Outcome::Exited { code } => Exit { code: u8::try_from(*code).unwrap_or(u8::MAX), signal: 0 },
         frame::Outcome::Signalled { signal } => Exit { code: 0, signal: u8::try_from(*signal).unwrap_or(u8::MAX) },
-        frame::Outcome::NotStarted { .. } | frame::Outcome::Lost => Exit::default(),
+        frame::Outcome::OutOfMemory | frame::Outcome::NotStarted { .. } | frame::Outcome::Lost => Exit::default(),
     };
     let (how, note) = match (&ending.outcome, ending.stopped) {
         (frame::Outcome::NotStarted { step, path, error }, _) => {
@@ -113,6 +114,7 @@ fn left(ending: &Ending) -> Seen {
         (_, Some(frame::StopWhy::Requeue | frame::StopWhy::NodeFailure | frame::StopWhy::Preemption)) => {
             (How::Lost, None)
         }
+        (frame::Outcome::OutOfMemory, _) => (How::OutOfMemory, None),
         (_, Some(frame::StopWhy::Cancelled | frame::StopWhy::Shutdown) | None) => (How::Exited(exit), None),
     };
     let usage = Usage {

@@ -6,12 +6,12 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use proto::link::Work;
+use proto::link::{NodeShare, Work};
 use sched::ids::JobId;
 use sched::spec::pattern::{FileNamePattern, PatternValues};
 
 use crate::environment::{NodeFacts, variables};
-use crate::launcher::frame::{FileSpec, Launch, RawStr};
+use crate::launcher::frame::{FileSpec, Launch, Limits, RawStr};
 use crate::roster::Job;
 use crate::stage::WorkFolder;
 
@@ -69,6 +69,8 @@ impl LaunchRules {
                 task.id.to_string()
             },
             node_name: self.node.name.clone(),
+            limits: limits(task.shares.first()),
+            warning: None,
         })
     }
 
@@ -133,6 +135,15 @@ impl LaunchRules {
             stdout: to(named(&brief.files.stdout).unwrap_or_else(default)),
             stderr: named(&brief.files.stderr).map(to),
         }
+    }
+}
+
+/// What a task may use of this node: what it holds there. Nothing held is nothing asked for, and no limit.
+fn limits(share: Option<&NodeShare>) -> Limits {
+    Limits {
+        memory_mib: share.map(|share| share.memory_mib).filter(|&mib| mib > 0),
+        cpus_milli: share.map(|share| share.cpus.milli()).filter(|&milli| milli > 0),
+        ..Limits::default()
     }
 }
 

@@ -1,7 +1,8 @@
 //! All attempts of this node's launcher: what was claimed, what runs, what has ended.
 //!
-//! Joins the deciding [`Task`] with records, files, processes and trees. Knows neither sockets nor the poll loop, which
-//! calls it with what happened ([`Attempts::obey`], [`Attempts::reap`], [`Attempts::on_clock`]) and takes the notices.
+//! Joins the deciding [`Task`] with records, files and the [`Grip`] on processes. Knows neither sockets nor the poll
+//! loop, which calls it with what happened ([`Attempts::obey`], [`Attempts::reap`], [`Attempts::on_clock`]) and takes the
+//! notices.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,11 +14,16 @@ use rustix::process::Signal;
 
 use super::LauncherError;
 use super::files;
-use super::frame::{AttemptKey, AttemptStatus, Ending, Launch, Notice, Outcome, Request, StartStep, StopWhy, Usage};
+use super::frame::{
+    Abilities, AttemptKey, AttemptStatus, Ending, Launch, Notice, Outcome, Request, StartStep, StopWhy, Usage,
+};
+use super::grip::{Grip, Whom};
+use super::groups::Groups;
 use super::records::{Known, Record, Records};
 use super::spawn;
 use super::task::{Due, Task};
-use super::tree::{ProcessIdent, Trees, kill_until_gone};
+use super::tree::{ProcessIdent, kill_until_gone};
+use super::watch::Watch;
 
 /// Attempts with a record. A launch beyond them is answered with `NotStarted` and leaves none: whoever launches has to
 /// forget what has ended. With this many, all records fit one frame of notices.
@@ -39,9 +45,8 @@ pub(super) struct Attempts {
     tasks: BTreeMap<AttemptKey, Task>,
     /// Those of them whose main process is gone.
     ending: BTreeSet<AttemptKey>,
-    /// All of them by main process.
-    mains: BTreeMap<i32, AttemptKey>,
-    trees: Trees,
+    grip: Grip,
+    watch: Watch,
     notices: Vec<Notice>,
 }
 
@@ -51,9 +56,9 @@ impl Attempts {
         let records = Records::open(dir)?;
         let read = fs::read_to_string(BOOT_ID);
         let boot_id = read.map_err(|source| LauncherError::BootId { path: BOOT_ID.into(), source })?.trim().to_owned();
-        let trees = Trees::new(records.launcher_id());
-        let (tasks, ending, mains) = Default::default();
-        let mut attempts = Self { records, boot_id, tasks, ending, mains, trees, notices: Vec::new() };
+        let grip = Grip::new(records.launcher_id(), Groups::open(dir, records.launcher_id())?);
+        let (tasks, ending, watch, notices) = Default::default();
+        let mut attempts = Self { records, boot_id, tasks, ending, grip, watch, notices };
         attempts.end_earlier_life()?;
         Ok(attempts)
     }
@@ -70,21 +75,29 @@ impl Attempts {
                     due.extend(task.and_then(|task| task.on_stop(why, kill_wait_ms, now)).map(|due| (key, due)));
                 }
                 Request::Signal { key, signal, whole_tree } => match Signal::from_named_raw(signal) {
-                    Some(signal) if whole_tree => signals.push((key, signal)),
+                    Some(signal) if whole_tree => signals.push((key, signal, Whom::Tree)),
                     Some(signal) => self.signal_main(key, signal),
                     None => tracing::warn!(%key, signal, "passed over a signal without a name"),
                 },
+                Request::Suspend { key } => {
+                    if self.tasks.get_mut(&key).is_some_and(|task| task.on_suspend(now)) {
+                        self.grip.suspend(key);
+                    }
+                }
+                Request::Resume { key } => self.resume(key, now),
                 Request::Forget { keys } => self.forget(keys),
             }
         }
-        self.carry_out(due, signals);
+        self.carry_out(due, signals, now);
     }
 
     /// Does what has become due, and reports the attempts of which nothing is left.
     pub(super) fn on_clock(&mut self, now: Instant) {
         let due = self.tasks.iter_mut().filter_map(|(&key, task)| Some((key, task.on_clock(now)?))).collect();
-        self.carry_out(due, Vec::new());
+        self.carry_out(due, Vec::new(), now);
+        self.watch_memory(now);
         self.settle(now);
+        self.grip.on_clock(now);
     }
 
     /// Takes note of ended children, ours and inherited; whether there may be more.
@@ -93,8 +106,7 @@ impl Attempts {
             let Some(end) = spawn::reap() else {
                 return false;
             };
-            self.trees.reaped(end.pid);
-            let Some(&key) = self.mains.get(&end.pid) else {
+            let Some(key) = self.grip.on_reaped(end.pid) else {
                 continue;
             };
             if let Some(task) = self.tasks.get_mut(&key)
@@ -111,7 +123,7 @@ impl Attempts {
         let why = StopWhy::Shutdown;
         let stop = |(&key, task): (&AttemptKey, &mut Task)| Some((key, task.on_stop(why, kill_wait_ms, now)?));
         let due = self.tasks.iter_mut().filter_map(stop).collect();
-        self.carry_out(due, Vec::new());
+        self.carry_out(due, Vec::new(), now);
     }
 
     /// Records as lost whatever did not end in time.
@@ -121,10 +133,15 @@ impl Attempts {
         }
     }
 
+    /// What limits mean here.
+    pub(super) fn abilities(&self) -> Abilities {
+        self.grip.abilities()
+    }
+
     /// The first notice of a connection.
     pub(super) fn hello(&self) -> Notice {
-        let attempts = self.records.attempts().iter().map(|(&key, known)| (key, known.status())).collect();
-        Notice::Hello { launcher_id: self.records.launcher_id().to_owned(), attempts }
+        let attempts = self.records.attempts().iter().map(|(&key, known)| (key, self.status(key, known))).collect();
+        Notice::Hello { launcher_id: self.records.launcher_id().to_owned(), attempts, abilities: self.grip.abilities() }
     }
 
     /// What has happened since the last call.
@@ -134,7 +151,8 @@ impl Attempts {
 
     /// When [`Attempts::on_clock`] has something to do.
     pub(super) fn next_wake(&self) -> Option<Instant> {
-        self.tasks.values().filter_map(Task::next_wake).min()
+        let tasks = self.tasks.values().filter_map(Task::next_wake);
+        tasks.chain(self.watch.next_wake()).chain(self.grip.next_wake()).min()
     }
 
     /// Whether nothing runs.
@@ -142,11 +160,20 @@ impl Attempts {
         self.tasks.is_empty()
     }
 
+    /// Leaves nothing behind but the records.
+    pub(super) fn close(mut self) {
+        self.grip.close();
+    }
+
+    fn status(&self, key: AttemptKey, known: &Known) -> AttemptStatus {
+        known.status(self.tasks.get(&key).is_some_and(Task::is_suspended))
+    }
+
     /// Starts an attempt, unless there is a record of it.
     fn launch(&mut self, launch: &Launch, now: Instant) {
         let key = launch.key;
         if let Some(known) = self.records.get(key) {
-            self.notices.extend(notice(key, known.status()));
+            self.notices.extend(notice(key, self.status(key, known)));
             return;
         }
         if let Err(error) = self.claim(key) {
@@ -170,9 +197,11 @@ impl Attempts {
         self.records.append(&[Record::Claimed { key }]).inspect_err(|_| self.records.disclaim(key))
     }
 
-    fn start(&self, launch: &Launch) -> Result<i32, Outcome> {
+    fn start(&mut self, launch: &Launch) -> Result<i32, Outcome> {
         let streams = files::open_streams(launch)?;
-        spawn::start(launch, self.records.launcher_id(), streams).map_err(|error| {
+        let entrances = self.grip.make_room(launch.key, &launch.limits);
+        spawn::start(launch, self.records.launcher_id(), streams, entrances).map_err(|error| {
+            self.grip.release(launch.key, None);
             let program = launch.argv.first().map_or(Path::new(""), |program| program.as_path());
             files::note_exec_failure(&files::stderr_path(launch), program, &error);
             files::not_started(StartStep::Exec, program, &error)
@@ -184,8 +213,12 @@ impl Attempts {
         // It is our child and not reaped, so that it has a start time even if it has ended.
         let main = ProcessIdent::of(pid).unwrap_or(ProcessIdent { pid, start_ticks: 0 });
         self.record(Record::Started { key, main, boot_id: self.boot_id.clone(), at_ms });
-        self.tasks.insert(key, Task::new(launch, pid, at_ms, now));
-        self.mains.insert(pid, key);
+        let mut task = Task::new(launch, pid, at_ms, now);
+        if !self.grip.limits_memory(key) {
+            task.watch_memory(launch.limits.memory_mib);
+        }
+        self.tasks.insert(key, task);
+        self.grip.on_started(key, pid);
         self.notices.push(Notice::Started { key, pid, at_ms });
     }
 
@@ -204,26 +237,53 @@ impl Attempts {
         ProcessIdent::of(task.pid).inspect(|main| main.signal(signal));
     }
 
-    /// Tells tasks why they end, and sends the signals that are due; one look at the processes serves all of them.
-    fn carry_out(&mut self, due: Vec<(AttemptKey, Due)>, mut signals: Vec<(AttemptKey, Signal)>) {
+    fn resume(&mut self, key: AttemptKey, now: Instant) {
+        if self.tasks.get_mut(&key).is_some_and(|task| task.on_resume(now)) {
+            self.grip.resume(key);
+        }
+    }
+
+    /// Does what is due and sends signals; one look at the processes serves all of them.
+    fn carry_out(&mut self, due: Vec<(AttemptKey, Due)>, mut signals: Vec<(AttemptKey, Signal, Whom)>, now: Instant) {
+        signals.retain(|(key, ..)| self.tasks.contains_key(key));
+        if due.is_empty() && signals.is_empty() {
+            return;
+        }
+        self.grip.look();
         for (key, due) in due {
             match due {
+                Due::Warn(warning) => match Signal::from_named_raw(warning.signal) {
+                    Some(signal) if warning.batch_only => self.signal_main(key, signal),
+                    Some(signal) => signals.push((key, signal, Whom::Descendants)),
+                    None => tracing::warn!(%key, warning.signal, "passed over a warning signal without a name"),
+                },
                 Due::Terminate(why) => {
                     let task = &self.tasks[&key];
                     files::note_stop(&task.stderr, &task.job_label, &task.node_name, why);
-                    signals.extend([(key, Signal::CONT), (key, Signal::TERM)]);
+                    self.resume(key, now);
+                    signals.extend([(key, Signal::CONT, Whom::Tree), (key, Signal::TERM, Whom::Tree)]);
                 }
-                Due::Kill => signals.push((key, Signal::KILL)),
+                Due::Kill => self.grip.kill(key),
             }
         }
-        signals.retain(|(key, _)| self.tasks.contains_key(key));
-        if signals.is_empty() {
+        for (key, signal, whom) in signals {
+            self.grip.signal(key, signal, whom);
+        }
+    }
+
+    /// Kills what takes more memory than it may, where no control group sees to that.
+    fn watch_memory(&mut self, now: Instant) {
+        if !self.watch.is_due(self.tasks.values().any(Task::is_watched), now) {
             return;
         }
-        self.trees.look(&self.mains);
-        for (key, signal) in signals {
-            self.trees.members(key).for_each(|process| process.signal(signal));
+        let begun = Instant::now();
+        self.grip.look();
+        for (&key, task) in &mut self.tasks {
+            if task.on_resident(self.grip.resident_bytes(key)).is_some() {
+                self.grip.kill(key);
+            }
         }
+        self.watch.on_looked(begun.elapsed(), now);
     }
 
     /// Kills what is left of tasks whose main process is gone, and reports those of which nothing is.
@@ -233,37 +293,50 @@ impl Attempts {
         if self.ending.is_empty() {
             return;
         }
-        let mut must_look = self.trees.has_strangers(&self.mains);
+        let mut must_look = self.grip.has_strangers();
+        if !must_look {
+            self.conclude_gone();
+        }
         for key in &self.ending {
-            let may_have_leftovers = self.trees.members(*key).next().is_some();
-            let is_due = self.tasks.get_mut(key).is_some_and(|task| task.take_sweep(now));
-            must_look |= may_have_leftovers && is_due;
+            must_look |= self.tasks.get_mut(key).is_some_and(|task| task.take_sweep(now));
         }
-        if must_look {
-            self.trees.look(&self.mains);
+        if self.ending.is_empty() || !must_look {
+            return;
         }
-        for key in self.ending.clone() {
-            let mut leftovers = self.trees.members(key).peekable();
-            let task = &self.tasks[&key];
-            if leftovers.peek().is_none() {
-                drop(leftovers);
-                let ending = task.ending(now_ms());
-                self.end(key, ending);
-            } else if must_look && !task.gives_grace() {
-                leftovers.for_each(|process| process.signal(Signal::KILL));
+        self.grip.look();
+        self.conclude_gone();
+        for key in &self.ending {
+            if !self.tasks[key].gives_grace() {
+                self.grip.kill(*key);
             }
         }
+    }
+
+    fn conclude_gone(&mut self) {
+        for key in self.ending.clone() {
+            if self.grip.is_gone(key) {
+                self.conclude(key);
+            }
+        }
+    }
+
+    /// Nothing of an attempt is left.
+    fn conclude(&mut self, key: AttemptKey) {
+        let Some(task) = self.tasks.get_mut(&key) else { return };
+        let oom_kills = task.on_oom_kills(self.grip.release(key, Some(task.pid)));
+        if oom_kills > 0 {
+            files::note_oom_kills(&task.stderr, &task.job_label, oom_kills);
+        }
+        let ending = task.ending(now_ms());
+        self.end(key, ending);
     }
 
     /// An attempt is over: on record, and from here on only there.
     fn end(&mut self, key: AttemptKey, ending: Ending) {
         self.record(Record::Ended { key, ending: ending.clone() });
         self.ending.remove(&key);
-        // The number may be another task's by now.
-        if let Some(task) = self.tasks.remove(&key)
-            && self.mains.get(&task.pid) == Some(&key)
-        {
-            self.mains.remove(&task.pid);
+        if let Some(task) = self.tasks.remove(&key) {
+            self.grip.release(key, Some(task.pid));
         }
         self.notices.push(Notice::Ended { key, ending });
     }
@@ -309,7 +382,7 @@ impl Attempts {
 fn notice(key: AttemptKey, status: AttemptStatus) -> Option<Notice> {
     match status {
         AttemptStatus::Claimed => None,
-        AttemptStatus::Running { pid, started_ms } => Some(Notice::Started { key, pid, at_ms: started_ms }),
+        AttemptStatus::Running { pid, started_ms, .. } => Some(Notice::Started { key, pid, at_ms: started_ms }),
         AttemptStatus::Ended(ending) => Some(Notice::Ended { key, ending }),
     }
 }
@@ -336,7 +409,7 @@ mod tests {
         let ending = Ending { stopped: Some(StopWhy::NodeFailure), ..never_ran(outcome) };
         let key = AttemptKey { job: sched::ids::JobId(u32::MAX), index: u32::MAX, attempt: u32::MAX };
         let attempts = vec![(key, AttemptStatus::Ended(ending)); ATTEMPTS_MAX];
-        let hello = Notice::Hello { launcher_id: "x".repeat(36), attempts };
+        let hello = Notice::Hello { launcher_id: "x".repeat(36), attempts, abilities: Default::default() };
         let mut frame = Vec::new();
         wire::encode(&[hello], &mut frame).expect("one frame");
         assert!(frame.len() > wire::FRAME_BYTES_MAX / 2, "the bound is not needlessly low");

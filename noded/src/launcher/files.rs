@@ -64,6 +64,16 @@ pub(super) fn note_stop(stderr: &Path, job_label: &str, node_name: &str, why: St
     note(stderr, &text);
 }
 
+/// Tells the reader of a task's stderr that processes of it were killed for their memory, as Slurm does.
+pub(super) fn note_oom_kills(stderr: &Path, job_label: &str, count: u64) {
+    let events = if count == 1 { "event" } else { "events" };
+    let text = format!(
+        "slurmstepd: error: Detected {count} oom_kill {events} in StepId={job_label}.batch. \
+         Some of the step tasks have been OOM Killed.\n"
+    );
+    note(stderr, &text);
+}
+
 fn open_output(launch: &Launch, file: &FileSpec, step: StartStep) -> Result<File, Outcome> {
     let path = launch.cwd.as_path().join(file.path.as_path());
     let mut options = OpenOptions::new();

@@ -36,6 +36,17 @@ pub enum Request {
         /// To every process of the tree, or to the main process only.
         whole_tree: bool,
     },
+    /// Let nothing of the attempt's tree run, and its time limit wait, until it is resumed. One that does not run or is
+    /// being ended is passed over.
+    Suspend {
+        /// Which attempt.
+        key: AttemptKey,
+    },
+    /// Let a suspended attempt go on. One that is not suspended is passed over.
+    Resume {
+        /// Which attempt.
+        key: AttemptKey,
+    },
     /// Drop the records of attempts whose end is safe elsewhere. Attempts that still run are passed over.
     Forget {
         /// Which attempts.
@@ -70,6 +81,39 @@ pub struct Launch {
     pub job_label: String,
     /// How messages name the node.
     pub node_name: String,
+    /// What it may use.
+    #[serde(default)]
+    pub limits: Limits,
+    /// A signal ahead of the time limit; without a limit there is none.
+    #[serde(default)]
+    pub warning: Option<Warning>,
+}
+
+/// What an attempt, its whole tree taken together, may use; nothing is limited that is `None`.
+///
+/// By control groups all of it is exact. Without them memory is sampled ([`Means::Sampling`]), open files are limited all
+/// the same, and neither CPUs nor processes are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Memory in MiB, swap included; over it something of the tree is killed, and it ends [`Outcome::OutOfMemory`].
+    pub memory_mib: Option<u64>,
+    /// Thousandths of a CPU: always its weight beside its neighbours, and a hard quota if they are no whole CPUs.
+    pub cpus_milli: Option<u32>,
+    /// Processes and threads; over it none can be made.
+    pub processes_max: Option<u32>,
+    /// Open files of any one process, but never more than the launcher's own hard limit.
+    pub open_files_max: Option<u64>,
+}
+
+/// A signal to tell an attempt that its time limit is near. It is sent once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// The number of a named signal, as in [`Request::Signal`].
+    pub signal: i32,
+    /// How long before the end of the limit; longer than the limit is at the start.
+    pub before_s: u64,
+    /// To the main process only (`B:` of `--signal`); else to its descendants and not to it.
+    pub batch_only: bool,
 }
 
 /// A file to write to.
@@ -90,6 +134,9 @@ pub enum Notice {
         launcher_id: String,
         /// Every attempt that was not forgotten.
         attempts: Vec<(AttemptKey, AttemptStatus)>,
+        /// What limits mean on this node.
+        #[serde(default)]
+        abilities: Abilities,
     },
     /// The attempt's program runs.
     Started {
@@ -109,6 +156,66 @@ pub enum Notice {
     },
 }
 
+/// What the launcher can hold attempts to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Abilities {
+    /// How.
+    pub means: Means,
+    /// What of it is there; nothing with [`Means::Sampling`].
+    pub controllers: Vec<Controller>,
+}
+
+/// How limits are enforced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Means {
+    /// By control groups of the unified hierarchy.
+    Cgroup2,
+    /// By control groups of one hierarchy for each controller.
+    Cgroup1,
+    /// By looking at the resident memory of each tree a few times a second. What grows and ends in between is not seen, a
+    /// fast one gets past its limit by what it takes in that time, and pages that processes share count for each.
+    #[default]
+    Sampling,
+}
+
+/// A part of the kernel that holds groups of processes to something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Controller {
+    /// Memory.
+    Memory,
+    /// Weight and quota of CPU time.
+    Cpu,
+    /// The number of processes.
+    Processes,
+    /// Stopping all of them at once.
+    Freezer,
+}
+
+impl fmt::Display for Abilities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.means {
+            Means::Cgroup2 => "cgroup2",
+            Means::Cgroup1 => "cgroup1",
+            Means::Sampling => "sampling",
+        })?;
+        for (position, controller) in self.controllers.iter().enumerate() {
+            write!(f, "{}{controller}", if position == 0 { ": " } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Controller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Memory => "memory",
+            Self::Cpu => "cpu",
+            Self::Processes => "processes",
+            Self::Freezer => "freezer",
+        })
+    }
+}
+
 /// What the launcher knows of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AttemptStatus {
@@ -120,6 +227,9 @@ pub enum AttemptStatus {
         pid: i32,
         /// When it started, in milliseconds since 1970.
         started_ms: i64,
+        /// Whether it waits to be resumed.
+        #[serde(default)]
+        suspended: bool,
     },
     /// Over.
     Ended(Ending),
@@ -153,6 +263,8 @@ pub enum Outcome {
         /// The signal's number.
         signal: i32,
     },
+    /// Something of its tree was killed for taking more memory than it may, whatever the main process made of that.
+    OutOfMemory,
     /// It never ran.
     NotStarted {
         /// What failed.

@@ -1,7 +1,7 @@
 //! The launcher: a small process of its own beside noded, which is the parent of the tasks.
 //!
-//! It starts tasks, keeps their claims, starts and ends on disk until they are forgotten, enforces time limits and ends
-//! whole process trees. It outlives noded, which connects again and learns from the hello what runs and what has ended.
+//! It starts tasks, keeps their claims, starts and ends on disk until they are forgotten, holds them to their limits and
+//! ends whole process trees. It outlives noded, which connects again and learns from the hello what runs and what has ended.
 //! It chooses nothing: noded says what to start and stop. It knows no controller, no blobs and no runtime.
 //!
 //! Start with [`frame`] for what is said, [`run`](run()) for the process, [`ensure`] and [`Link`] for noded's side.
@@ -17,6 +17,8 @@ mod attempts;
 mod client;
 mod files;
 pub mod frame;
+mod grip;
+mod groups;
 mod link;
 mod place;
 mod records;
@@ -25,9 +27,11 @@ mod spawn;
 mod start;
 mod task;
 mod tree;
+mod watch;
 pub mod wire;
 
 pub use attempts::ATTEMPTS_MAX;
+pub use groups::ENFORCEMENT_VARIABLE;
 pub use link::{Link, LinkError, NoticeReceiver, RequestSender};
 pub use run::run;
 pub use start::{ensure, stop};
@@ -105,6 +109,16 @@ pub enum LauncherError {
         key: AttemptKey,
         /// Which process.
         pid: i32,
+    },
+    /// What an earlier life's task left in its control group does not die.
+    #[error(
+        "process {pid} in {}, left by an earlier launcher, survives SIGKILL; it probably waits for a disk", group.display()
+    )]
+    LeftInGroup {
+        /// Which process.
+        pid: i32,
+        /// Where.
+        group: PathBuf,
     },
     /// The socket.
     #[error("cannot listen on {}", path.display())]

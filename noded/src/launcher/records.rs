@@ -51,11 +51,13 @@ pub(super) enum Known {
 }
 
 impl Known {
-    /// The same in the words that noded hears.
-    pub(super) fn status(&self) -> AttemptStatus {
+    /// The same in the words that noded hears; `suspended` is not on record, as it ends with the launcher.
+    pub(super) fn status(&self, suspended: bool) -> AttemptStatus {
         match self {
             Self::Claimed => AttemptStatus::Claimed,
-            Self::Started { main, at_ms, .. } => AttemptStatus::Running { pid: main.pid, started_ms: *at_ms },
+            Self::Started { main, at_ms, .. } => {
+                AttemptStatus::Running { pid: main.pid, started_ms: *at_ms, suspended }
+            }
             Self::Ended(ending) => AttemptStatus::Ended(ending.clone()),
         }
     }

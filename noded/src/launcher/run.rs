@@ -36,7 +36,8 @@ pub(super) const SHUTDOWN_WAIT: Duration = Duration::from_secs(10);
 
 /// Runs the launcher of the folder `dir` until SIGTERM; `main` of `covey launcher --dir DIR`.
 ///
-/// Takes over the process: its session, umask, working directory and signals.
+/// Takes over the process: its session, umask, working directory and signals. Limits are enforced as
+/// [`ENFORCEMENT_VARIABLE`](super::ENFORCEMENT_VARIABLE) says.
 ///
 /// # Errors
 /// When another launcher has the folder, when something of an earlier life cannot be killed, or when the system refuses
@@ -47,7 +48,7 @@ pub fn run(dir: &Path) -> Result<(), LauncherError> {
     let signals = prepare_process()?;
     let attempts = Attempts::open(place.dir())?;
     let listener = place.listen()?;
-    tracing::info!(dir = %place.dir().display(), "launcher is ready");
+    tracing::info!(dir = %place.dir().display(), limits_by = %attempts.abilities(), "launcher is ready");
     let launcher = Launcher { attempts, signals, client: None, reap_again: true, leave_at: None };
     launcher.run(&place, listener)
 }
@@ -95,6 +96,7 @@ impl Launcher {
             self.send_notices();
             if self.leave_at.is_some() && self.attempts.is_idle() {
                 tracing::info!("launcher was told to go");
+                self.attempts.close();
                 return Ok(());
             }
         }

@@ -12,7 +12,7 @@ use std::process::Command;
 use nix::errno::Errno;
 use nix::libc;
 use rustix::fs::Mode;
-use rustix::process::{chdir, setsid, umask};
+use rustix::process::{Resource, Rlimit, chdir, getrlimit, setrlimit, setsid, umask};
 
 use super::frame::{Launch, Outcome, Usage};
 use super::tree::{ATTEMPT_VARIABLE, LAUNCHER_VARIABLE};
@@ -31,8 +31,9 @@ pub(super) struct Reaped {
     pub(super) usage: Usage,
 }
 
-/// Starts the program of `launch` in a session of its own and returns its pid once it was executed.
-pub(super) fn start(launch: &Launch, launcher_id: &str, streams: Streams) -> io::Result<i32> {
+/// Starts the program of `launch` in a session of its own and returns its pid once it was executed. Through the
+/// `entrances` the new process enters its control group.
+pub(super) fn start(launch: &Launch, launcher_id: &str, streams: Streams, entrances: Vec<File>) -> io::Result<i32> {
     let Some((program, arguments)) = launch.argv.split_first() else {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     };
@@ -48,12 +49,16 @@ pub(super) fn start(launch: &Launch, launcher_id: &str, streams: Streams) -> io:
         .stderr(streams.stderr);
     let mask = Mode::from_raw_mode(launch.umask & 0o777);
     let cwd = CString::new(launch.cwd.as_os_str().as_encoded_bytes())?;
+    let open_files_max = launch.limits.open_files_max;
     let prepare = move || {
+        for entrance in &entrances {
+            rustix::io::write(entrance, b"0")?;
+        }
         reset_signals();
         setsid()?;
         umask(mask);
-        // The place for limits (setrlimit) and then for the user (setgroups, setgid, setuid): the folder is entered
-        // with the rights of that user.
+        limit_open_files(open_files_max)?;
+        // The place for the user (setgroups, setgid, setuid): the folder is entered with the rights of that user.
         chdir(&cwd).or_else(|error| enter_tmp_instead(cwd.as_bytes(), error))
     };
     // SAFETY: `prepare` runs between fork and exec. It makes system calls and reads what was made before; it
@@ -110,6 +115,14 @@ fn reset_signals() {
     }
     // Cannot fail: the set is valid.
     let _ = nix::sys::signal::SigSet::empty().thread_set_mask();
+}
+
+/// In the child: no more than it may have anyway, so that no privilege is needed.
+fn limit_open_files(most: Option<u64>) -> io::Result<()> {
+    let Some(most) = most else { return Ok(()) };
+    let hard = getrlimit(Resource::Nofile).maximum;
+    let most = Some(hard.map_or(most, |hard| hard.min(most)));
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most })?)
 }
 
 /// In the child: what Slurm does when the folder of a job is not there, in its words.

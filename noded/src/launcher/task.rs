@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::files;
-use super::frame::{Ending, Launch, Outcome, StopWhy};
+use super::frame::{Ending, Launch, Outcome, StopWhy, Warning};
 use super::spawn::Reaped;
 
 /// From one look for leftovers of an ended task to the next: at first, and doubled up to the maximum.
@@ -25,10 +25,35 @@ pub(super) struct Task {
     pub(super) node_name: String,
     started_ms: i64,
     kill_wait: Duration,
-    /// When its time is over; read only while nobody stops it.
-    limit_at: Option<Instant>,
+    /// Read only while nobody stops it.
+    clock: Clock,
+    warning: Option<Warning>,
+    /// What the launcher itself has to watch over.
+    memory_bytes_max: Option<u64>,
+    /// How many of its processes were killed for their memory.
+    oom_kills: u64,
     stop: Stop,
     main: Main,
+}
+
+/// A task's own time, which stands still while it is suspended.
+enum Clock {
+    Runs(Deadlines<Instant>),
+    Stands(Deadlines<Duration>),
+}
+
+/// When something is due: at a time, or after so much more of it.
+#[derive(Clone, Copy)]
+struct Deadlines<T> {
+    limit: Option<T>,
+    /// Gone once the warning is sent.
+    warning: Option<T>,
+}
+
+impl<T> Deadlines<T> {
+    fn map<U>(self, change: impl Fn(T) -> U) -> Deadlines<U> {
+        Deadlines { limit: self.limit.map(&change), warning: self.warning.map(&change) }
+    }
 }
 
 /// How far the launcher is with ending a task before its time.
@@ -54,7 +79,9 @@ enum Main {
 /// What is due for a task.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Due {
-    /// Tell the task why, then CONT and TERM to the whole tree.
+    /// Send the warning signal.
+    Warn(Warning),
+    /// Resume it if it is suspended, tell it why, then CONT and TERM to the whole tree.
     Terminate(StopWhy),
     /// KILL to the whole tree.
     Kill,
@@ -63,6 +90,8 @@ pub(super) enum Due {
 impl Task {
     pub(super) fn new(launch: &Launch, pid: i32, started_ms: i64, now: Instant) -> Self {
         let limit_s = launch.time_limit_s.filter(|&limit_s| limit_s <= TIME_LIMIT_S_MAX);
+        let in_seconds = |seconds| now + Duration::from_secs(seconds);
+        let warn_s = limit_s.zip(launch.warning).map(|(limit_s, warning)| limit_s.saturating_sub(warning.before_s));
         Self {
             pid,
             stderr: files::stderr_path(launch),
@@ -70,10 +99,64 @@ impl Task {
             node_name: launch.node_name.clone(),
             started_ms,
             kill_wait: bounded(launch.kill_wait_ms),
-            limit_at: limit_s.map(|limit_s| now + Duration::from_secs(limit_s)),
+            clock: Clock::Runs(Deadlines { limit: limit_s.map(in_seconds), warning: warn_s.map(in_seconds) }),
+            warning: launch.warning,
+            memory_bytes_max: None,
+            oom_kills: 0,
             stop: Stop::NotAsked,
             main: Main::Alive,
         }
+    }
+
+    /// No control group holds it to its memory limit, so that the launcher has to.
+    pub(super) fn watch_memory(&mut self, memory_mib: Option<u64>) {
+        self.memory_bytes_max = memory_mib.map(|mib| mib.saturating_mul(1 << 20));
+    }
+
+    /// Whether the launcher has to look at its memory.
+    pub(super) fn is_watched(&self) -> bool {
+        self.memory_bytes_max.is_some()
+    }
+
+    /// Its memory was looked at. Over its limit, its tree is killed, and again if it is still there at the next look.
+    pub(super) fn on_resident(&mut self, bytes: u64) -> Option<Due> {
+        self.memory_bytes_max.filter(|&max| bytes > max).map(|_| {
+            self.oom_kills = 1;
+            Due::Kill
+        })
+    }
+
+    /// The kernel has killed so many of its processes for their memory; how many were killed in all.
+    pub(super) fn on_oom_kills(&mut self, count: u64) -> u64 {
+        self.oom_kills += count;
+        self.oom_kills
+    }
+
+    /// Somebody wants it to stand still; whether it has to be made to.
+    pub(super) fn on_suspend(&mut self, now: Instant) -> bool {
+        match (&self.clock, self.stop, &self.main) {
+            (Clock::Runs(deadlines), Stop::NotAsked, Main::Alive) => {
+                self.clock = Clock::Stands(deadlines.map(|at| at.saturating_duration_since(now)));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Somebody wants it to go on; whether it has to be made to.
+    pub(super) fn on_resume(&mut self, now: Instant) -> bool {
+        match &self.clock {
+            Clock::Stands(left) => {
+                self.clock = Clock::Runs(left.map(|left| now + left));
+                true
+            }
+            Clock::Runs(_) => false,
+        }
+    }
+
+    /// Whether it stands still.
+    pub(super) fn is_suspended(&self) -> bool {
+        matches!(self.clock, Clock::Stands(_))
     }
 
     /// Somebody wants it to end. A second wish can only bring the KILL forward.
@@ -95,17 +178,24 @@ impl Task {
     /// Time has passed.
     pub(super) fn on_clock(&mut self, now: Instant) -> Option<Due> {
         match (self.stop, &self.main) {
-            (Stop::NotAsked, Main::Alive) if self.limit_at.is_some_and(|at| at <= now) => {
-                let kill_at = now + self.kill_wait;
-                self.stop = Stop::Terminated { why: StopWhy::TimeLimit, kill_at };
-                Some(Due::Terminate(StopWhy::TimeLimit))
-            }
+            (Stop::NotAsked, Main::Alive) => self.on_own_clock(now),
             (Stop::Terminated { why, kill_at }, _) if kill_at <= now => {
                 self.stop = Stop::Killed { why };
                 Some(Due::Kill)
             }
             _ => None,
         }
+    }
+
+    /// What its own time brings: first the warning, and at the next call the end.
+    fn on_own_clock(&mut self, now: Instant) -> Option<Due> {
+        let Clock::Runs(deadlines) = &mut self.clock else { return None };
+        if deadlines.warning.take_if(|at| *at <= now).is_some() {
+            return self.warning.map(Due::Warn);
+        }
+        deadlines.limit.take_if(|at| *at <= now)?;
+        self.stop = Stop::Terminated { why: StopWhy::TimeLimit, kill_at: now + self.kill_wait };
+        Some(Due::Terminate(StopWhy::TimeLimit))
     }
 
     /// The main process was reaped.
@@ -133,7 +223,10 @@ impl Task {
     /// When something will be due.
     pub(super) fn next_wake(&self) -> Option<Instant> {
         let by_stop = match (self.stop, &self.main) {
-            (Stop::NotAsked, Main::Alive) => self.limit_at,
+            (Stop::NotAsked, Main::Alive) => match self.clock {
+                Clock::Runs(Deadlines { limit, warning }) => limit.into_iter().chain(warning).min(),
+                Clock::Stands(_) => None,
+            },
             (Stop::Terminated { kill_at, .. }, _) => Some(kill_at),
             (Stop::NotAsked, Main::Gone { .. }) | (Stop::Killed { .. }, _) => None,
         };
@@ -154,6 +247,7 @@ impl Task {
             Main::Alive => (Outcome::Lost, Default::default(), now_ms),
             Main::Gone { end, ended_ms, .. } => (end.outcome.clone(), end.usage, *ended_ms),
         };
+        let outcome = if self.oom_kills > 0 { Outcome::OutOfMemory } else { outcome };
         // It was in nobody's way but the launcher's: whatever it made of the TERM says nothing about the job.
         let outcome = if stopped == Some(StopWhy::Shutdown) { Outcome::Lost } else { outcome };
         Ending { outcome, stopped, started_ms: self.started_ms, ended_ms, usage }
@@ -168,7 +262,7 @@ fn bounded(wait_ms: u64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::launcher::frame::{AttemptKey, FileSpec, Usage};
+    use crate::launcher::frame::{AttemptKey, FileSpec, Limits, Usage};
 
     fn task(now: Instant) -> Task {
         let launch = Launch {
@@ -184,9 +278,13 @@ mod tests {
             kill_wait_ms: 3_000,
             job_label: "1".to_owned(),
             node_name: "n1".to_owned(),
+            limits: Limits::default(),
+            warning: Some(WARNING),
         };
         Task::new(&launch, 42, 5, now)
     }
+
+    const WARNING: Warning = Warning { signal: 10, before_s: 4, batch_only: true };
 
     fn seconds(count: u64) -> Duration {
         Duration::from_secs(count)
@@ -197,11 +295,14 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_terminates_once_and_kills_after_the_wait() {
+    fn the_limit_warns_and_terminates_once_and_kills_after_the_wait() {
         let start = Instant::now();
         let mut task = task(start);
-        assert_eq!(task.next_wake(), Some(start + seconds(10)));
+        assert_eq!(task.next_wake(), Some(start + seconds(6)));
+        assert_eq!(task.on_clock(start + seconds(5)), None);
+        assert_eq!(task.on_clock(start + seconds(6)), Some(Due::Warn(WARNING)));
         assert_eq!(task.on_clock(start + seconds(9)), None);
+        assert_eq!(task.next_wake(), Some(start + seconds(10)));
         assert_eq!(task.on_clock(start + seconds(10)), Some(Due::Terminate(StopWhy::TimeLimit)));
         assert_eq!(task.next_wake(), Some(start + seconds(13)));
         assert_eq!(task.on_clock(start + seconds(12)), None);
@@ -210,6 +311,32 @@ mod tests {
         task.on_main_gone(killed(), 7, start + seconds(13));
         let ending = task.ending(9);
         assert_eq!((ending.stopped, ending.ended_ms), (Some(StopWhy::TimeLimit), 7));
+    }
+
+    #[test]
+    fn the_time_of_a_suspended_task_stands_still() {
+        let start = Instant::now();
+        let mut task = task(start);
+        assert!(task.on_suspend(start + seconds(2)) && !task.on_suspend(start + seconds(3)));
+        assert_eq!((task.on_clock(start + seconds(99)), task.next_wake()), (None, None));
+        assert!(task.on_resume(start + seconds(100)) && !task.on_resume(start + seconds(100)));
+        assert_eq!(task.next_wake(), Some(start + seconds(104)), "the warning");
+        assert_eq!(task.on_clock(start + seconds(104)), Some(Due::Warn(WARNING)));
+        assert_eq!(task.next_wake(), Some(start + seconds(108)), "the limit");
+        assert_eq!(task.on_stop(StopWhy::Cancelled, 0, start + seconds(105)), Some(Due::Terminate(StopWhy::Cancelled)));
+        assert!(!task.on_suspend(start + seconds(105)), "what is being ended is not held up");
+    }
+
+    #[test]
+    fn a_watched_task_over_its_memory_is_killed_and_ends_so() {
+        let start = Instant::now();
+        let mut task = task(start);
+        assert!(task.on_resident(u64::MAX).is_none() && !task.is_watched());
+        task.watch_memory(Some(1));
+        assert_eq!((task.is_watched(), task.on_resident(1 << 20)), (true, None));
+        assert_eq!(task.on_resident((1 << 20) + 1), Some(Due::Kill));
+        task.on_main_gone(killed(), 7, start);
+        assert_eq!((task.on_oom_kills(0), task.ending(9).outcome), (1, Outcome::OutOfMemory));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! A process belongs to the attempt that its environment names; else to that of its session; else to the one it
 //! belonged to when last seen; else to its parent's. What escapes: a process that cleared its environment, made a
-//! session of its own and lost its parent before anybody looked. Only control groups would hold that.
+//! session of its own and lost its parent before anybody looked. Only control groups hold that ([`Grip`](super::grip::Grip)
+//! knows both).
 //! A look reads all of `/proc` (tens of microseconds a process), so it is taken on a stop, and at an end only when
 //! [`Trees::has_strangers`] says that something may be left over.
 
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::getpid;
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::param::page_size;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use rustix::time::Timespec;
 use sched::ids::JobId;
@@ -46,6 +48,15 @@ impl ProcessIdent {
         let _ = pidfd_send_signal(pidfd, signal);
     }
 
+    /// Waits until it has ended, or for `limit`.
+    pub(super) fn wait_gone(self, limit: Duration) {
+        if let Some(pidfd) = self.open() {
+            let limit = Timespec { tv_sec: limit.as_secs().cast_signed(), tv_nsec: limit.subsec_nanos().into() };
+            // An interrupted wait is a shorter wait.
+            let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&limit));
+        }
+    }
+
     fn open(self) -> Option<std::os::fd::OwnedFd> {
         let pidfd = pidfd_open(Pid::from_raw(self.pid)?, PidfdFlags::empty()).ok()?;
         (Self::of(self.pid) == Some(self)).then_some(pidfd)
@@ -57,6 +68,8 @@ impl ProcessIdent {
 pub(super) struct Trees {
     launcher_id: String,
     owners: BTreeMap<ProcessIdent, AttemptKey>,
+    /// What the processes of each attempt have in memory; pages that they share count for each.
+    resident_bytes: BTreeMap<AttemptKey, u64>,
     /// Children of ours that belong to nobody; remembered, so that they cause no look each time.
     strays: BTreeMap<i32, ProcessIdent>,
 }
@@ -78,8 +91,14 @@ impl Trees {
         for &pid in processes.keys() {
             self.attribute(pid, &processes, mains, &mut found);
         }
-        let alive = processes.values();
-        self.owners = alive.filter_map(|stat| Some((stat.ident, found.get(&stat.ident.pid).copied()??))).collect();
+        self.owners.clear();
+        self.resident_bytes.clear();
+        for stat in processes.values() {
+            if let Some(key) = found.get(&stat.ident.pid).copied().flatten() {
+                self.owners.insert(stat.ident, key);
+                *self.resident_bytes.entry(key).or_default() += stat.resident_bytes;
+            }
+        }
         self.strays = processes
             .values()
             .filter(|stat| stat.parent == own_pid && !self.owners.contains_key(&stat.ident))
@@ -90,6 +109,11 @@ impl Trees {
     /// The processes of an attempt, as of the last look.
     pub(super) fn members(&self, key: AttemptKey) -> impl Iterator<Item = ProcessIdent> + '_ {
         self.owners.iter().filter(move |(_, owner)| **owner == key).map(|(ident, _)| *ident)
+    }
+
+    /// What all processes of an attempt together had in memory at the last look.
+    pub(super) fn resident_bytes(&self, key: AttemptKey) -> u64 {
+        self.resident_bytes.get(&key).copied().unwrap_or_default()
     }
 
     /// A child of ours was reaped; its number may be given out again from now on.
@@ -169,11 +193,7 @@ pub(super) fn kill_until_gone(
             ident.signal(Signal::KILL);
         }
         // One of them is as good as all: the next round looks at the rest.
-        if let Some(pidfd) = ident.open() {
-            let left = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
-            // An interrupted wait is a shorter wait.
-            let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&left));
-        }
+        ident.wait_gone(left);
     }
 }
 
@@ -182,6 +202,7 @@ struct Stat {
     ident: ProcessIdent,
     parent: i32,
     session: i32,
+    resident_bytes: u64,
     /// Dead and only waiting for its parent to take note.
     gone: bool,
 }
@@ -199,6 +220,7 @@ impl Stat {
             ident: ProcessIdent { pid, start_ticks: field(22)?.parse().ok()? },
             parent: field(4)?.parse().ok()?,
             session: field(6)?.parse().ok()?,
+            resident_bytes: field(24)?.parse::<u64>().ok()? * page_size() as u64,
             // A main thread may end before the others: such a process is shown as a zombie and lives.
             gone: matches!(field(3)?, "Z" | "X") && threads <= 1,
         })

@@ -1,190 +1,20 @@
 //! The launcher with real processes: what noded sees on the socket, what users see in their files, and what is left
 //! alive. The launcher itself is the example of that name.
 
-use std::collections::{BTreeMap, VecDeque};
+mod house;
+mod limits;
+
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::process::Command;
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use noded::launcher::frame::{
-    AttemptKey, AttemptStatus, Ending, FileSpec, Launch, Notice, Outcome, Request, StartStep, StopWhy,
-};
-use noded::launcher::{self, Link, wire};
-use rustix::process::{Pid, Signal, kill_process};
-use sched::ids::JobId;
-use tempfile::TempDir;
+use noded::launcher::frame::{AttemptStatus, FileSpec, Notice, Outcome, Request, StartStep, StopWhy};
+use noded::launcher::{self, Link};
+use rustix::process::Signal;
 
-/// Whatever a test waits for comes sooner, or the test fails.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// What `ensure` starts as `covey`: the example beside this test, which `cargo test` builds with it.
-static EXE: LazyLock<PathBuf> = LazyLock::new(|| {
-    let own = std::env::current_exe().expect("a test binary has a path");
-    let profile = own.ancestors().nth(2).expect("it lies in a profile's deps");
-    let exe = profile.join("examples/launcher");
-    assert!(exe.exists(), "build it with: cargo build -p noded --example launcher");
-    exe
-});
-
-/// A launcher in a folder of its own, and the place of noded beside it.
-struct House {
-    root: TempDir,
-    dir: PathBuf,
-    stream: UnixStream,
-    inbox: Vec<u8>,
-    notices: VecDeque<Notice>,
-}
-
-impl House {
-    fn new() -> Self {
-        Self::in_folder("launcher")
-    }
-
-    fn in_folder(name: &str) -> Self {
-        let root = tempfile::tempdir().expect("a folder");
-        let dir = root.path().join(name);
-        let stream = launcher::ensure(&dir, &EXE).expect("a launcher");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
-        let mut house = Self { root, dir, stream, inbox: Vec::new(), notices: VecDeque::new() };
-        assert_eq!(house.hello(), BTreeMap::new());
-        house
-    }
-
-    /// As a noded that was killed and started again; what the launcher then knows.
-    fn reconnect(&mut self) -> BTreeMap<AttemptKey, AttemptStatus> {
-        self.stream = launcher::ensure(&self.dir, &EXE).expect("a launcher");
-        self.stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
-        self.inbox.clear();
-        self.notices.clear();
-        self.hello()
-    }
-
-    fn hello(&mut self) -> BTreeMap<AttemptKey, AttemptStatus> {
-        match self.next() {
-            Notice::Hello { attempts, .. } => attempts.into_iter().collect(),
-            other => panic!("the first notice is a hello, not {other:?}"),
-        }
-    }
-
-    fn send(&mut self, requests: &[Request]) {
-        let mut frames = Vec::new();
-        wire::encode(requests, &mut frames).expect("short requests");
-        self.stream.write_all(&frames).expect("the launcher lives");
-    }
-
-    fn next(&mut self) -> Notice {
-        while self.notices.is_empty() {
-            if let Some((batch, used)) = wire::decode(&self.inbox).expect("frames of this build") {
-                self.inbox.drain(..used);
-                self.notices.extend::<Vec<_>>(batch);
-                continue;
-            }
-            let mut bytes = [0; 4096];
-            let read = self.stream.read(&mut bytes).expect("a notice in time");
-            assert!(read > 0, "the launcher hung up: {}", self.log());
-            self.inbox.extend_from_slice(&bytes[..read]);
-        }
-        self.notices.pop_front().expect("not empty")
-    }
-
-    fn started(&mut self) -> i32 {
-        match self.next() {
-            Notice::Started { pid, .. } => pid,
-            other => panic!("expected a start, got {other:?}"),
-        }
-    }
-
-    /// The end of the task, whatever else is said before.
-    fn ended(&mut self) -> Ending {
-        loop {
-            if let Notice::Ended { ending, .. } = self.next() {
-                return ending;
-            }
-        }
-    }
-
-    fn run(&mut self, launch: Launch) -> Ending {
-        self.send(&[Request::Launch(Box::new(launch))]);
-        self.ended()
-    }
-
-    /// A shell script as attempt 1 of job `job`, with its output in `out` of the root.
-    fn script(&self, job: u32, script: &str) -> Launch {
-        Launch {
-            key: key(job),
-            argv: vec!["/bin/sh".into(), "-c".into(), script.into()],
-            env: vec![("PATH".into(), "/usr/bin:/bin".into())],
-            cwd: self.root.path().into(),
-            stdin: None,
-            stdout: FileSpec { path: "out".into(), append: false },
-            stderr: None,
-            umask: 0o027,
-            time_limit_s: None,
-            kill_wait_ms: 20_000,
-            job_label: job.to_string(),
-            node_name: "n1".to_owned(),
-        }
-    }
-
-    fn file(&self, name: &str) -> String {
-        fs::read_to_string(self.root.path().join(name)).unwrap_or_default()
-    }
-
-    /// The process number that a script writes to `name`, once it is there.
-    fn pid_in(&self, name: &str) -> i32 {
-        wait_until(name, || self.file(name).ends_with('\n'));
-        self.file(name).trim().parse().expect("a number")
-    }
-
-    fn launcher_pid(&self) -> i32 {
-        let text = fs::read_to_string(self.dir.join("launcher.pid")).expect("a launcher was here");
-        text.trim().parse().expect("a number")
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.dir.join("launcher.log")).unwrap_or_default()
-    }
-}
-
-impl Drop for House {
-    fn drop(&mut self) {
-        let stopped = launcher::stop(&self.dir);
-        if !std::thread::panicking() {
-            stopped.expect("a launcher leaves when it is told to");
-        }
-    }
-}
-
-fn key(job: u32) -> AttemptKey {
-    AttemptKey { job: JobId(job), index: 0, attempt: 1 }
-}
-
-fn stop(job: u32, why: StopWhy, kill_wait_ms: u64) -> Request {
-    Request::Stop { key: key(job), why, kill_wait_ms }
-}
-
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "waited in vain: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-/// Whether a process runs; one that only waits to be reaped does not.
-fn lives(pid: i32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(')').next().is_some_and(|rest| !rest.trim_start().starts_with('Z') && !rest.is_empty())
-}
-
-fn kill(pid: i32, signal: Signal) {
-    kill_process(Pid::from_raw(pid).expect("a process"), signal).expect("it is ours");
-}
+use house::{EXE, House, PATIENCE, key, kill, lives, stop, wait_until};
 
 #[test]
 fn an_end_tells_exit_code_signal_and_usage() {
@@ -452,29 +282,5 @@ fn the_link_speaks_to_it_from_tokio() {
         tokio::time::timeout(PATIENCE, ends).await.expect("an end in time")
     });
     assert!(matches!(&said[..], [Notice::Hello { .. }, Notice::Started { .. }, Notice::Ended { .. }]), "{said:?}");
-    assert_eq!(house.reconnect().len(), 1);
-}
-
-#[test]
-fn a_thousand_short_tasks() {
-    let mut house = House::new();
-    let launches: Vec<_> = (1..=1_000)
-        .map(|job| {
-            let mut launch = house.script(job, "");
-            launch.argv = vec!["/bin/true".into()];
-            launch.stdout.path = "/dev/null".into();
-            Request::Launch(Box::new(launch))
-        })
-        .collect();
-    let begun = Instant::now();
-    house.send(&launches);
-    for _ in 0..launches.len() {
-        assert_eq!(house.ended().outcome, Outcome::Exited { code: 0 });
-    }
-    let rate = launches.len() as f64 / begun.elapsed().as_secs_f64();
-    println!("{rate:.0} tasks/s");
-    let keys = (1..=1_000).map(key).collect();
-    house.send(&[Request::Forget { keys }]);
-    house.run(house.script(2_000, "exit 0"));
     assert_eq!(house.reconnect().len(), 1);
 }
