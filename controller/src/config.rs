@@ -66,6 +66,7 @@ struct File {
     slurmd_timeout: Option<u64>,
     max_script_size: Option<usize>,
     max_requeues: Option<u32>,
+    bf_max_job_test: Option<usize>,
     #[serde(default)]
     partition: Vec<PartitionTable>,
 }
@@ -135,6 +136,7 @@ impl Reader<'_> {
             node_timeout_s: file.slurmd_timeout.unwrap_or(usual.node_timeout_s),
             script_bytes_max: file.max_script_size.unwrap_or(usual.script_bytes_max),
             requeues_max: file.max_requeues.unwrap_or(usual.requeues_max),
+            backfill_jobs_max: file.bf_max_job_test.unwrap_or(usual.backfill_jobs_max),
         };
         let mut partitions =
             file.partition.into_iter().map(|table| self.partition(table)).collect::<Result<Vec<_>, _>>()?;
@@ -234,6 +236,7 @@ impl Config {
             ("SlurmdTimeout", seconds(settings.node_timeout_s)),
             ("MaxScriptSize", settings.script_bytes_max.to_string()),
             ("MaxRequeues", settings.requeues_max.to_string()),
+            ("BfMaxJobTest", settings.backfill_jobs_max.to_string()),
         ];
         lines.sort_unstable();
         lines

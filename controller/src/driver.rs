@@ -18,7 +18,7 @@ use sched::cluster::Cluster;
 use sched::depend::follow;
 use sched::ids::NodeId;
 use sched::node::Health;
-use sched::plan::plan;
+use sched::plan::Planner;
 use sched::step::{Input, decide, next_wake};
 use tokio::sync::watch;
 use tracing::{error, info};
@@ -93,6 +93,9 @@ pub(crate) struct Driver {
     briefs: Briefs,
     mailbox: Mailbox,
     checkpoints: commit::Checkpoints,
+    planner: Planner,
+    /// The last pass stopped at its bound, or was lost: another one may start more at once.
+    more: bool,
     /// Set while the journal does not take commits.
     broken: bool,
 }
@@ -122,6 +125,8 @@ impl Driver {
             briefs,
             mailbox,
             checkpoints,
+            planner: Planner::default(),
+            more: false,
             broken: false,
         }
     }
@@ -175,6 +180,9 @@ impl Driver {
         if self.broken {
             return Some(REOPEN_PAUSE);
         }
+        if self.more {
+            return Some(Duration::ZERO);
+        }
         let wake = next_wake(&self.cluster, &self.config.settings)?;
         Some(Duration::from_millis(wake.ms_since(clock::now())))
     }
@@ -186,8 +194,10 @@ impl Driver {
             self.take(letter, &mut batch);
         }
         self.decide(Input::Tick, &mut batch);
-        if !batch.events.is_empty() {
-            for event in plan(&self.cluster) {
+        if self.more || !batch.events.is_empty() {
+            let pass = self.planner.pass(&self.cluster, batch.at, &self.config.settings);
+            self.more = pass.more;
+            for event in pass.events {
                 self.apply(event, &mut batch);
             }
         }
@@ -231,6 +241,7 @@ impl Driver {
         let mut next = VecDeque::from([event]);
         while let Some(event) = next.pop_front() {
             batch.note_before(&self.cluster, &event);
+            self.planner.note(&self.cluster, &event);
             self.cluster.apply(batch.at, &event);
             next.extend(follow(&self.cluster, &event));
             batch.events.push(event);

@@ -5,6 +5,7 @@
 //! Start with [`job`], then [`event`], then [`plan`].
 
 pub mod apply;
+mod backfill;
 pub mod check;
 pub mod cluster;
 pub mod depend;
@@ -12,10 +13,12 @@ pub mod event;
 mod finish;
 pub mod ids;
 pub mod job;
+mod line;
 pub mod node;
 pub mod partition;
 mod place;
 pub mod plan;
+mod planner;
 pub mod reason;
 pub mod reconcile;
 pub mod refusal;
@@ -25,3 +28,4 @@ pub mod settings;
 pub mod spec;
 pub mod step;
 mod submit;
+mod walk;

@@ -19,6 +19,9 @@ pub struct Settings {
     pub script_bytes_max: usize,
     /// How often a task whose node lost it may start again before it is given up.
     pub requeues_max: u32,
+    /// `SchedulerParameters=bf_max_job_test`: jobs of a partition, behind the first that waits for resources, that one pass
+    /// looks at; 0 starts everything strictly in order.
+    pub backfill_jobs_max: usize,
 }
 
 impl Default for Settings {
@@ -32,6 +35,7 @@ impl Default for Settings {
             node_timeout_s: 300,
             script_bytes_max: 4 * 1024 * 1024,
             requeues_max: 5,
+            backfill_jobs_max: 500,
         }
     }
 }

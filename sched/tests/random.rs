@@ -117,7 +117,7 @@ fn perform(rig: &mut Rig, act: &Act) {
             if over_before {
                 // A node came back smaller than what runs on it: the pass must still give it nothing more.
                 let held: Vec<_> = rig.cluster.nodes().map(|node| (node.id, node.held)).collect();
-                let events = sched::plan::plan(&rig.cluster);
+                let events = sched::plan::plan(&rig.cluster, rig.now, &rig.settings).events;
                 let mut after = rig.cluster.clone();
                 events.iter().for_each(|event| after.apply(rig.now, event));
                 for (id, before) in held {

@@ -13,6 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("traces", &[]),
     ("controller", &["proto", "sched", "traces"]),
     ("noded", &["blobs", "ops", "proto", "sched", "traces"]),
+    ("sim", &["noded", "proto", "sched"]),
     ("submit", &["blobs", "ops", "proto", "sched"]),
     ("covey", &["controller", "noded", "submit"]),
 ];

@@ -63,7 +63,8 @@ impl Driver {
     fn fall_back(&mut self, batch: Batch, error: &JournalError) {
         error!(error = error as &(dyn std::error::Error + 'static), "a commit failed; nothing of it has happened");
         self.cluster = (*self.published.cluster()).clone();
-        self.broken = true;
+        self.planner.reset();
+        (self.broken, self.more) = (true, true);
         for (reply, _) in batch.replies {
             reply.send(Err(Unavailable::Journal));
         }

@@ -5,6 +5,9 @@ use std::thread::JoinHandle;
 
 use sched::cluster::Cluster;
 use sched::ids::{BlobHash, JobId, RequestId};
+use sched::node::Offer;
+use sched::resources::{Amount, Cpus};
+use sched::spec::array::ArraySpec;
 use sched::spec::job::{Files, JobDraft, Origin, Request, User, Work};
 use sched::step::{Answer, Input};
 
@@ -110,4 +113,26 @@ async fn a_commit_that_failed_after_it_was_stored_has_happened_once() {
     assert_eq!(bench.submit_until_kept(2).await, JobId(2), "the retry finds its job");
     let (_, cluster) = bench.stop().await;
     assert_eq!(cluster.job_count(), 2);
+}
+
+#[tokio::test]
+async fn what_one_pass_leaves_starts_without_waiting_for_anything_to_happen() {
+    let bench = start(Arc::new(MemoryJournal::default()));
+    let amount = Amount { cpus: Cpus::whole(30_000), memory_mib: 30_000 };
+    let offer = Offer { amount, spool: 1, address: String::new() };
+    let input = Input::Register { name: "big".into(), offer, claims: Vec::new() };
+    bench.post.ask(input, Vec::new()).await.expect("registered");
+    let tasks = sched::plan::STARTS_MAX as u64 + 1;
+    let array = ArraySpec::parse(&format!("0-{}", tasks - 1), 4_000_000).expect("an array");
+    let spec = JobDraft { array: Some(array), ..draft(hash_of(b"")) }.check().expect("in bounds");
+    let input = Input::Submit { request: RequestId(1), spec: Arc::new(spec) };
+    let mut changes = bench.published.changes();
+    bench.post.ask(input, vec![(hash_of(b""), "".into())]).await.expect("accepted");
+    let all_run = async {
+        while bench.published.cluster().jobs().map(|job| job.running_count()).sum::<u64>() < tasks {
+            changes.changed().await.expect("the driver lives");
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), all_run).await.expect("everything runs");
+    bench.stop().await;
 }

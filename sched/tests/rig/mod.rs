@@ -12,7 +12,7 @@ use sched::ids::{AttemptKey, BlobHash, JobId, NodeId, RequestId, Timestamp};
 use sched::job::Usage;
 use sched::node::Offer;
 use sched::partition::{Members, Partition, PartitionState};
-use sched::plan::plan;
+use sched::plan::{Pass, Planner, plan};
 use sched::reason::Exit;
 use sched::reconcile::{AttemptEnd, Claim, How};
 use sched::refusal::Refusal;
@@ -35,6 +35,7 @@ pub(crate) struct Rig {
     pub(crate) started: BTreeSet<AttemptKey>,
     /// Checks are left to the test, where they would cost more than the work.
     pub(crate) unchecked: bool,
+    planner: Planner,
     requests: u128,
 }
 
@@ -49,6 +50,7 @@ impl Rig {
             effects: Vec::new(),
             started: BTreeSet::new(),
             unchecked: false,
+            planner: Planner::default(),
             requests: 0,
         };
         rig.input(Input::Partitions(vec![partition("debug")]));
@@ -70,16 +72,21 @@ impl Rig {
         answer
     }
 
-    /// One scheduling pass.
-    pub(crate) fn plan(&mut self) {
-        let events = plan(&self.cluster);
-        self.apply(events);
+    /// One scheduling pass, made twice: by a planner that remembers and by one that starts from nothing.
+    pub(crate) fn plan(&mut self) -> Pass {
+        let pass = self.planner.pass(&self.cluster, self.now, &self.settings);
+        if !self.unchecked {
+            assert_eq!(pass, plan(&self.cluster, self.now, &self.settings), "what a planner remembers changes nothing");
+        }
+        self.apply(pass.events.clone());
         self.cluster.check_commitments().expect("a pass never over-commits a node");
+        pass
     }
 
     fn apply(&mut self, events: Vec<Event>) {
         let mut next = VecDeque::from(events);
         while let Some(event) = next.pop_front() {
+            self.planner.note(&self.cluster, &event);
             self.cluster.apply(self.now, &event);
             if let Event::Started { job, placements } = &event {
                 for placement in placements {

@@ -1,0 +1,268 @@
+//! The walk of one pass along the queues of partitions that share nodes: job by job, in order, what starts and what waits.
+//!
+//! What waits is put on a list, and given places in the forecast only when something behind it could start: most passes over a
+//! busy cluster find nothing free, and end without one. Start at [`Walk::run`].
+
+use std::collections::{BTreeMap, btree_set};
+use std::iter::Peekable;
+use std::num::NonZeroU32;
+
+use crate::backfill::{ARRAY_PLACES_MAX, Forecast, PLACES_MAX, Shape};
+use crate::cluster::{Cluster, QueueKey};
+use crate::event::{Event, Placement};
+use crate::ids::{JobId, NodeId, Timestamp};
+use crate::job::Job;
+use crate::place::{Board, Chosen};
+use crate::plan::STARTS_MAX;
+use crate::planner::Lane;
+use crate::reason::Reason;
+use crate::settings::Settings;
+use crate::spec::duration::TimeLimit;
+
+/// What a walk reads.
+#[derive(Clone, Copy)]
+pub(crate) struct Scene<'a> {
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) now: Timestamp,
+    pub(crate) settings: &'a Settings,
+    /// Every job that waits and is near enough to the front is to get its place, for people to see.
+    pub(crate) places_wanted: bool,
+}
+
+/// What the walks of one pass have decided.
+#[derive(Default)]
+pub(crate) struct Decided {
+    pub(crate) last_id: Option<JobId>,
+    pub(crate) starts: usize,
+    pub(crate) started: Vec<Event>,
+    /// The jobs that were looked at, and why they wait; `None` where nothing of them is left.
+    pub(crate) looked_at: BTreeMap<QueueKey, Option<Reason>>,
+    /// The places that were kept.
+    pub(crate) places: Vec<(JobId, Timestamp, Vec<NodeId>)>,
+}
+
+/// One walk.
+pub(crate) struct Walk<'a> {
+    scene: Scene<'a>,
+    board: &'a mut Board,
+    tracks: Vec<Track<'a>>,
+    decided: &'a mut Decided,
+    /// Jobs that wait for resources and have no place in the forecast yet, in order.
+    above: Vec<Above<'a>>,
+    forecast: Option<Forecast<'a>>,
+    places: usize,
+    /// What was found not to fit: as what is free only shrinks, nothing will that asks for the same for as long.
+    unfit: Vec<Shape<'a>>,
+    /// The last request that no node that is up could ever serve: the next job often asks for the same.
+    hopeless: Option<Shape<'a>>,
+}
+
+/// How far the walk is in one partition.
+struct Track<'a> {
+    lane: &'a Lane,
+    keys: Peekable<btree_set::Iter<'a, QueueKey>>,
+    /// Its first waiting job has found no room.
+    blocked: bool,
+    /// How many jobs behind that one have been looked at.
+    looked: usize,
+    /// Nothing behind it can start.
+    closed: bool,
+}
+
+/// A job that waits for resources, and how many of its tasks do.
+struct Above<'a> {
+    id: JobId,
+    shape: Shape<'a>,
+    tasks: u64,
+    /// No job of its partition waits above it.
+    first: bool,
+}
+
+impl<'a> Walk<'a> {
+    pub(crate) fn new(
+        scene: Scene<'a>,
+        board: &'a mut Board,
+        lanes: impl Iterator<Item = &'a Lane>,
+        decided: &'a mut Decided,
+    ) -> Walk<'a> {
+        let track = |lane: &'a Lane| {
+            let keys = lane.keys.iter().peekable();
+            Track { lane, keys, blocked: false, looked: 0, closed: lane.closed.is_some() }
+        };
+        let tracks = lanes.map(track).collect();
+        let (above, unfit) = (Vec::new(), Vec::new());
+        Walk { scene, board, tracks, decided, above, forecast: None, places: 0, unfit, hopeless: None }
+    }
+
+    /// Walks until nothing more can start, or enough has.
+    pub(crate) fn run(&mut self) {
+        while self.decided.starts < STARTS_MAX
+            && let Some((key, at)) = self.next()
+        {
+            let was_blocked = self.tracks[at].blocked;
+            self.tracks[at].looked += usize::from(was_blocked);
+            let reason = self.visit(at, key);
+            self.decided.looked_at.insert(key, reason);
+            if self.tracks[at].blocked && !was_blocked && !self.scene.places_wanted && self.is_spent() {
+                self.tracks.iter_mut().for_each(|track| track.closed |= track.blocked);
+            }
+            let track = &mut self.tracks[at];
+            track.closed |= track.blocked && track.looked >= self.scene.settings.backfill_jobs_max;
+        }
+        if self.scene.places_wanted {
+            self.place_above();
+        }
+    }
+
+    /// The first of the partitions' next jobs.
+    fn next(&mut self) -> Option<(QueueKey, usize)> {
+        let open = self.tracks.iter_mut().enumerate().filter(|(_, track)| !track.closed);
+        let (_, at) = open.filter_map(|(at, track)| Some((**track.keys.peek()?, at))).min()?;
+        Some((*self.tracks[at].keys.next()?, at))
+    }
+
+    /// Whether no partition has a job that is small enough for what is left.
+    fn is_spent(&self) -> bool {
+        let mut lanes = self.tracks.iter().map(|track| track.lane).filter(|lane| lane.closed.is_none());
+        lanes.all(|lane| lane.least.is_none_or(|least| !self.board.has_free(&lane.members, &least)))
+    }
+
+    /// Starts what fits of one job; answers why the rest of it waits, `None` when nothing is left.
+    fn visit(&mut self, at: usize, key: QueueKey) -> Option<Reason> {
+        let Track { lane, blocked: behind, .. } = self.tracks[at];
+        let job = &self.scene.cluster.jobs[&key.job];
+        if let Some(refused) = lane.refuses(job) {
+            return Some(refused);
+        }
+        let shape = Shape { members: &lane.members, request: &job.spec.request, limit: job.time_limit };
+        let room = usize::try_from(job.throttle_room()).unwrap_or(usize::MAX);
+        let (started, full) = self.start_tasks(job, &shape, room.min(STARTS_MAX - self.decided.starts));
+        self.decided.starts += started;
+        let left = job.pending_count() - started as u64;
+        if left == 0 {
+            return None;
+        }
+        let waits = full && self.could_start_idle(shape);
+        if waits {
+            let tasks = left.min((room - started) as u64);
+            self.above.push(Above { id: job.id, shape, tasks, first: !behind });
+            self.tracks[at].blocked = true;
+        }
+        Some(match (behind, full) {
+            (true, _) => Reason::Priority,
+            (false, true) if waits => Reason::Resources,
+            (false, true) => Reason::NodesUnavailable,
+            (false, false) if started == room => Reason::JobArrayTaskLimit,
+            // The bound of this pass: the next one goes on and nothing changes.
+            (false, false) => job.reason,
+        })
+    }
+
+    /// Starts up to `most` tasks, lowest index first; answers how many, and whether it stopped for lack of room.
+    fn start_tasks(&mut self, job: &Job, shape: &Shape<'a>, most: usize) -> (usize, bool) {
+        let mut left = job.waiting_count() - job.requeued.len();
+        let mut from = 0;
+        let mut placements: Vec<Placement> = Vec::new();
+        let mut full = false;
+        for index in job.requeued.iter().chain(job.pending.iter()).take(most) {
+            let Some(chosen) = self.find(shape, from) else {
+                full = true;
+                break;
+            };
+            from = if chosen.len() == 1 { chosen[0].0 } else { from };
+            let (id, attempt) = match job.tasks.get(&index) {
+                Some(row) => (row.id, row.attempts + 1),
+                None => {
+                    left -= 1;
+                    (self.own_id(job, left), 1)
+                }
+            };
+            if let Some(forecast) = &mut self.forecast {
+                forecast.keep(shape, self.scene.now, self.board, &chosen);
+            }
+            let shares = self.board.take(shape.request, &chosen).into();
+            placements.push(Placement { index, id, attempt, shares });
+        }
+        let started = placements.len();
+        self.decided.started.extend(by_node(job.id, placements));
+        (started, full)
+    }
+
+    /// Where one task can start now without delaying a job above.
+    fn find(&mut self, shape: &Shape<'a>, from: usize) -> Option<Chosen> {
+        if self.unfit.iter().any(|unfit| unfit.limit <= shape.limit && unfit.asks_for_the_same(shape)) {
+            return None;
+        }
+        let Some(chosen) = self.board.find(shape.members, shape.request, from, |slot| self.board.free(slot)) else {
+            self.unfit.push(Shape { limit: TimeLimit::Minutes(NonZeroU32::MIN), ..*shape });
+            return None;
+        };
+        if self.above.is_empty() && self.forecast.is_none() {
+            return Some(chosen);
+        }
+        self.place_above();
+        let forecast = self.forecast.as_ref()?;
+        let free = |slot| forecast.free(slot, shape, self.scene.now);
+        let chosen = self.board.find(shape.members, shape.request, from, free);
+        if chosen.is_none() {
+            self.unfit.push(*shape);
+        }
+        chosen
+    }
+
+    /// Keeps places for all that waits so far.
+    fn place_above(&mut self) {
+        let Scene { cluster, now, .. } = self.scene;
+        let forecast =
+            self.forecast.get_or_insert_with(|| Forecast::of(cluster, self.board, now, &self.decided.started));
+        for Above { id, shape, tasks, first } in self.above.drain(..) {
+            for _ in 0..tasks.min(ARRAY_PLACES_MAX) {
+                if self.places >= PLACES_MAX && !first {
+                    break;
+                }
+                self.places += 1;
+                match forecast.earliest(self.board, shape) {
+                    Ok((at, chosen)) => {
+                        forecast.keep(&shape, at, self.board, &chosen);
+                        let nodes = chosen.iter().map(|(slot, _)| self.board.node(*slot)).collect();
+                        self.decided.places.push((id, at, nodes));
+                    }
+                    Err(at) => {
+                        forecast.hold(&shape, at, self.board);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The number of a task that leaves the remainder: the last one takes the job's own.
+    fn own_id(&mut self, job: &Job, left: u64) -> JobId {
+        if left == 0 && !job.own_id_taken {
+            return job.id;
+        }
+        let id = self.scene.cluster.id_after(self.decided.last_id);
+        self.decided.last_id = Some(id);
+        id
+    }
+
+    /// Whether the job could start on the nodes that are up if nothing else ran.
+    fn could_start_idle(&mut self, shape: Shape<'a>) -> bool {
+        if self.hopeless.is_some_and(|hopeless| hopeless.asks_for_the_same(&shape)) {
+            return false;
+        }
+        let could = self.board.fits_idle(shape.members, shape.request);
+        if !could {
+            self.hopeless = Some(shape);
+        }
+        could
+    }
+}
+
+/// One event for each batch node, in the order of the nodes' numbers.
+fn by_node(job: JobId, mut placements: Vec<Placement>) -> Vec<Event> {
+    let node = |placement: &Placement| -> NodeId { placement.shares[0].node };
+    placements.sort_by_key(node);
+    let groups = placements.chunk_by(|a, b| node(a) == node(b));
+    groups.map(|group| Event::Started { job, placements: group.to_vec() }).collect()
+}

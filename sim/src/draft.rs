@@ -1,0 +1,51 @@
+//! Jobs as clients submit them: the one place that spells out a whole [`JobDraft`].
+
+use sched::ids::BlobHash;
+use sched::partition::{Members, Partition, PartitionState};
+use sched::spec::duration::TimeLimit;
+use sched::spec::job::{Files, JobDraft, Map, Origin, Request, User, Work};
+
+use crate::task::Conduct;
+
+/// A job of one process on one CPU that behaves so.
+pub(crate) fn job(conduct: Conduct) -> JobDraft {
+    JobDraft {
+        name: conduct.to_string(),
+        user: User { uid: 1000, gid: 1000, name: "ada".into(), group: "ada".into() },
+        partitions: Vec::new(),
+        array: None,
+        request: Request::default(),
+        time_limit: None,
+        work: Work::Command(vec!["task".into()]),
+        map: None,
+        environment: BlobHash([0; 32]),
+        files: Files { work_dir: "/".into(), stdin: None, stdout: None, stderr: None, append: false, umask: 0o022 },
+        requeue: true,
+        hold: false,
+        begin: None,
+        dependency: None,
+        kill_on_invalid_dep: false,
+        comment: String::new(),
+        export: String::new(),
+        origin: Origin { host: String::new(), dir: String::new(), command: String::new() },
+    }
+}
+
+/// A map over as many blobs as the job has tasks.
+pub(crate) fn map() -> Map {
+    let (from, to, output_name) = ("memory:///in/".into(), "memory:///out/".into(), "{name}".into());
+    Map { from, to, output_name, manifest: BlobHash([1; 32]) }
+}
+
+/// The partition of all nodes.
+pub(crate) fn partition() -> Partition {
+    Partition {
+        name: "debug".into(),
+        nodes: Members::All,
+        default: true,
+        time_max: TimeLimit::Unlimited,
+        time_default: None,
+        tier: 1,
+        state: PartitionState::Up,
+    }
+}

@@ -1,0 +1,28 @@
+//! Defects that a run can be given on purpose, so that a test sees each checker catch what it is for.
+
+/// One thing that is done wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sabotage {
+    /// The controller answers before its commit.
+    RepliesEarly,
+    /// The controller lets orders out before its commit.
+    OrdersEarly,
+    /// The controller believes reports and closings of any session.
+    SessionsUnchecked,
+    /// The controller counts a stop as the end of what it stops.
+    CountsStopsAsEnds,
+    /// The controller forgets exit codes.
+    ForgetsExits,
+    /// The controller stores a record again when it may be there already.
+    StoresTwice,
+    /// The journal loses its last record with a kill.
+    LosesTail,
+    /// The controller loses what it hears while its disk refuses, and keeps the links.
+    KeepsLinksOverFailure,
+    /// The controller takes a node for up whose link broke before its welcome.
+    WelcomesTheDead,
+    /// A noded comes back with new records, though its launcher still runs what it ran.
+    ForgetsClaims,
+    /// A launcher starts an attempt whenever it is told to.
+    LaunchesAgain,
+}

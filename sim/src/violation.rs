@@ -1,0 +1,96 @@
+//! Every promise that a run can break. None of them is an error of the simulator.
+
+use sched::check::Broken;
+use sched::ids::{AttemptKey, JobId};
+use sched::reason::Outcome;
+use sched::reconcile::How;
+use sched::resources::Amount;
+use thiserror::Error;
+
+/// A promise that was broken.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum Violation {
+    /// An invariant of the books.
+    #[error("the books of the controller are wrong")]
+    Books(#[from] Broken),
+    /// An attempt was begun a second time.
+    #[error("attempt {0} was begun twice")]
+    BegunTwice(AttemptKey),
+    /// Two attempts of one task ran at once.
+    #[error("attempt {second} began on {node} while {first} still ran")]
+    LiveTwice {
+        /// The one that ran.
+        first: AttemptKey,
+        /// The one that began.
+        second: AttemptKey,
+        /// Where it began.
+        node: String,
+    },
+    /// A client was told of a job that is not there.
+    #[error("job {0} was acknowledged and is missing")]
+    Missing(JobId),
+    /// A request made two jobs.
+    #[error("one request was answered with job {0} and with job {1}")]
+    TwoJobs(JobId, JobId),
+    /// A node runs more than it offers.
+    #[error("{node} runs tasks of {held:?}, and offers {offered:?}")]
+    OverCommitted {
+        /// The node.
+        node: String,
+        /// What its tasks hold.
+        held: Amount,
+        /// What it offers.
+        offered: Amount,
+    },
+    /// More tasks of an array run than its limit allows.
+    #[error("{running} tasks of job {job} run, and its limit is {limit}")]
+    Throttle {
+        /// The job.
+        job: JobId,
+        /// How many run.
+        running: u32,
+        /// How many may.
+        limit: u32,
+    },
+    /// An end was counted a second time.
+    #[error("the end of {0} was counted twice")]
+    CountedTwice(AttemptKey),
+    /// An end was counted while the attempt ran.
+    #[error("{0} was counted as over while it ran")]
+    CountedWhileLive(AttemptKey),
+    /// An end is not as the machine saw it.
+    #[error("{key} was counted as {counted:?}, and left as {seen:?}")]
+    WrongEnd {
+        /// The attempt.
+        key: AttemptKey,
+        /// What the controller made of it.
+        counted: Outcome,
+        /// What happened.
+        seen: Option<How>,
+    },
+    /// A task was started before what it waits for.
+    #[error("task {index} of job {job} was started, and what it waits for in job {on} has not come so far")]
+    TooEarly {
+        /// The job.
+        job: JobId,
+        /// The task.
+        index: u32,
+        /// The job that it waits for.
+        on: JobId,
+    },
+    /// A number was given to two things.
+    #[error("number {0} was given twice")]
+    Reissued(JobId),
+    /// A controller that came back knows something else than the one that died.
+    #[error("what was recovered is not what was committed")]
+    Recovery,
+    /// Nothing is in the way any more, and something does not end.
+    #[error("something waits for ever: {0}")]
+    WaitsForEver(String),
+    /// So many things happened that something must go in circles.
+    #[error("{0} things happened, and there is no end to it")]
+    Restless(u64),
+    /// Part of the real code panicked.
+    #[error("a panic: {0}")]
+    Panic(String),
+}

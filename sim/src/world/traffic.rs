@@ -1,0 +1,142 @@
+//! What clients want: jobs of many shapes, and second thoughts about them.
+
+use std::num::NonZeroU32;
+
+use sched::job::Job;
+use sched::reason::Reason;
+use sched::select::Selection;
+use sched::spec::array::{ArraySpec, INDEX_MAX};
+use sched::spec::array::{JobRef, TaskSelector};
+use sched::spec::dependency::{After, Dependency, Term};
+use sched::spec::duration::TimeLimit;
+use sched::spec::job::{JobDraft, JobSpec, Work};
+use sched::step::Input;
+
+use super::{Happening, World};
+use crate::draft;
+use crate::task::Conduct;
+
+/// The mean time between two clients.
+const TRAFFIC_MS: u64 = 3_500;
+/// The pause between two looks for what would wait for ever.
+pub(super) const MERCY_MS: u64 = 60_000;
+/// The user who cancels.
+const UID: u32 = 1000;
+
+impl World {
+    /// A client thinks of something, and another will after it.
+    pub(super) fn traffic(&mut self) {
+        if self.calm {
+            return;
+        }
+        // Some have their second thoughts at once.
+        let next_ms_max = self.chance.pick(&[100, TRAFFIC_MS * 2, TRAFFIC_MS * 2]);
+        let next_ms = self.chance.of(1..=next_ms_max);
+        self.put(next_ms, Happening::Traffic);
+        let open = self.open_jobs();
+        if let Some(newest) = open.last()
+            && self.chance.one_in(8)
+        {
+            return self.cancel(JobRef { job: newest.0, tasks: TaskSelector::All });
+        }
+        if open.is_empty() || self.chance.one_in(2) {
+            let draft = self.draw_job();
+            return self.submit(draft.check().expect("drawn within bounds"));
+        }
+        let job = self.chance.pick(&open).0;
+        let tasks = match self.chance.below(3) {
+            0 => TaskSelector::One(self.chance.of(0..=5) as u32),
+            _ => TaskSelector::All,
+        };
+        let target = JobRef { job, tasks };
+        match self.chance.below(3) {
+            0 => self.hold(JobRef { job, tasks: TaskSelector::All }, true),
+            1 => self.hold(JobRef { job, tasks: TaskSelector::All }, false),
+            _ => self.cancel(target),
+        }
+    }
+
+    /// A client submits.
+    pub(crate) fn submit(&mut self, spec: JobSpec) {
+        let ticket = self.clients.submit(spec);
+        self.asks(ticket);
+    }
+
+    /// A client cancels.
+    pub(crate) fn cancel(&mut self, target: JobRef) {
+        let selection = Selection { targets: vec![target], ..Selection::default() };
+        self.call(Input::Cancel { selection, uid: UID });
+    }
+
+    /// A client holds or releases.
+    pub(crate) fn hold(&mut self, target: JobRef, hold: bool) {
+        self.call(Input::Hold { targets: vec![target], hold });
+    }
+
+    fn draw_job(&mut self) -> JobDraft {
+        let widest = self.nodes.iter().map(|node| node.amount.cpus.count()).max().unwrap_or(1);
+        let (now, known) = (self.now(), self.published().jobs().map(|job| job.id).collect::<Vec<_>>());
+        let chance = &mut self.chance;
+        let runs_ms_max = chance.pick(&[50, 2_000, 20_000, 90_000]);
+        let runs_ms = (!chance.one_in(8)).then(|| chance.of(0..=runs_ms_max));
+        let code = chance.pick(&[0, 0, 0, 3, 137]);
+        let mut draft = draft::job(Conduct { runs_ms, code, stubborn: chance.one_in(6) });
+        if chance.one_in(2) {
+            let count = NonZeroU32::new(chance.of(1..=12) as u32).expect("at least 1");
+            let throttle = NonZeroU32::new(chance.of(0..=3) as u32);
+            draft.array = Some(ArraySpec::counted(count, throttle, INDEX_MAX).expect("few"));
+        }
+        match chance.below(8) {
+            0 => draft.work = Work::Op("grayscale".into()),
+            1 => draft.map = Some(draft::map()),
+            2 => draft.request.processes = Some(chance.of(1..=u64::from(widest) + 1) as u32),
+            3 => draft.request.cpus_per_process = Some(chance.of(1..=u64::from(widest)) as u32),
+            _ => {}
+        }
+        if matches!(draft.work, Work::Op(_)) {
+            draft.map = Some(draft::map());
+        }
+        if draft.map.is_some() && draft.array.is_none() {
+            draft.array = Some(ArraySpec::counted(NonZeroU32::MIN, None, INDEX_MAX).expect("one"));
+        }
+        if draft.map.is_none() && chance.one_in(3) {
+            draft.time_limit = Some(TimeLimit::Minutes(NonZeroU32::MIN));
+        }
+        let known: Vec<u32> = known.iter().map(|job| job.0).collect();
+        if !known.is_empty() && chance.one_in(4) {
+            let what = [After::Any, After::Ok, After::NotOk, After::Corr, After::Started { minutes: 0 }];
+            let target = JobRef { job: chance.pick(&known), tasks: TaskSelector::All };
+            let term = Term::On { what: chance.pick(&what), target };
+            draft.dependency = Some(Dependency { any: false, terms: vec![term] });
+            draft.kill_on_invalid_dep = chance.one_in(2);
+        }
+        draft.begin = chance.one_in(12).then(|| now.plus_ms(chance.of(0..=40_000)));
+        draft.requeue = !chance.one_in(5);
+        draft.hold = chance.one_in(10);
+        draft
+    }
+
+    /// Releases what is held and cancels what can never end by itself; again after a while, for what has become so since.
+    pub(super) fn show_mercy(&mut self) {
+        self.put(MERCY_MS, Happening::Mercy);
+        let jobs: Vec<_> = self.published().jobs().filter(|job| !job.is_done()).cloned().collect();
+        for job in jobs {
+            let target = JobRef { job: job.id.0, tasks: TaskSelector::All };
+            let conduct: Conduct = job.spec.name.parse().expect("every job is named for its conduct");
+            let never_starts = job.waiting_reason() == Reason::DependencyNeverSatisfied || !job.hopeless.is_empty();
+            if conduct.runs_ms.is_none() || never_starts || !self.fits(&job) {
+                self.cancel(target);
+            } else if job.held {
+                self.hold(target, false);
+            }
+        }
+    }
+
+    /// Whether the machines that are there could run a task of this job, if they had nothing else to do.
+    fn fits(&self, job: &Job) -> bool {
+        let each = job.spec.request.process_cpus().milli();
+        let there = self.nodes.iter().filter(|node| node.powered);
+        let room: u32 = there.map(|node| node.amount.cpus.milli() / each).sum();
+        room >= job.spec.request.process_count()
+    }
+}
