@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use crate::cluster::Cluster;
 use crate::event::Event;
 use crate::ids::Timestamp;
-use crate::job::TaskState;
+use crate::task::TaskState;
 use crate::line::{Line, NEVER};
 use crate::place::{Board, Chosen};
 use crate::resources::{Amount, Share};
@@ -84,8 +84,14 @@ impl<'a> Forecast<'a> {
         };
         for (_, key) in &cluster.index.attempts {
             let job = &cluster.jobs[&key.job];
-            match &job.tasks[&key.index].state {
-                TaskState::Running { since, shares } => note(end_by_limit(*since, job.time_limit), shares),
+            let task = &job.tasks[&key.index];
+            let limit = job.terms_of(task).time_limit;
+            match &task.state {
+                TaskState::Running { since, shares } => {
+                    note(end_by_limit(since.plus_ms(task.paused_ms), limit), shares);
+                }
+                // Nobody knows when it goes on.
+                TaskState::Suspended { .. } => {}
                 // It has been told to go.
                 TaskState::Finishing { shares, .. } => note(now, shares),
                 TaskState::Pending { .. } => {}
@@ -93,8 +99,11 @@ impl<'a> Forecast<'a> {
         }
         for event in started {
             if let Event::Started { job, placements } = event {
-                let end = end_by_limit(now, cluster.jobs[job].time_limit);
-                placements.iter().for_each(|placement| note(end, &placement.shares));
+                let job = &cluster.jobs[job];
+                for placement in placements {
+                    let limit = job.tasks.get(&placement.index).map_or(&job.terms, |task| job.terms_of(task)).time_limit;
+                    note(end_by_limit(now, limit), &placement.shares);
+                }
             }
         }
         let mut rises = Vec::new();

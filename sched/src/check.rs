@@ -7,8 +7,9 @@ use thiserror::Error;
 
 use crate::cluster::Cluster;
 use crate::ids::{JobId, NodeId};
-use crate::job::{Job, TaskState};
+use crate::job::Job;
 use crate::resources::Amount;
+use crate::task::{Task, TaskState};
 
 /// A rule that the books break.
 #[derive(Clone, Debug, Error, PartialEq)]
@@ -82,8 +83,8 @@ impl Cluster {
 
 fn check_job(job: &Job) -> Result<(), Broken> {
     let broken = |what| Err(Broken::Tasks { job: job.id, what });
-    let asked = job.spec.array.as_ref().map_or(1, |array| array.count());
-    let without_row = job.cancelled.as_ref().map_or(0, |cancelled| cancelled.tasks.len());
+    let asked = job.terms.spec.array.as_ref().map_or(1, |array| array.count());
+    let without_row = job.ended_waiting.as_ref().map_or(0, |ended| ended.tasks.len());
     let all = job.pending.len()
         + job.blocked.len()
         + job.hopeless.len()
@@ -99,13 +100,12 @@ fn check_job(job: &Job) -> Result<(), Broken> {
     if job.pending.iter().take(1).chain(job.tasks.keys().copied()).any(|index| job.done.contains_key(&index)) {
         return broken("a task that is done still waits or runs");
     }
-    let waiting = |(_, task): &(&u32, &crate::job::Task)| matches!(task.state, TaskState::Pending { .. });
+    let waiting = |(_, task): &(&u32, &Task)| matches!(task.state, TaskState::Pending { .. });
     if !job.tasks.iter().filter(waiting).map(|(index, _)| *index).eq(job.requeued.iter()) {
         return broken("the set of its requeued tasks is not that of the rows that wait");
     }
-    let limit = job.spec.array.as_ref().and_then(|array| array.throttle());
-    if limit.is_some_and(|limit| job.throttled_count() > u64::from(limit.get())) {
-        return broken("more of its tasks run than its limit allows");
+    if !job.apart.is_subset(&job.requeued) || job.apart.iter().any(|index| job.tasks[&index].own.is_none()) {
+        return broken("a task stands apart without waiting, or without anything of its own");
     }
     if job.ended.is_some() != job.is_done() {
         return broken("it is done without an end, or has an end without being done");

@@ -2,16 +2,15 @@
 //!
 //! Maps are persistent, so a clone shares everything with its original: the driver publishes one after each commit, and
 //! listings read it while the next commit is being made. What can be computed from the rest is not stored: it is built
-//! again by [`Cluster::restored`].
+//! again by [`Cluster::restored`] (in `index.rs`).
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 
-use imbl::{OrdMap, OrdSet, Vector};
+use imbl::{OrdMap, Vector};
 use serde::{Deserialize, Serialize};
 
-use crate::depend::Waits;
 use crate::ids::{AttemptKey, BlobHash, JobId, Name, NodeId, RequestId, Timestamp};
+use crate::index::Index;
 use crate::job::Job;
 use crate::node::Node;
 use crate::partition::Partition;
@@ -28,43 +27,12 @@ pub struct Cluster {
     /// The names of nodes that left, for what ran there.
     #[serde(default)]
     pub(crate) departed: OrdMap<NodeId, Name>,
+    /// When priorities were last computed anew.
+    pub(crate) prioritized: Timestamp,
     /// Requests in the order in which they came, for [`crate::apply::REQUEST_MS_MAX`].
     pub(crate) requests: Vector<(Timestamp, RequestId, JobId)>,
     #[serde(skip)]
     pub(crate) index: Index,
-}
-
-/// What [`Cluster::restored`] computes from the rest, and every change keeps.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Index {
-    /// Jobs with tasks that may start, in the order in which they are tried.
-    pub(crate) queue: OrdSet<QueueKey>,
-    /// Nodes in the order of their names, numbers in names counted as numbers.
-    pub(crate) by_name: OrdMap<NodeOrder, NodeId>,
-    /// Tasks whose own number is not their job's.
-    pub(crate) task_ids: OrdMap<JobId, (JobId, u32)>,
-    /// The attempts on each node, by the node of their batch process.
-    pub(crate) attempts: OrdSet<(NodeId, AttemptKey)>,
-    /// Jobs that are done, by when.
-    pub(crate) done: OrdSet<(Timestamp, JobId)>,
-    /// The job that each remembered request made.
-    pub(crate) request_jobs: OrdMap<RequestId, JobId>,
-    /// Jobs that wait for a time.
-    pub(crate) begins: OrdSet<(Timestamp, JobId)>,
-    /// Jobs that wait for a job.
-    pub(crate) dependents: OrdSet<(JobId, JobId)>,
-    /// Jobs that are not done, by user and name: what a singleton waits behind.
-    pub(crate) namesakes: OrdSet<(u32, Name, JobId)>,
-    /// How many jobs use each journal blob.
-    pub(crate) blob_uses: OrdMap<BlobHash, u32>,
-}
-
-/// A job's place in the queue: tier, then priority, then number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct QueueKey {
-    pub(crate) tier: Reverse<u16>,
-    pub(crate) priority: Reverse<u32>,
-    pub(crate) job: JobId,
 }
 
 /// A node's name as listings sort it: `linux2` before `linux10`.
@@ -162,7 +130,7 @@ impl Cluster {
     /// The journal blobs that no other job uses: what goes when `job` is forgotten.
     #[must_use]
     pub fn blobs_of_last_use(&self, job: &Job) -> Vec<BlobHash> {
-        blobs_of(&job.spec).filter(|hash| self.index.blob_uses.get(hash) == Some(&1)).collect()
+        blobs_of(&job.terms.spec).filter(|hash| self.index.blob_uses.get(hash) == Some(&1)).collect()
     }
 
     /// Whether any job uses this journal blob.
@@ -178,7 +146,7 @@ impl Cluster {
 
     /// The first job that is not done among those with this one's user and name.
     pub(crate) fn first_namesake(&self, job: &Job) -> Option<JobId> {
-        let least = (job.spec.user.uid, Name::from(job.spec.name.as_str()), JobId(0));
+        let least = (job.terms.spec.user.uid, Name::from(job.terms.spec.name.as_str()), JobId(0));
         let first = self.index.namesakes.get_next(&least)?;
         (first.0 == least.0 && first.1 == least.1).then_some(first.2)
     }
@@ -192,67 +160,11 @@ impl Cluster {
         }
         id
     }
-
-    /// A cluster read from a checkpoint, with everything computed that a checkpoint leaves out.
-    #[must_use]
-    pub fn restored(mut self) -> Cluster {
-        let mut index = Index::default();
-        for (id, node) in &self.nodes {
-            index.by_name.insert(NodeOrder::of(&node.name), *id);
-        }
-        for (_, request, job) in &self.requests {
-            index.request_jobs.insert(*request, *job);
-        }
-        self.index = index;
-        let jobs: Vec<Arc<Job>> = self.jobs.values().cloned().collect();
-        for job in &jobs {
-            self.index_job(job);
-        }
-        self
-    }
-
-    fn index_job(&mut self, job: &Job) {
-        for hash in blobs_of(&job.spec) {
-            *self.index.blob_uses.entry(hash).or_insert(0) += 1;
-        }
-        if let Some(key) = self.queue_key(job) {
-            self.index.queue.insert(key);
-        }
-        if let Some(at) = job.ended {
-            self.index.done.insert((at, job.id));
-        } else {
-            self.index.namesakes.insert(namesake(job));
-            self.index.dependents.extend(targets(job));
-            self.index.begins.extend(job.begin.map(|begin| (begin, job.id)));
-        }
-        let rows = job.tasks.iter().map(|(index, task)| (*index, task.id));
-        for (index, id) in rows.chain(job.done.iter().map(|(index, done)| (*index, done.id))) {
-            if id != job.id {
-                self.index.task_ids.insert(id, (job.id, index));
-            }
-        }
-        for (index, task) in &job.tasks {
-            if let Some(node) = task.state.shares().and_then(|shares| Job::batch_node(shares)) {
-                let key = AttemptKey { job: job.id, index: *index, attempt: task.attempts };
-                self.index.attempts.insert((node, key));
-            }
-        }
-    }
-
-    /// Where the job stands in the queue; `None` while nothing of it may start.
-    pub(crate) fn queue_key(&self, job: &Job) -> Option<QueueKey> {
-        let waits = job.waits.as_ref().is_some_and(Waits::hold_all);
-        if job.pending_count() == 0 || job.held || waits || job.begin.is_some() {
-            return None;
-        }
-        let tier = self.partitions.get(&job.partition).map_or(1, |partition| partition.tier);
-        Some(QueueKey { tier: Reverse(tier), priority: Reverse(job.priority), job: job.id })
-    }
 }
 
 /// A job's place among those of its user and name.
 pub(crate) fn namesake(job: &Job) -> (u32, Name, JobId) {
-    (job.spec.user.uid, Name::from(job.spec.name.as_str()), job.id)
+    (job.terms.spec.user.uid, Name::from(job.terms.spec.name.as_str()), job.id)
 }
 
 /// The jobs that a job waits for, each with the job.

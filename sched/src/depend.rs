@@ -53,7 +53,7 @@ impl Waits {
     pub(crate) fn of(cluster: &Cluster, dependency: &Dependency, tasks: &IndexSet) -> Waits {
         let wait = |term: &Term| {
             let on = target_of(cluster, term);
-            let array = on.and_then(|on| cluster.job(on)).and_then(|target| target.spec.array.as_ref());
+            let array = on.and_then(|on| cluster.job(on)).and_then(|target| target.terms.spec.array.as_ref());
             let mut open = IndexSet::new();
             if let (Term::On { what: After::Corr, .. }, Some(array)) = (term, array) {
                 open = tasks.clone();
@@ -94,12 +94,21 @@ pub(crate) fn target_of(cluster: &Cluster, term: &Term) -> Option<JobId> {
 pub fn follow(cluster: &Cluster, event: &Event) -> Vec<Event> {
     match event {
         Event::Submitted { job, .. } => settle_all(cluster, *job),
-        Event::Started { job, .. } | Event::Cancelled { job, .. } => settle_dependents(cluster, *job, None),
+        Event::Revised { job, tasks: None, .. } => settle_all(cluster, *job),
+        Event::Started { job, .. } | Event::Cancelled { job, .. } | Event::Expired { job, .. } => settle_dependents(cluster, *job, None),
         Event::Ended { key, .. } => settle_dependents(cluster, key.job, Some(key.index)),
         Event::Settled { job, met: false, .. } => give_up(cluster, *job),
         Event::Settled { met: true, .. }
         | Event::TasksSettled { .. }
         | Event::Stopped { .. }
+        | Event::Suspended { .. }
+        | Event::Resumed { .. }
+        | Event::Signalled { .. }
+        | Event::Revised { .. }
+        | Event::Throttled { .. }
+        | Event::Limited { .. }
+        | Event::Prioritized { .. }
+        | Event::Undone { .. }
         | Event::Requeued { .. }
         | Event::Waiting { .. }
         | Event::Held { .. }
@@ -235,9 +244,9 @@ fn settle_tasks(job: &Job, wait: &Wait, target: &Job, task: Option<u32>) -> Opti
 
 /// A job that waits for what can never be goes, where its user asked for that.
 fn give_up(cluster: &Cluster, id: JobId) -> Vec<Event> {
-    let Some(job) = cluster.job(id).filter(|job| job.spec.kill_on_invalid_dep) else { return Vec::new() };
+    let Some(job) = cluster.job(id).filter(|job| job.terms.spec.kill_on_invalid_dep) else { return Vec::new() };
     if !job.waits.as_ref().is_some_and(Waits::are_hopeless) {
         return Vec::new();
     }
-    vec![Event::Cancelled { job: id, tasks: job.waiting_tasks(), uid: job.spec.user.uid }]
+    vec![Event::Cancelled { job: id, tasks: job.waiting_tasks(), uid: job.terms.spec.user.uid }]
 }

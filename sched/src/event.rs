@@ -6,20 +6,21 @@
 
 mod describe;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AttemptKey, JobId, Name, NodeId, RequestId};
-use crate::job::Usage;
+use crate::ids::{AttemptKey, JobId, Name, NodeId, RequestId, Timestamp};
 use crate::node::Offer;
 use crate::partition::Partition;
-use crate::reason::{Outcome, Reason, StopWhy};
+use crate::reason::{Outcome, Reason, Scope, StopWhy};
 use crate::resources::Share;
 use crate::spec::dependency::Term;
 use crate::spec::duration::TimeLimit;
 use crate::spec::index_set::IndexSet;
-use crate::spec::job::JobSpec;
+use crate::task::Usage;
+use crate::terms::{Hold, Terms};
 
 /// A fact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,14 +32,8 @@ pub enum Event {
         job: JobId,
         /// The request that brought it.
         request: RequestId,
-        /// What was asked for.
-        spec: Arc<JobSpec>,
-        /// Where it waits.
-        partition: Name,
-        /// The time limit of its attempts.
-        time_limit: TimeLimit,
-        /// Its priority.
-        priority: u32,
+        /// What was asked for, and what the controller made of it.
+        terms: Arc<Terms>,
     },
     /// Tasks of a job were given to a node.
     #[serde(rename = "s")]
@@ -89,14 +84,107 @@ pub enum Event {
         key: AttemptKey,
         /// Where its batch process ran.
         node: NodeId,
+        /// It does not start before.
+        until: Option<Timestamp>,
+        /// Who holds it from now on.
+        hold: Option<Hold>,
+        /// It failed, and this is one of its retries.
+        failed: bool,
     },
-    /// Why a job's tasks wait has changed.
+    /// Tasks that were done wait again.
+    #[serde(rename = "g")]
+    Undone {
+        /// The job.
+        job: JobId,
+        /// The tasks.
+        tasks: IndexSet,
+        /// Who holds them from now on.
+        hold: Option<Hold>,
+    },
+    /// Waiting tasks can no longer end before their deadline, and have ended for that.
+    #[serde(rename = "y")]
+    Expired {
+        /// The job.
+        job: JobId,
+        /// The tasks.
+        tasks: IndexSet,
+    },
+    /// An attempt was stopped in its tracks; its CPUs are free.
+    #[serde(rename = "u")]
+    Suspended {
+        /// The attempt.
+        key: AttemptKey,
+        /// Where its batch process runs.
+        node: NodeId,
+    },
+    /// A suspended attempt goes on.
+    #[serde(rename = "v")]
+    Resumed {
+        /// The attempt.
+        key: AttemptKey,
+        /// Where its batch process runs.
+        node: NodeId,
+    },
+    /// A user sends a signal to an attempt that runs. Nothing of the state changes.
+    #[serde(rename = "i")]
+    Signalled {
+        /// The attempt.
+        key: AttemptKey,
+        /// Where its batch process runs.
+        node: NodeId,
+        /// The signal's number.
+        signal: i32,
+        /// To which of its processes.
+        scope: Scope,
+    },
+    /// Other terms hold, for a job or for some of its tasks.
+    #[serde(rename = "m")]
+    Revised {
+        /// The job.
+        job: JobId,
+        /// Tasks for which they hold alone, each with its own number; none for the job as a whole.
+        tasks: Option<Vec<(u32, JobId)>>,
+        /// The terms.
+        terms: Arc<Terms>,
+        /// Nothing starts before.
+        begin: Option<Timestamp>,
+        /// Whether they hold for what runs, too; else that keeps the former ones.
+        running_too: bool,
+    },
+    /// An array may run so many tasks at a time from now on.
+    #[serde(rename = "a")]
+    Throttled {
+        /// The job.
+        job: JobId,
+        /// How many; none for no limit.
+        throttle: Option<NonZeroU32>,
+    },
+    /// The node of an attempt that runs is to hear of another time limit. Nothing of the state changes.
+    #[serde(rename = "tl")]
+    Limited {
+        /// The attempt.
+        key: AttemptKey,
+        /// Where its batch process runs.
+        node: NodeId,
+        /// The limit, from its start.
+        limit: TimeLimit,
+    },
+    /// Priorities were computed anew, and these have changed.
+    #[serde(rename = "z")]
+    Prioritized {
+        /// Jobs and their priorities.
+        jobs: Vec<(JobId, i64)>,
+    },
+    /// Why something waits has changed.
     #[serde(rename = "w")]
     Waiting {
         /// The job.
         job: JobId,
         /// The reason.
         reason: Reason,
+        /// One task that stands for itself; none for those that wait together.
+        #[serde(default)]
+        task: Option<u32>,
     },
     /// A term of a job's dependency has been decided.
     #[serde(rename = "t")]
@@ -120,19 +208,24 @@ pub enum Event {
         /// Tasks whose counterparts did not.
         failed: IndexSet,
     },
-    /// The time before which nothing of a job may start has come.
+    /// The time before which nothing may start has come.
     #[serde(rename = "b")]
     Began {
         /// The job.
         job: JobId,
+        /// One task that stands for itself; none for the job as a whole.
+        #[serde(default)]
+        task: Option<u32>,
     },
-    /// What waits of a job is held by a user, or released.
+    /// What waits is held, or released.
     #[serde(rename = "h")]
     Held {
         /// The job.
         job: JobId,
-        /// Held, or released.
-        held: bool,
+        /// Who holds it from now on; none for a release.
+        hold: Option<Hold>,
+        /// Tasks, each with its own number; none for the whole job and all that stands apart in it.
+        tasks: Option<Vec<(u32, JobId)>>,
     },
     /// A job that has long been done left the cluster for the history.
     #[serde(rename = "f")]
@@ -193,6 +286,9 @@ pub struct Placement {
     pub attempt: u32,
     /// What it holds where; the first runs the batch process.
     pub shares: Arc<[Share]>,
+    /// The partition, where it could have been another.
+    #[serde(default)]
+    pub partition: Option<Name>,
 }
 
 /// What may leave the controller once the event that asks for it is on disk.
@@ -216,6 +312,40 @@ pub enum Effect {
         /// Why.
         why: StopWhy,
     },
+    /// Let nothing of an attempt run until it is resumed.
+    Suspend {
+        /// The node.
+        node: NodeId,
+        /// The attempt.
+        key: AttemptKey,
+    },
+    /// Let a suspended attempt go on.
+    Resume {
+        /// The node.
+        node: NodeId,
+        /// The attempt.
+        key: AttemptKey,
+    },
+    /// Another time limit holds for an attempt.
+    Limit {
+        /// The node.
+        node: NodeId,
+        /// The attempt.
+        key: AttemptKey,
+        /// The limit, from its start.
+        limit: TimeLimit,
+    },
+    /// Send a signal to an attempt.
+    Signal {
+        /// The node.
+        node: NodeId,
+        /// The attempt.
+        key: AttemptKey,
+        /// The signal's number.
+        signal: i32,
+        /// To which of its processes.
+        scope: Scope,
+    },
     /// The end of an attempt is counted: the node may drop its record.
     Forget {
         /// The node.
@@ -234,11 +364,22 @@ pub fn effects(event: &Event) -> Option<Effect> {
             Some(Effect::Start { node, job: *job, placements: placements.clone() })
         }
         Event::Stopped { key, node, why } => Some(Effect::Stop { node: *node, key: *key, why: *why }),
-        Event::Ended { key, node, .. } | Event::Requeued { key, node } => {
+        Event::Suspended { key, node } => Some(Effect::Suspend { node: *node, key: *key }),
+        Event::Resumed { key, node } => Some(Effect::Resume { node: *node, key: *key }),
+        Event::Limited { key, node, limit } => Some(Effect::Limit { node: *node, key: *key, limit: *limit }),
+        Event::Signalled { key, node, signal, scope } => {
+            Some(Effect::Signal { node: *node, key: *key, signal: *signal, scope: *scope })
+        }
+        Event::Ended { key, node, .. } | Event::Requeued { key, node, .. } => {
             Some(Effect::Forget { node: *node, key: *key })
         }
         Event::Submitted { .. }
         | Event::Cancelled { .. }
+        | Event::Expired { .. }
+        | Event::Undone { .. }
+        | Event::Revised { .. }
+        | Event::Throttled { .. }
+        | Event::Prioritized { .. }
         | Event::Waiting { .. }
         | Event::Held { .. }
         | Event::Began { .. }

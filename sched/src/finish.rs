@@ -2,11 +2,12 @@
 
 use crate::cluster::Cluster;
 use crate::event::Event;
-use crate::ids::{AttemptKey, NodeId};
-use crate::job::{TaskState, Usage};
+use crate::ids::{AttemptKey, NodeId, Timestamp};
 use crate::reason::{Ending, Exit, Outcome, StopWhy, note};
 use crate::reconcile::{AttemptEnd, How};
 use crate::settings::Settings;
+use crate::task::{Task, TaskState, Usage};
+use crate::terms::Hold;
 
 /// The exit of a task whose files or program could not be opened; Slurm's `0:53`.
 const LAUNCH_FAILED: Exit = Exit { code: 0, signal: 53 };
@@ -17,18 +18,20 @@ const OUT_OF_MEMORY: Exit = Exit { code: 0, signal: 125 };
 /// The end of an attempt whose node is given up: nobody knows whether it still runs, so its task is not tried again.
 pub(crate) fn give_up(cluster: &Cluster, node: NodeId, key: AttemptKey) -> Option<Event> {
     let task = cluster.job(key.job)?.tasks.get(&key.index)?;
-    let ending = cancelled_by(&task.state).map_or(Ending::NodeFail, Ending::Cancelled);
+    let ending = match why_stopped(&task.state) {
+        Some(StopWhy::Cancelled(uid)) => Ending::Cancelled(uid),
+        Some(StopWhy::Deadline) => Ending::Deadline,
+        Some(StopWhy::TimeLimit | StopWhy::Requeue | StopWhy::NodeDown) | None => Ending::NodeFail,
+    };
     let (outcome, usage) = (Outcome::bare(ending), Usage::default());
     Some(Event::Ended { key, node, outcome, age_ms: 0, usage })
 }
 
-/// Who has cancelled a task whose processes are still going away.
-fn cancelled_by(state: &TaskState) -> Option<u32> {
+/// Why a task was told to stop whose processes are still going away.
+fn why_stopped(state: &TaskState) -> Option<StopWhy> {
     match state {
-        TaskState::Finishing { why: StopWhy::Cancelled(uid), .. } => Some(*uid),
-        TaskState::Finishing { why: StopWhy::TimeLimit, .. }
-        | TaskState::Running { .. }
-        | TaskState::Pending { .. } => None,
+        TaskState::Finishing { why, .. } => Some(*why),
+        TaskState::Running { .. } | TaskState::Suspended { .. } | TaskState::Pending { .. } => None,
     }
 }
 
@@ -36,6 +39,7 @@ fn cancelled_by(state: &TaskState) -> Option<u32> {
 pub(crate) fn judge(
     cluster: &Cluster,
     settings: &Settings,
+    now: Timestamp,
     node: NodeId,
     key: AttemptKey,
     end: &AttemptEnd,
@@ -45,20 +49,46 @@ pub(crate) fn judge(
     if task.state.shares()?.first()?.node != node {
         return None;
     }
-    let cancelled = cancelled_by(&task.state);
-    let (ending, exit) = match (end.how, cancelled) {
-        (How::Exited(exit) | How::TimedOut(exit), Some(uid)) => (Ending::Cancelled(uid), exit),
-        (How::Lost | How::NotStarted | How::OutOfMemory, Some(uid)) => (Ending::Cancelled(uid), Exit::default()),
-        (How::Exited(exit), None) if exit == Exit::default() => (Ending::Completed, exit),
-        (How::Exited(exit), None) => (Ending::Failed, exit),
-        (How::TimedOut(exit), None) => (Ending::Timeout, exit),
-        (How::OutOfMemory, None) => (Ending::OutOfMemory, OUT_OF_MEMORY),
-        (How::NotStarted, None) => (Ending::LaunchFailed, LAUNCH_FAILED),
-        (How::Lost, None) if job.spec.requeue && key.attempt <= settings.requeues_max => {
-            return Some(Event::Requeued { key, node });
+    let spec = &job.terms_of(task).spec;
+    let again = |hold| Some(Event::Requeued { key, node, until: None, hold, failed: false });
+    let exit = exit_of(end.how);
+    let (ending, exit) = match (why_stopped(&task.state), end.how) {
+        (Some(StopWhy::Cancelled(uid)), _) => (Ending::Cancelled(uid), exit),
+        (Some(StopWhy::Deadline), _) => (Ending::Deadline, exit),
+        (Some(StopWhy::Requeue), _) => return again(None),
+        (Some(StopWhy::NodeDown), _) if spec.requeue => return again(None),
+        (Some(StopWhy::NodeDown), _) => (Ending::NodeFail, exit),
+        (Some(StopWhy::TimeLimit) | None, How::Exited(Exit { code: 0, signal: 0 })) => (Ending::Completed, exit),
+        (Some(StopWhy::TimeLimit) | None, How::Exited(_)) => (Ending::Failed, exit),
+        (Some(StopWhy::TimeLimit) | None, How::TimedOut(_)) => (Ending::Timeout, exit),
+        (Some(StopWhy::TimeLimit) | None, How::OutOfMemory) => (Ending::OutOfMemory, OUT_OF_MEMORY),
+        (Some(StopWhy::TimeLimit) | None, How::NotStarted) => (Ending::LaunchFailed, LAUNCH_FAILED),
+        (Some(StopWhy::TimeLimit) | None, How::Lost) if spec.requeue => {
+            let too_often = key.attempt.saturating_sub(task.retried) > settings.requeues_max;
+            return again(too_often.then_some(Hold::MaxRequeue));
         }
-        (How::Lost, None) => (Ending::NodeFail, Exit::default()),
+        (Some(StopWhy::TimeLimit) | None, How::Lost) => (Ending::NodeFail, exit),
     };
     let outcome = Outcome { ending, exit, note: end.note.as_deref().map(note) };
+    if spec.retry.as_ref().is_some_and(|retry| retry.covers(&outcome, task.retried)) {
+        let until = Some(now.plus_ms(retry_wait_ms(settings, task)));
+        return Some(Event::Requeued { key, node, until, hold: None, failed: true });
+    }
     Some(Event::Ended { key, node, outcome, age_ms: end.age_ms, usage: end.usage })
+}
+
+/// The longest that a retry waits.
+const RETRY_WAIT_MS_MAX: u64 = 5 * 60 * 1000;
+
+/// How long the next retry waits: each time twice as long.
+fn retry_wait_ms(settings: &Settings, task: &Task) -> u64 {
+    settings.retry_wait_ms.saturating_mul(1 << task.retried.min(20)).min(RETRY_WAIT_MS_MAX)
+}
+
+/// How the process left, where there was one that somebody saw leave.
+fn exit_of(how: How) -> Exit {
+    match how {
+        How::Exited(exit) | How::TimedOut(exit) => exit,
+        How::OutOfMemory | How::NotStarted | How::Lost => Exit::default(),
+    }
 }

@@ -1,8 +1,9 @@
-//! A job: its spec, the set of tasks that still wait together, and one row for each task that runs, differs or is done.
+//! A job: its terms, the set of tasks that still wait together, and one row for each task that runs, differs or is done.
 //!
 //! A plain job is an array of one task with index 0. A pending array is one record however many tasks it has;
 //! start reading at [`Job`].
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use imbl::OrdMap;
@@ -10,27 +11,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::depend::Waits;
 use crate::ids::{AttemptKey, JobId, Name, NodeId, Timestamp};
-use crate::reason::{Ending, Outcome, Reason, StopWhy};
+use crate::reason::{Ending, Outcome, Reason};
 use crate::resources::Share;
-use crate::spec::duration::TimeLimit;
 use crate::spec::index_set::IndexSet;
-use crate::spec::job::JobSpec;
+use crate::task::{Done, EndedTasks, Own, Task, TaskState};
+use crate::terms::{Hold, Terms};
 
 /// What was submitted, and how far it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     /// The number that `sbatch` printed.
     pub id: JobId,
-    /// What was asked for.
-    pub spec: Arc<JobSpec>,
-    /// The partition it waits or runs in.
-    pub partition: Name,
-    /// The time limit of each attempt.
-    pub time_limit: TimeLimit,
+    /// What holds for all its tasks that have no terms of their own.
+    pub terms: Arc<Terms>,
+    /// At most so many of its tasks run at the same time.
+    pub throttle: Option<NonZeroU32>,
     /// When it was submitted.
     pub submitted: Timestamp,
-    /// Its place in the queue: higher goes first.
-    pub priority: u32,
+    /// Since when nothing but its turn has kept it; the age in the queue counts from here.
+    pub eligible: Option<Timestamp>,
     /// The tasks that wait and have no row of their own.
     pub pending: IndexSet,
     /// The tasks that wait for their counterparts in another array.
@@ -43,119 +42,24 @@ pub struct Job {
     pub begin: Option<Timestamp>,
     /// Why they wait.
     pub reason: Reason,
-    /// Whether a user holds what is pending.
-    pub held: bool,
-    /// Rows of the tasks that run, or that wait with a history of their own.
+    /// Who holds what is pending.
+    pub held: Option<Hold>,
+    /// Rows of the tasks that run, or that wait with a history or something else of their own.
     pub tasks: OrdMap<u32, Task>,
-    /// Those of `tasks` that wait: requeued ones.
+    /// Those of `tasks` that wait.
     pub requeued: IndexSet,
+    /// Those of `requeued` that have something of their own, and a place of their own in the queue.
+    pub apart: IndexSet,
     /// Rows of the tasks that are done.
     pub done: OrdMap<u32, Done>,
-    /// The tasks that were cancelled before they had a row.
-    pub cancelled: Option<CancelledTasks>,
+    /// The tasks that ended before they had a row.
+    pub ended_waiting: Option<EndedTasks>,
     /// How many tasks ended how.
     pub tally: Tally,
     /// Whether one of its tasks has been given the job's own number.
     pub own_id_taken: bool,
     /// When the last task ended.
     pub ended: Option<Timestamp>,
-}
-
-/// A task with a row of its own that is not done.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Task {
-    /// Its own number.
-    pub id: JobId,
-    /// Attempts made so far.
-    pub attempts: u32,
-    /// How far it is.
-    pub state: TaskState,
-}
-
-/// Where a task is between the queue and its end.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum TaskState {
-    /// Waiting again, after an attempt that was lost.
-    Pending {
-        /// Since when.
-        since: Timestamp,
-    },
-    /// Given to its nodes.
-    Running {
-        /// Since when.
-        since: Timestamp,
-        /// What it holds; the first share's node runs the batch process.
-        shares: Arc<[Share]>,
-    },
-    /// Told to stop; its processes are going away.
-    Finishing {
-        /// Running since.
-        since: Timestamp,
-        /// What it still holds.
-        shares: Arc<[Share]>,
-        /// Why it stops.
-        why: StopWhy,
-        /// When it was told.
-        stopped: Timestamp,
-    },
-}
-
-impl TaskState {
-    /// What it holds on its nodes; `None` while it waits.
-    #[must_use]
-    pub fn shares(&self) -> Option<&Arc<[Share]>> {
-        match self {
-            TaskState::Pending { .. } => None,
-            TaskState::Running { shares, .. } | TaskState::Finishing { shares, .. } => Some(shares),
-        }
-    }
-}
-
-/// A task that has ended for good.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Done {
-    /// Its own number.
-    pub id: JobId,
-    /// Attempts made.
-    pub attempts: u32,
-    /// When its last attempt started; `None` when it never did.
-    pub started: Option<Timestamp>,
-    /// When it ended.
-    pub ended: Timestamp,
-    /// Where its last attempt ran.
-    pub shares: Arc<[Share]>,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// What its processes used.
-    pub usage: Usage,
-}
-
-/// Tasks that were cancelled while they waited together.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CancelledTasks {
-    /// Which.
-    pub tasks: IndexSet,
-    /// Those of them that were cancelled last: where nothing waits any more, the list that the remainder had.
-    pub last: IndexSet,
-    /// The user who cancelled last.
-    pub uid: u32,
-    /// When the last were cancelled.
-    pub at: Timestamp,
-}
-
-/// What an attempt used, by the operating system's account, and what it moved.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Usage {
-    /// User CPU time in microseconds.
-    pub user_us: u64,
-    /// System CPU time in microseconds.
-    pub system_us: u64,
-    /// The largest resident set of one process, in KiB.
-    pub rss_kib_max: u64,
-    /// Bytes of blobs read.
-    pub bytes_in: u64,
-    /// Bytes of blobs written.
-    pub bytes_out: u64,
 }
 
 /// How many tasks of a job ended how.
@@ -174,12 +78,21 @@ pub struct Tally {
 impl Tally {
     /// Counts one end.
     pub fn count(&mut self, outcome: &Outcome) {
+        self.count_many(outcome, 1);
+    }
+
+    /// Counts as many ends that are the same.
+    pub fn count_many(&mut self, outcome: &Outcome, tasks: u64) {
+        let tasks = u32::try_from(tasks).expect("an index is 32 bits wide");
         match outcome.ending {
-            Ending::Completed => self.completed += 1,
-            Ending::Cancelled(_) => self.cancelled += 1,
-            Ending::Failed | Ending::LaunchFailed | Ending::Timeout | Ending::NodeFail | Ending::OutOfMemory => {
-                self.failed += 1;
-            }
+            Ending::Completed => self.completed += tasks,
+            Ending::Cancelled(_) => self.cancelled += tasks,
+            Ending::Failed
+            | Ending::LaunchFailed
+            | Ending::Timeout
+            | Ending::NodeFail
+            | Ending::OutOfMemory
+            | Ending::Deadline => self.failed += tasks,
         }
         self.wait_status = self.wait_status.max(outcome.wait_status());
     }
@@ -192,16 +105,16 @@ impl Tally {
 }
 
 impl Job {
-    /// Tasks that may start as far as they themselves go: those without a row and those requeued.
+    /// Tasks that stand in the queue together: those without a row, and those requeued that have nothing of their own.
     #[must_use]
     pub fn pending_count(&self) -> u64 {
-        self.pending.len() + self.requeued.len()
+        self.pending.len() + self.requeued.len() - self.apart.len()
     }
 
     /// All tasks that wait, whatever for.
     #[must_use]
     pub fn waiting_count(&self) -> u64 {
-        self.pending_count() + self.blocked.len() + self.hopeless.len()
+        self.pending.len() + self.requeued.len() + self.blocked.len() + self.hopeless.len()
     }
 
     /// All tasks that wait, whatever for.
@@ -225,13 +138,56 @@ impl Job {
     pub fn waiting_reason(&self) -> Reason {
         match &self.waits {
             Some(waits) if waits.are_hopeless() => Reason::DependencyNeverSatisfied,
-            _ if self.held => Reason::JobHeldUser,
+            _ if self.held.is_some() => Reason::of_hold(self.held),
             Some(waits) if waits.hold_all() => Reason::Dependency,
             _ if self.begin.is_some() => Reason::BeginTime,
             _ if self.pending_count() > 0 => self.reason,
             _ if self.blocked.is_empty() => Reason::DependencyNeverSatisfied,
             _ => Reason::Dependency,
         }
+    }
+
+    /// Why a task that waits in a row of its own does.
+    #[must_use]
+    pub fn row_reason(&self, task: &Task) -> Reason {
+        let Some(own) = &task.own else { return self.waiting_reason() };
+        match &self.waits {
+            _ if own.held.is_some() => Reason::of_hold(own.held),
+            Some(waits) if waits.are_hopeless() => Reason::DependencyNeverSatisfied,
+            Some(waits) if waits.hold_all() => Reason::Dependency,
+            _ if own.begin.is_some() => Reason::BeginTime,
+            _ => own.reason,
+        }
+    }
+
+    /// Why the last pass left an entry of the queue waiting.
+    pub(crate) fn entry_reason(&self, task: Option<u32>) -> Reason {
+        let row = task.and_then(|index| self.tasks.get(&index)).and_then(|task| task.own.as_ref());
+        row.map_or(self.reason, |own| own.reason)
+    }
+
+    /// What holds for a task with a row.
+    #[must_use]
+    pub fn terms_of<'a>(&'a self, task: &'a Task) -> &'a Arc<Terms> {
+        task.own.as_deref().and_then(|own: &Own| own.terms.as_ref()).unwrap_or(&self.terms)
+    }
+
+    /// The highest revision of its terms, and of those of its tasks.
+    pub(crate) fn revision_max(&self) -> u32 {
+        let own = self.tasks.values().map(|task| self.terms_of(task).revision);
+        let done = self.done.values().filter_map(|done| done.terms.as_ref()).map(|terms| terms.revision);
+        own.chain(done).max().unwrap_or(0).max(self.terms.revision)
+    }
+
+    /// The partition to which a task with a row belongs: where it was started, else where it waits.
+    #[must_use]
+    pub fn partition_of<'a>(&'a self, task: &'a Task) -> &'a Name {
+        task.partition.as_ref().unwrap_or_else(|| self.terms_of(task).partition())
+    }
+
+    /// Whether nothing but its turn keeps it, as far as all its tasks go.
+    pub(crate) fn is_eligible(&self) -> bool {
+        self.held.is_none() && self.begin.is_none() && !self.waits.as_ref().is_some_and(Waits::hold_all)
     }
 
     /// Tasks that hold resources.
@@ -257,20 +213,19 @@ impl Job {
     /// Whether it was submitted as an array.
     #[must_use]
     pub fn is_array(&self) -> bool {
-        self.spec.array.is_some()
+        self.terms.spec.array.is_some()
     }
 
     /// How many more tasks its `%LIMIT` lets run now.
     #[must_use]
     pub fn throttle_room(&self) -> u64 {
-        let limit = self.spec.array.as_ref().and_then(|array| array.throttle());
-        limit.map_or(u64::MAX, |limit| u64::from(limit.get()).saturating_sub(self.throttled_count()))
+        self.throttle.map_or(u64::MAX, |limit| u64::from(limit.get()).saturating_sub(self.throttled_count()))
     }
 
     /// Tasks that count against the `%LIMIT`: one that is only completing does not.
     #[must_use]
     pub fn throttled_count(&self) -> u64 {
-        self.tasks.values().filter(|task| matches!(task.state, TaskState::Running { .. })).count() as u64
+        self.tasks.values().filter(|task| matches!(task.state, TaskState::Running { .. } | TaskState::Suspended { .. })).count() as u64
     }
 
     /// The key of the newest attempt of a task that has a row.

@@ -22,6 +22,13 @@ pub struct Partition {
     pub tier: u16,
     /// Whether it takes and starts jobs.
     pub state: PartitionState,
+    /// What the partition counts for in the priority of its jobs, beside other partitions.
+    #[serde(default = "usual_factor")]
+    pub priority_factor: u16,
+}
+
+fn usual_factor() -> u16 {
+    1
 }
 
 /// The nodes of a partition.

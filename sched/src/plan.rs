@@ -32,13 +32,14 @@ pub fn plan(cluster: &Cluster, now: Timestamp, settings: &Settings) -> Pass {
     Planner::default().pass(cluster, now, settings)
 }
 
-/// When and where the jobs that wait are expected to start, by the time limits of what runs: for each its first task. Only those
+/// When and where what waits is expected to start, by the time limits of what runs: of the tasks of a job that wait together the
+/// first, and each that stands for itself. Only those
 /// have an answer that a pass looks at and that can start within its window ([`crate::backfill`]).
 #[must_use]
 pub fn expected_starts(
     cluster: &Cluster,
     now: Timestamp,
     settings: &Settings,
-) -> BTreeMap<JobId, (Timestamp, Vec<NodeId>)> {
+) -> BTreeMap<(JobId, Option<u32>), (Timestamp, Vec<NodeId>)> {
     Planner::default().expected_starts(cluster, now, settings)
 }

@@ -4,11 +4,13 @@
 //! pass after one end costs what that end changes. It decides nothing differently: its answers are those of a planner that
 //! starts from nothing, and a fact that it has no short way for makes it one.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::cluster::{Cluster, QueueKey};
+use crate::cluster::Cluster;
 use crate::event::Event;
 use crate::ids::{JobId, Name, NodeId, Timestamp};
+use crate::index::{Entry, QueueKey, Rows};
 use crate::job::Job;
 use crate::partition::{Partition, PartitionState};
 use crate::place::Board;
@@ -17,14 +19,15 @@ use crate::reason::Reason;
 use crate::resources::{Amount, Share};
 use crate::settings::Settings;
 use crate::spec::duration::TimeLimit;
+use crate::terms::Terms;
 use crate::walk::{Decided, Scene, Walk};
 
 /// Makes one pass after the other over one cluster.
 #[derive(Default)]
 pub struct Planner {
     known: Option<Known>,
-    /// Jobs and nodes of which something has changed since the last pass.
-    jobs: BTreeSet<JobId>,
+    /// What stands in the queue, and nodes, of which something has changed since the last pass.
+    entries: BTreeSet<Entry>,
     nodes: BTreeSet<NodeId>,
 }
 
@@ -35,13 +38,15 @@ struct Known {
     lanes: Vec<Lane>,
     /// The lanes that share nodes, together: what starts in one matters to the others.
     pools: Vec<Vec<usize>>,
-    /// Jobs that may show another reason than one shows that waits behind others.
-    unsettled: BTreeSet<QueueKey>,
+    /// What may show another reason than what waits behind others.
+    unsettled: BTreeSet<Entry>,
+    /// How many entries stand in the queue.
+    queued: usize,
 }
 
 /// The queue of one partition.
 pub(crate) struct Lane {
-    name: Name,
+    pub(crate) name: Name,
     /// Why nothing of it starts, whatever is free.
     pub(crate) closed: Option<Reason>,
     time_max: TimeLimit,
@@ -56,25 +61,42 @@ impl Planner {
     /// Takes note of a fact that is about to be applied to `before`.
     pub fn note(&mut self, before: &Cluster, event: &Event) {
         match event {
-            Event::Submitted { job, .. }
-            | Event::Cancelled { job, .. }
-            | Event::Waiting { job, .. }
-            | Event::Held { job, .. }
-            | Event::Began { job }
+            Event::Submitted { job, .. } => self.touch(before, *job, Rows::Listed(&[])),
+            Event::Cancelled { job, .. }
+            | Event::Expired { job, .. }
+            | Event::Held { job, tasks: None, .. }
+            | Event::Revised { job, tasks: None, .. }
             | Event::Settled { job, .. }
-            | Event::TasksSettled { job, .. } => self.touch(before, *job),
+            | Event::TasksSettled { job, .. } => self.touch(before, *job, Rows::All),
+            Event::Undone { job, tasks, .. } => {
+                let rows: Vec<u32> = tasks.iter().collect();
+                self.touch(before, *job, Rows::Listed(&rows));
+            }
+            Event::Held { job, tasks: Some(tasks), .. } | Event::Revised { job, tasks: Some(tasks), .. } => {
+                let rows: Vec<u32> = tasks.iter().map(|(index, _)| *index).collect();
+                self.touch(before, *job, Rows::Listed(&rows));
+            }
+            Event::Waiting { job, task, .. } | Event::Began { job, task } => {
+                self.touch(before, *job, Rows::Listed(task.as_slice()));
+            }
+            Event::Throttled { job, .. } => self.touch(before, *job, Rows::Listed(&[])),
             Event::Started { job, placements } => {
-                self.touch(before, *job);
+                let rows: Vec<u32> = placements.iter().map(|placement| placement.index).collect();
+                self.touch(before, *job, Rows::Listed(&rows));
                 placements.iter().for_each(|placement| self.touch_nodes(&placement.shares));
             }
-            Event::Ended { key, .. } | Event::Requeued { key, .. } => {
-                self.touch(before, key.job);
+            Event::Ended { key, .. }
+            | Event::Requeued { key, .. }
+            | Event::Suspended { key, .. }
+            | Event::Resumed { key, .. } => {
+                self.touch(before, key.job, Rows::Listed(&[key.index]));
                 let row = before.job(key.job).and_then(|job| job.tasks.get(&key.index));
                 row.and_then(|task| task.state.shares()).into_iter().for_each(|shares| self.touch_nodes(shares));
             }
             // Neither the queue nor what is held changes.
-            Event::Stopped { .. } | Event::Forgotten { .. } => {}
-            Event::NodeRegistered { .. }
+            Event::Stopped { .. } | Event::Forgotten { .. } | Event::Signalled { .. } | Event::Limited { .. } => {}
+            Event::Prioritized { .. }
+            | Event::NodeRegistered { .. }
             | Event::NodeSilent { .. }
             | Event::NodeDown { .. }
             | Event::NodeRemoved { .. }
@@ -106,25 +128,33 @@ impl Planner {
         cluster: &Cluster,
         now: Timestamp,
         settings: &Settings,
-    ) -> BTreeMap<JobId, (Timestamp, Vec<NodeId>)> {
+    ) -> BTreeMap<Entry, (Timestamp, Vec<NodeId>)> {
         let mut decided = Decided { last_id: cluster.last_job, ..Decided::default() };
         self.refreshed(cluster).walk(Scene { cluster, now, settings, places_wanted: true }, &mut decided);
         let mut starts = BTreeMap::new();
-        for (job, at, nodes) in decided.places {
-            starts.entry(job).or_insert((at, nodes));
+        for (entry, at, nodes) in decided.places {
+            starts.entry(entry).or_insert((at, nodes));
         }
         starts
     }
 
-    fn touch(&mut self, before: &Cluster, id: JobId) {
+    fn touch(&mut self, before: &Cluster, id: JobId, rows: Rows<'_>) {
         let Some(known) = &mut self.known else { return };
-        self.jobs.insert(id);
-        if let Some(job) = before.job(id)
-            && let Some(key) = before.queue_key(job)
-        {
-            let lane = known.lane_of(&job.partition);
-            known.lanes[lane].keys.remove(&key);
-            known.unsettled.remove(&key);
+        let Some(job) = before.job(id) else {
+            self.entries.insert((id, None));
+            return;
+        };
+        let rows: Vec<u32> = match rows {
+            Rows::Listed(listed) => listed.to_vec(),
+            Rows::All => job.apart.iter().collect(),
+        };
+        for entry in std::iter::once(None).chain(rows.into_iter().map(Some)) {
+            // Once touched it is in no lane any more.
+            if self.entries.insert((id, entry))
+                && let Some(key) = before.queue_key(job, entry)
+            {
+                known.leave_out(before, job, key);
+            }
         }
     }
 
@@ -142,17 +172,15 @@ impl Planner {
                 known.board.set_held(slot, node.held);
             }
         }
-        for id in std::mem::take(&mut self.jobs) {
+        for (id, entry) in std::mem::take(&mut self.entries) {
             if let Some(job) = cluster.job(id)
-                && let Some(key) = cluster.queue_key(job)
+                && let Some(key) = cluster.queue_key(job, entry)
             {
-                let lane = known.lane_of(&job.partition);
-                known.lanes[lane].admit(key, &known.board, job);
-                known.unsettled.insert(key);
+                known.admit(cluster, job, key);
+                known.unsettled.insert(key.entry());
             }
         }
-        let queued: usize = known.lanes.iter().map(|lane| lane.keys.len()).sum();
-        assert_eq!(queued, cluster.index.queue.len(), "a planner is told of every fact, or reset");
+        assert_eq!(known.queued, cluster.index.queue.len(), "a planner is told of every fact, or reset");
         known
     }
 }
@@ -162,28 +190,56 @@ impl Known {
         let board = Board::of(cluster);
         let lanes: Vec<Lane> = cluster.partitions().map(|partition| Lane::of(cluster, &board, partition)).collect();
         let pools = pools(&lanes);
-        let mut known = Known { board, lanes, pools, unsettled: BTreeSet::new() };
+        let mut known = Known { board, lanes, pools, unsettled: BTreeSet::new(), queued: 0 };
+        // Put in by whole lists: one by one would cost several times as much.
         let mut keys: Vec<Vec<QueueKey>> = vec![Vec::new(); known.lanes.len()];
-        let mut unsettled = Vec::new();
-        let mut at = 0;
         for key in &cluster.index.queue {
             let job = &cluster.jobs[&key.job];
-            if known.lanes.get(at).is_none_or(|lane| lane.name != job.partition) {
-                at = known.lane_of(&job.partition);
+            let terms = cluster.terms_of_entry(job, key.task);
+            let least = known.board.least_of(&terms.spec.request);
+            known.queued += 1;
+            for name in &terms.partitions {
+                let at = known.lane_of(name);
                 keys.resize(known.lanes.len(), Vec::new());
+                keys[at].push(QueueKey { tier: Reverse(cluster.tier_of(name)), ..*key });
+                known.lanes[at].lower(least);
             }
-            let lane = &mut known.lanes[at];
-            lane.lower(known.board.least_of(&job.spec.request));
-            keys[at].push(*key);
-            if job.reason != lane.reason_behind(job) {
-                unsettled.push(*key);
+            if job.entry_reason(key.task) != known.reason_behind(terms) {
+                known.unsettled.insert(key.entry());
             }
         }
         for (lane, keys) in known.lanes.iter_mut().zip(keys) {
             lane.keys = keys.into_iter().collect();
         }
-        known.unsettled = unsettled.into_iter().collect();
         known
+    }
+
+    /// Puts an entry into the lanes of its partitions.
+    fn admit(&mut self, cluster: &Cluster, job: &Job, key: QueueKey) {
+        let terms = cluster.terms_of_entry(job, key.task);
+        let least = self.board.least_of(&terms.spec.request);
+        self.queued += 1;
+        for name in &terms.partitions {
+            let at = self.lane_of(name);
+            self.lanes[at].lower(least);
+            self.lanes[at].keys.insert(QueueKey { tier: Reverse(cluster.tier_of(name)), ..key });
+        }
+    }
+
+    /// Takes an entry out of all lanes.
+    fn leave_out(&mut self, before: &Cluster, job: &Job, key: QueueKey) {
+        self.queued -= 1;
+        self.unsettled.remove(&key.entry());
+        for name in &before.terms_of_entry(job, key.task).partitions {
+            let at = self.lane_of(name);
+            self.lanes[at].keys.remove(&QueueKey { tier: Reverse(before.tier_of(name)), ..key });
+        }
+    }
+
+    /// Why something waits that is behind another.
+    fn reason_behind(&mut self, terms: &Terms) -> Reason {
+        let at = self.lane_of(terms.partition());
+        self.lanes[at].refuses(terms).unwrap_or(Reason::Priority)
     }
 
     /// The place of a partition's lane. Jobs of one that is gone wait in a lane without nodes.
@@ -203,26 +259,24 @@ impl Known {
     }
 
     /// What now waits for another reason than before: by what the walk found, and else as one waits behind others. Nothing is
-    /// said of jobs that a walk which was `cut` short has not looked at.
-    fn explain(&mut self, cluster: &Cluster, looked_at: &BTreeMap<QueueKey, Option<Reason>>, cut: bool) -> Vec<Event> {
-        let mut stands: Vec<(QueueKey, Option<Reason>)> = Vec::new();
+    /// said of what a walk which was `cut` short has not looked at.
+    fn explain(&mut self, cluster: &Cluster, looked_at: &BTreeMap<Entry, Option<Reason>>, cut: bool) -> Vec<Event> {
+        let mut stands: BTreeMap<Entry, Option<Reason>> = BTreeMap::new();
         if !cut {
-            let rest = self.unsettled.iter().filter(|key| !looked_at.contains_key(key));
-            stands.extend(rest.map(|key| (*key, None)));
+            let rest = self.unsettled.iter().filter(|entry| !looked_at.contains_key(entry));
+            stands.extend(rest.map(|entry| (*entry, None)));
         }
-        stands.extend(looked_at.iter().filter(|(_, reason)| reason.is_some()).map(|(key, reason)| (*key, *reason)));
-        stands.sort_unstable_by_key(|(key, _)| *key);
+        stands.extend(looked_at.iter().filter(|(_, reason)| reason.is_some()));
         let mut changes = Vec::new();
-        for (key, found) in stands {
-            let job = &cluster.jobs[&key.job];
-            let lane = self.lane_of(&job.partition);
-            let behind = self.lanes[lane].reason_behind(job);
-            let reason = found.unwrap_or(behind);
-            if reason != job.reason {
-                changes.push(Event::Waiting { job: job.id, reason });
+        for ((id, task), found) in stands {
+            let job = &cluster.jobs[&id];
+            let behind = self.reason_behind(cluster.terms_of_entry(job, task));
+            let (reason, shown) = (found.unwrap_or(behind), job.entry_reason(task));
+            if reason != shown {
+                changes.push(Event::Waiting { job: id, reason, task });
             }
-            if reason == behind && job.reason == behind {
-                self.unsettled.remove(&key);
+            if reason == behind && shown == behind {
+                self.unsettled.remove(&(id, task));
             }
         }
         changes
@@ -247,19 +301,9 @@ impl Lane {
         Lane { name: name.clone(), closed, time_max: TimeLimit::Unlimited, members, keys, least: None }
     }
 
-    /// Why the partition lets nothing of the job start.
-    pub(crate) fn refuses(&self, job: &Job) -> Option<Reason> {
-        self.closed.or((job.time_limit > self.time_max).then_some(Reason::PartitionTimeLimit))
-    }
-
-    /// Why a job waits that is behind another.
-    fn reason_behind(&self, job: &Job) -> Reason {
-        self.refuses(job).unwrap_or(Reason::Priority)
-    }
-
-    fn admit(&mut self, key: QueueKey, board: &Board, job: &Job) {
-        self.lower(board.least_of(&job.spec.request));
-        self.keys.insert(key);
+    /// Why the partition lets nothing start on these terms.
+    pub(crate) fn refuses(&self, terms: &Terms) -> Option<Reason> {
+        self.closed.or((terms.time_limit > self.time_max).then_some(Reason::PartitionTimeLimit))
     }
 
     fn lower(&mut self, least: Amount) {

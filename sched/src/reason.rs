@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::terms::Hold;
+
 /// Why a job's pending tasks do not start. The word that `Display` prints is Slurm's, letter for letter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reason {
@@ -33,8 +35,28 @@ pub enum Reason {
     DependencyNeverSatisfied,
     /// Its user holds it.
     JobHeldUser,
+    /// An administrator holds it.
+    JobHeldAdmin,
     /// It was requeued too often after failed launches.
     JobHoldMaxRequeue,
+}
+
+impl Reason {
+    /// Whether it is the partition that lets nothing start, whatever is free.
+    pub(crate) fn is_of_partition(self) -> bool {
+        matches!(self, Reason::PartitionDown | Reason::PartitionInactive | Reason::PartitionTimeLimit)
+    }
+
+    /// The reason of what is held, or of what no pass has looked at yet.
+    #[must_use]
+    pub fn of_hold(hold: Option<Hold>) -> Reason {
+        match hold {
+            None => Reason::None,
+            Some(Hold::User) => Reason::JobHeldUser,
+            Some(Hold::Admin) => Reason::JobHeldAdmin,
+            Some(Hold::MaxRequeue) => Reason::JobHoldMaxRequeue,
+        }
+    }
 }
 
 impl fmt::Display for Reason {
@@ -54,6 +76,7 @@ impl fmt::Display for Reason {
             Reason::Dependency => "Dependency",
             Reason::DependencyNeverSatisfied => "DependencyNeverSatisfied",
             Reason::JobHeldUser => "JobHeldUser",
+            Reason::JobHeldAdmin => "JobHeldAdmin",
             Reason::JobHoldMaxRequeue => "JobHoldMaxRequeue",
         })
     }
@@ -81,6 +104,23 @@ pub enum StopWhy {
     Cancelled(u32),
     /// Its time limit passed.
     TimeLimit,
+    /// It goes back into the queue, because a user asked.
+    Requeue,
+    /// An administrator downed its node.
+    NodeDown,
+    /// The time came by which it had to be done.
+    Deadline,
+}
+
+/// Which processes of an attempt a signal goes to: `scancel --signal` as it is, with `--batch` or with `--full`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Scope {
+    /// What `srun` has started, and not the batch shell.
+    Steps,
+    /// The batch shell alone.
+    Batch,
+    /// The batch shell, its children and the steps.
+    Full,
 }
 
 /// How a task ended for good.
@@ -114,6 +154,8 @@ pub enum Ending {
     NodeFail,
     /// Took more memory than it had asked for.
     OutOfMemory,
+    /// Was not done by the time that it had to be.
+    Deadline,
 }
 
 impl Outcome {
@@ -134,6 +176,7 @@ impl Outcome {
             Ending::Timeout => "TimeLimit",
             Ending::NodeFail => "NodeDown",
             Ending::OutOfMemory => "OutOfMemory",
+            Ending::Deadline => "DeadLine",
         }
     }
 

@@ -10,8 +10,8 @@ use crate::cluster::Cluster;
 use crate::event::Effect;
 use crate::event::Placement;
 use crate::ids::{AttemptKey, NodeId};
-use crate::job::{TaskState, Usage};
 use crate::reason::Exit;
+use crate::task::{TaskState, Usage};
 
 /// An attempt that a node has a record of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,7 +76,7 @@ pub fn reconcile(cluster: &Cluster, node: NodeId, same_spool: bool, claims: &[Cl
             Some(Claim { end: Some(end), .. }) => found.ends.push((key, end.clone())),
             Some(Claim { end: None, .. }) => {
                 found.adopt.push(key);
-                found.again.extend(stop_again(cluster, node, key));
+                found.again.extend(tell_again(cluster, node, key));
             }
             None if same_spool => found.again.extend(order_again(cluster, node, key)),
             None => found.ends.push((key, AttemptEnd::lost())),
@@ -96,18 +96,33 @@ impl AttemptEnd {
     }
 }
 
-fn stop_again(cluster: &Cluster, node: NodeId, key: AttemptKey) -> Option<Effect> {
-    match cluster.job(key.job)?.tasks.get(&key.index)?.state {
-        TaskState::Finishing { why, .. } => Some(Effect::Stop { node, key, why }),
-        TaskState::Running { .. } | TaskState::Pending { .. } => None,
+/// What a node is told again of an attempt that has begun, or is about to: all that was ordered since its start and that
+/// the state still says. A signal is not: it may have arrived.
+fn tell_again(cluster: &Cluster, node: NodeId, key: AttemptKey) -> Vec<Effect> {
+    let Some(job) = cluster.job(key.job) else { return Vec::new() };
+    let Some(task) = job.tasks.get(&key.index) else { return Vec::new() };
+    match task.state {
+        TaskState::Finishing { why, .. } => vec![Effect::Stop { node, key, why }],
+        TaskState::Suspended { .. } => vec![Effect::Suspend { node, key }],
+        // It may have missed that its limit was changed, or that it goes on.
+        TaskState::Running { .. } if job.terms_of(task).revision > 0 || task.paused_ms > 0 => {
+            let limit = job.terms_of(task).time_limit;
+            vec![Effect::Resume { node, key }, Effect::Limit { node, key, limit }]
+        }
+        TaskState::Running { .. } | TaskState::Pending { .. } => Vec::new(),
     }
 }
 
 /// The order that a node never heard: to start, and to stop again where that was ordered since.
 fn order_again(cluster: &Cluster, node: NodeId, key: AttemptKey) -> Vec<Effect> {
     let Some(task) = cluster.job(key.job).and_then(|job| job.tasks.get(&key.index)) else { return Vec::new() };
-    let Some(shares) = task.state.shares() else { return Vec::new() };
-    let placement = Placement { index: key.index, id: task.id, attempt: key.attempt, shares: shares.clone() };
+    let shares = match &task.state {
+        TaskState::Pending { .. } => return Vec::new(),
+        TaskState::Suspended { full, .. } => full,
+        TaskState::Running { shares, .. } | TaskState::Finishing { shares, .. } => shares,
+    };
+    let (shares, partition) = (shares.clone(), task.partition.clone());
+    let placement = Placement { index: key.index, id: task.id, attempt: key.attempt, shares, partition };
     let start = Effect::Start { node, job: key.job, placements: vec![placement] };
-    std::iter::once(start).chain(stop_again(cluster, node, key)).collect()
+    std::iter::once(start).chain(tell_again(cluster, node, key)).collect()
 }

@@ -2,7 +2,8 @@
 
 use thiserror::Error;
 
-use crate::ids::JobId;
+use crate::ids::{JobId, Name};
+use crate::spec::job::SpecError;
 
 /// An input that changed nothing.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -39,12 +40,51 @@ pub enum Refusal {
     /// A dependency on a job that there is not, or that is long gone.
     #[error("Job dependency problem")]
     Dependency(String),
-    /// A task of an array cannot be held by itself.
+    /// A task that waits for its counterpart in another array cannot be held or changed by itself.
     #[error("Requested operation not supported on this system")]
     WholeJobsOnly(JobId),
     /// The job or task has ended.
     #[error("Job/step already completing or completed")]
     AlreadyDone,
+    /// A deadline before which nothing could end.
+    #[error("Requested time limit is invalid (missing or exceeds some limit)")]
+    DeadlineTooSoon {
+        /// By how much, in seconds.
+        late_s: u64,
+    },
+    /// Only an administrator may do that.
+    #[error("Access/permission denied")]
+    NotAllowed {
+        /// What.
+        what: &'static str,
+    },
+    /// It waits, and only what runs can be treated so.
+    #[error("Job is pending execution")]
+    StillPending,
+    /// It runs, and only what waits can be changed so.
+    #[error("Job is no longer pending execution")]
+    NoLongerPending,
+    /// Its user has said `--no-requeue`.
+    #[error("Requested operation is presently disabled")]
+    NotRequeueable,
+    /// It was not suspended, or does not run.
+    #[error("Job is not running")]
+    NotRunning,
+    /// It is not suspended.
+    #[error("Requested operation is presently disabled")]
+    NotSuspended,
+    /// Others use the CPUs that a suspended job would take again.
+    #[error("Requested nodes are busy")]
+    CpusInUse {
+        /// Where.
+        node: Name,
+    },
+    /// It would wait for itself.
+    #[error("Circular job dependency")]
+    CircularDependency,
+    /// A change that is out of bounds.
+    #[error("{0}")]
+    BadChange(SpecError),
 }
 
 impl Refusal {
@@ -59,9 +99,27 @@ impl Refusal {
                 Some(format!("array index {index} is above the highest allowed, {index_max} (MaxArraySize)"))
             }
             Refusal::TooManyJobs(max) => Some(format!("{max} jobs are in memory already (MaxJobCount)")),
-            Refusal::WholeJobsOnly(job) => Some(format!("hold and release take whole jobs: name {job}, not its tasks")),
+            Refusal::WholeJobsOnly(job) => {
+                Some(format!("tasks of job {job} that wait for another array's cannot be treated apart: name the whole job"))
+            }
+            Refusal::DeadlineTooSoon { late_s } => {
+                Some(format!("with its time limit it could not end before its deadline: {late_s} s too late already"))
+            }
+            Refusal::NotAllowed { what } => Some(format!("only an administrator may {what}")),
+            Refusal::NotRequeueable => Some("it was submitted with --no-requeue".to_owned()),
+            Refusal::NotSuspended => Some("it is not suspended".to_owned()),
+            Refusal::CpusInUse { node } => {
+                Some(format!("its CPUs on {node} are in use by other jobs; try again when they are free"))
+            }
             Refusal::Dependency(term) => Some(format!("{term}: there is no such job (any more)")),
-            Refusal::NoDefaultPartition | Refusal::UnknownJob | Refusal::AlreadyDone => None,
+            Refusal::NoDefaultPartition
+            | Refusal::UnknownJob
+            | Refusal::AlreadyDone
+            | Refusal::StillPending
+            | Refusal::NoLongerPending
+            | Refusal::NotRunning
+            | Refusal::CircularDependency
+            | Refusal::BadChange(_) => None,
         }
     }
 }

@@ -1,13 +1,14 @@
-//! Which jobs and tasks a command means, and cancelling them.
+//! Which jobs and tasks a command means, cancelling them, and sending them signals.
 
 use crate::cluster::Cluster;
 use crate::event::Event;
 use crate::ids::{AttemptKey, JobId};
-use crate::job::{Job, TaskState};
-use crate::reason::StopWhy;
+use crate::job::Job;
+use crate::reason::{Scope, StopWhy};
 use crate::refusal::Refusal;
 use crate::spec::array::{JobRef, TaskSelector};
 use crate::spec::index_set::IndexSet;
+use crate::task::TaskState;
 
 /// Jobs and tasks by name, or all that match the filters; with both, those named that match.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -62,20 +63,43 @@ fn cancel_target(cluster: &Cluster, target: &JobRef, selection: &Selection, uid:
     Ok(events)
 }
 
-/// Holds or releases what waits of whole jobs. Answers for each target whether it could be done.
-pub(crate) fn hold(cluster: &Cluster, targets: &[JobRef], hold: bool) -> (Vec<Event>, Vec<Result<(), Refusal>>) {
-    let mut events = Vec::new();
-    let one = |target: &JobRef| -> Result<Option<Event>, Refusal> {
-        let (job, tasks) = resolve(cluster, target)?;
-        if tasks.is_some() && job.is_array() {
-            return Err(Refusal::WholeJobsOnly(job.id));
-        }
-        if job.is_done() {
-            return Err(Refusal::AlreadyDone);
-        }
-        Ok((job.held != hold).then_some(Event::Held { job: job.id, held: hold }))
+/// Sends a signal to the attempts that run among what is selected. Answers for each target whether it could be done.
+pub(crate) fn signal(
+    cluster: &Cluster,
+    selection: &Selection,
+    signal: i32,
+    scope: Scope,
+) -> (Vec<Event>, Vec<Result<(), Refusal>>) {
+    let one = |job: &Job, tasks: Option<&IndexSet>| -> Vec<Event> {
+        let meant = job.tasks.iter().filter(|(index, _)| tasks.is_none_or(|tasks| tasks.contains(**index)));
+        let signalled = meant.filter_map(|(index, task)| match &task.state {
+            TaskState::Running { shares, .. } => {
+                let key = AttemptKey { job: job.id, index: *index, attempt: task.attempts };
+                Some(Event::Signalled { key, node: Job::batch_node(shares)?, signal, scope })
+            }
+            TaskState::Pending { .. } | TaskState::Suspended { .. } | TaskState::Finishing { .. } => None,
+        });
+        signalled.collect()
     };
-    let found = targets.iter().map(|target| one(target).map(|event| events.extend(event))).collect();
+    let mut events = Vec::new();
+    if selection.targets.is_empty() {
+        let jobs = cluster.jobs().filter(|job| !job.is_done() && selection.lets_pass(job));
+        events.extend(jobs.flat_map(|job| one(job, None)));
+        return (events, Vec::new());
+    }
+    let target = |target: &JobRef| -> Result<Vec<Event>, Refusal> {
+        let (job, tasks) = resolve(cluster, target)?;
+        if !selection.lets_pass(job) {
+            return Ok(Vec::new());
+        }
+        let signalled = one(job, tasks.as_ref());
+        match signalled.is_empty() {
+            true if job.is_done() => Err(Refusal::AlreadyDone),
+            true => Err(Refusal::StillPending),
+            false => Ok(signalled),
+        }
+    };
+    let found = selection.targets.iter().map(|named| target(named).map(|more| events.extend(more))).collect();
     (events, found)
 }
 
@@ -111,7 +135,7 @@ fn cancel_tasks(job: &Job, tasks: Option<&IndexSet>, phase: Option<Phase>, uid: 
     if phase != Some(Phase::Pending) {
         let running = job.tasks.iter().filter(|(index, _)| meant(**index));
         events.extend(running.filter_map(|(index, task)| match &task.state {
-            TaskState::Running { shares, .. } => {
+            TaskState::Running { shares, .. } | TaskState::Suspended { shares, .. } => {
                 let key = AttemptKey { job: job.id, index: *index, attempt: task.attempts };
                 let node = Job::batch_node(shares)?;
                 Some(Event::Stopped { key, node, why: StopWhy::Cancelled(uid) })
@@ -136,6 +160,9 @@ impl Selection {
     #[must_use]
     pub fn lets_pass(&self, job: &Job) -> bool {
         let is = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
-        is(&self.user, &job.spec.user.name) && is(&self.name, &job.spec.name) && is(&self.partition, &job.partition)
+        let is_in = |wanted: &Option<String>| {
+            wanted.as_deref().is_none_or(|wanted| job.terms.partitions.iter().any(|name| &**name == wanted))
+        };
+        is(&self.user, &job.terms.spec.user.name) && is(&self.name, &job.terms.spec.name) && is_in(&self.partition)
     }
 }

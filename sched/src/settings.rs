@@ -22,6 +22,34 @@ pub struct Settings {
     /// `SchedulerParameters=bf_max_job_test`: jobs of a partition, behind the first that waits for resources, that one pass
     /// looks at; 0 starts everything strictly in order.
     pub backfill_jobs_max: usize,
+    /// What a job's priority is made of.
+    pub weights: Weights,
+    /// How long the first retry of a task waits (`--retries`), in milliseconds; each further one twice as long.
+    pub retry_wait_ms: u64,
+}
+
+/// The weights of Slurm's multifactor priority that Covey knows; all 0 is first come, first served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Weights {
+    /// `PriorityWeightAge`.
+    pub age: u32,
+    /// `PriorityMaxAge`, in seconds: from then on waiting longer counts no more.
+    pub age_s_max: u64,
+    /// `PriorityWeightJobSize`.
+    pub size: u32,
+    /// `PriorityFavorSmall`: small jobs get what large ones would.
+    pub favor_small: bool,
+    /// `PriorityWeightPartition`.
+    pub partition: u32,
+    /// `PriorityCalcPeriod`, in seconds: how often priorities are computed anew.
+    pub calc_period_s: u64,
+}
+
+impl Default for Weights {
+    fn default() -> Weights {
+        let week_s = 7 * 24 * 60 * 60;
+        Weights { age: 0, age_s_max: week_s, size: 0, favor_small: false, partition: 0, calc_period_s: 300 }
+    }
 }
 
 impl Default for Settings {
@@ -36,6 +64,8 @@ impl Default for Settings {
             script_bytes_max: 4 * 1024 * 1024,
             requeues_max: 5,
             backfill_jobs_max: 500,
+            weights: Weights::default(),
+            retry_wait_ms: 1_000,
         }
     }
 }

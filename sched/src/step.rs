@@ -2,21 +2,26 @@
 //!
 //! Nothing is changed here. A refusal is an answer without events.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::cluster::Cluster;
 use crate::event::Event;
+use crate::hold::{self, HoldVerb};
 use crate::ids::{AttemptKey, JobId, Name, NodeId, RequestId, Timestamp};
 use crate::node::{Health, Offer};
 use crate::partition::Partition;
+use crate::reason::Scope;
 use crate::reconcile::{AttemptEnd, Claim, How, Reconciled, reconcile};
 use crate::refusal::Refusal;
+use crate::requeue::{self, Requeue};
+use crate::revise::{self, Change, Scene};
 use crate::select::{self, Selection};
 use crate::settings::Settings;
 use crate::spec::array::JobRef;
 use crate::spec::job::JobSpec;
-use crate::{finish, submit};
+use crate::{finish, pause, submit, wake};
 
 /// What reached the controller.
 #[derive(Clone, Debug)]
@@ -35,12 +40,48 @@ pub enum Input {
         /// Who asks.
         uid: u32,
     },
-    /// What waits of these jobs is to be held, or released.
+    /// Attempts that run are to be sent a signal.
+    Signal {
+        /// Which.
+        selection: Selection,
+        /// The signal's number.
+        signal: i32,
+        /// To which of their processes.
+        scope: Scope,
+    },
+    /// What waits is to be held, or released.
     Hold {
         /// Which.
         targets: Vec<JobRef>,
         /// Hold, or release.
-        hold: bool,
+        verb: HoldVerb,
+        /// Who asks.
+        asker: Asker,
+    },
+    /// Jobs and tasks are to run again.
+    Requeue {
+        /// Which.
+        targets: Vec<JobRef>,
+        /// How.
+        how: Requeue,
+    },
+    /// Attempts are to be suspended, or to go on.
+    Pause {
+        /// Which.
+        targets: Vec<JobRef>,
+        /// Suspend, or resume.
+        suspend: bool,
+        /// Who asks.
+        asker: Asker,
+    },
+    /// Something of jobs or tasks is to change.
+    Revise {
+        /// Which.
+        targets: Vec<JobRef>,
+        /// What.
+        changes: Vec<Change>,
+        /// Who asks.
+        asker: Asker,
     },
     /// A node's link is up.
     Register {
@@ -70,8 +111,17 @@ pub enum Input {
     },
     /// The settings name these partitions and no others.
     Partitions(Vec<Partition>),
-    /// A moment named by [`next_wake`] has come.
+    /// A moment named by [`crate::wake::next_wake`] has come.
     Tick,
+}
+
+/// Who asks for something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// Numeric user.
+    pub uid: u32,
+    /// Whether that is an administrator.
+    pub operator: bool,
 }
 
 /// What the sender of an input is told once its events are durable.
@@ -93,71 +143,45 @@ pub enum Answer {
 #[must_use]
 pub fn decide(cluster: &Cluster, settings: &Settings, now: Timestamp, input: Input) -> (Vec<Event>, Answer) {
     match input {
-        Input::Submit { request, spec } => match submit::submit(cluster, settings, request, spec) {
+        Input::Submit { request, spec } => match submit::submit(cluster, settings, now, request, spec) {
             Ok((events, job)) => (events, Answer::Submitted(job)),
             Err(refusal) => (Vec::new(), Answer::Refused(refusal)),
         },
         Input::Cancel { selection, uid } => {
-            let (events, found) = select::cancel(cluster, &selection, uid);
-            (events, Answer::Found(found))
+            found(select::cancel(cluster, &selection, uid))
         }
-        Input::Hold { targets, hold } => {
-            let (events, found) = select::hold(cluster, &targets, hold);
-            (events, Answer::Found(found))
+        Input::Signal { selection, signal, scope } => {
+            found(select::signal(cluster, &selection, signal, scope))
         }
-        Input::Register { name, offer, claims } => register(cluster, settings, name, offer, &claims),
+        Input::Hold { targets, verb, asker } => found(hold::hold(cluster, &targets, verb, asker)),
+        Input::Requeue { targets, how } => found(requeue::requeue(cluster, &targets, how)),
+        Input::Pause { targets, suspend, asker } => found(pause::pause(cluster, &targets, suspend, asker)),
+        Input::Revise { targets, changes, asker } => {
+            found(revise::revise(&Scene { cluster, settings, now, asker, revised: Cell::new(0) }, &targets, &changes))
+        }
+        Input::Register { name, offer, claims } => register(cluster, settings, now, name, offer, &claims),
         Input::Ends { node, ends } => {
             // Said twice in one breath is said once.
             let ends: BTreeMap<AttemptKey, AttemptEnd> = ends.into_iter().collect();
-            let events = ends.iter().filter_map(|(key, end)| finish::judge(cluster, settings, node, *key, end));
+            let events = ends.iter().filter_map(|(key, end)| finish::judge(cluster, settings, now, node, *key, end));
             (events.collect(), Answer::Done)
         }
         Input::LinkLost { node } => (link_lost(cluster, node), Answer::Done),
-        Input::Leave { node } => (leave(cluster, settings, node), Answer::Done),
+        Input::Leave { node } => (leave(cluster, settings, now, node), Answer::Done),
         Input::Partitions(partitions) => (set_partitions(cluster, &partitions), Answer::Done),
-        Input::Tick => (tick(cluster, settings, now), Answer::Done),
+        Input::Tick => (wake::tick(cluster, settings, now), Answer::Done),
     }
 }
 
-/// When [`Input::Tick`] is next due; `None` while nothing waits for time to pass.
-#[must_use]
-pub fn next_wake(cluster: &Cluster, settings: &Settings) -> Option<Timestamp> {
-    let forget = cluster.index.done.get_min().map(|(at, _)| at.plus_ms(settings.job_age_s_min * 1000));
-    let give_up = cluster.nodes.values().filter_map(|node| give_up_at(node.health, settings)).min();
-    let begin = cluster.index.begins.get_min().map(|(at, _)| *at);
-    forget.into_iter().chain(give_up).chain(begin).min()
-}
-
-/// The most jobs that one tick forgets; the next tick goes on at once.
-const FORGET_MAX: usize = 1_000;
-
-fn tick(cluster: &Cluster, settings: &Settings, now: Timestamp) -> Vec<Event> {
-    let too_old = |(at, _): &&(Timestamp, JobId)| at.plus_ms(settings.job_age_s_min * 1000) <= now;
-    let old = cluster.index.done.iter().take_while(too_old).take(FORGET_MAX);
-    let mut events: Vec<Event> = old.map(|(_, job)| Event::Forgotten { job: *job }).collect();
-    let begun = cluster.index.begins.iter().take_while(|(at, _)| *at <= now);
-    events.extend(begun.map(|(_, job)| Event::Began { job: *job }));
-    for node in cluster.nodes.values() {
-        if give_up_at(node.health, settings).is_some_and(|at| at <= now) {
-            events.push(Event::NodeDown { node: node.id });
-            for key in cluster.attempts_on(node.id) {
-                events.extend(finish::give_up(cluster, node.id, key));
-            }
-        }
-    }
-    events
-}
-
-fn give_up_at(health: Health, settings: &Settings) -> Option<Timestamp> {
-    match health {
-        Health::Silent { since } if settings.node_timeout_s > 0 => Some(since.plus_ms(settings.node_timeout_s * 1000)),
-        Health::Silent { .. } | Health::Up { .. } | Health::Down { .. } => None,
-    }
+/// Events, and for each target whether it could be done, as an answer.
+fn found((events, found): (Vec<Event>, Vec<Result<(), Refusal>>)) -> (Vec<Event>, Answer) {
+    (events, Answer::Found(found))
 }
 
 fn register(
     cluster: &Cluster,
     settings: &Settings,
+    now: Timestamp,
     name: Name,
     offer: Offer,
     claims: &[Claim],
@@ -166,7 +190,7 @@ fn register(
     let node = known.map_or_else(|| NodeId(cluster.last_node.map_or(1, |last| last.0 + 1)), |node| node.id);
     let same_spool = known.is_some_and(|node| node.offer.spool == offer.spool);
     let reconciled = reconcile(cluster, node, same_spool, claims);
-    let judged = reconciled.ends.iter().filter_map(|(key, end)| finish::judge(cluster, settings, node, *key, end));
+    let judged = reconciled.ends.iter().filter_map(|(key, end)| finish::judge(cluster, settings, now, node, *key, end));
     let events = std::iter::once(Event::NodeRegistered { node, name, offer }).chain(judged).collect();
     (events, Answer::Registered(node, reconciled))
 }
@@ -179,11 +203,11 @@ fn link_lost(cluster: &Cluster, node: NodeId) -> Vec<Event> {
 }
 
 /// A node that leaves has stopped what it ran: its attempts are lost, and its name is free.
-fn leave(cluster: &Cluster, settings: &Settings, id: NodeId) -> Vec<Event> {
+fn leave(cluster: &Cluster, settings: &Settings, now: Timestamp, id: NodeId) -> Vec<Event> {
     let Some(node) = cluster.node(id) else { return Vec::new() };
     let lost = AttemptEnd::lost();
     let mut events: Vec<Event> =
-        cluster.attempts_on(id).filter_map(|key| finish::judge(cluster, settings, id, key, &lost)).collect();
+        cluster.attempts_on(id).filter_map(|key| finish::judge(cluster, settings, now, id, key, &lost)).collect();
     // Shares of attempts whose batch process is elsewhere keep the node in the books until they end.
     let own = cluster.attempts_on(id).count();
     if node.attempts as usize == own {

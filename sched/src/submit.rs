@@ -5,22 +5,22 @@ use std::sync::Arc;
 use crate::cluster::Cluster;
 use crate::depend::target_of;
 use crate::event::Event;
-use crate::ids::{JobId, RequestId};
+use crate::ids::{JobId, RequestId, Timestamp};
 use crate::partition::{Partition, PartitionState};
 use crate::plan::could_ever_start;
 use crate::refusal::Refusal;
 use crate::resources::Amount;
 use crate::settings::Settings;
 use crate::spec::dependency::{After, Term};
+use crate::priority::priority;
 use crate::spec::job::{JobSpec, Memory};
-
-/// The priority of every job until weights are set, as Slurm's multifactor plugin gives with none.
-const PRIORITY: u32 = 1;
+use crate::terms::Terms;
 
 /// Accepts a job, or says why not. A request that was seen before answers with its job and makes no second one.
 pub(crate) fn submit(
     cluster: &Cluster,
     settings: &Settings,
+    now: Timestamp,
     request: RequestId,
     spec: Arc<JobSpec>,
 ) -> Result<(Vec<Event>, JobId), Refusal> {
@@ -37,32 +37,51 @@ pub(crate) fn submit(
         return Err(Refusal::ArrayTooBig { index: array.max(), index_max });
     }
     check_dependency(cluster, &spec)?;
-    let partition = choose_partition(cluster, &spec)?;
-    if !could_ever_start(cluster, partition, &spec.request) {
-        return Err(Refusal::NeverFits { detail: describe_misfit(cluster, partition, &spec) });
-    }
+    let terms = terms(cluster, settings, now, spec)?;
     let job = cluster.id_after(cluster.last_job);
-    let time_limit = partition.time_limit(spec.time_limit);
-    let partition = partition.name.clone();
-    Ok((vec![Event::Submitted { job, request, spec, partition, time_limit, priority: PRIORITY }], job))
+    Ok((vec![Event::Submitted { job, request, terms: Arc::new(terms) }], job))
 }
 
-fn choose_partition<'a>(cluster: &'a Cluster, spec: &JobSpec) -> Result<&'a Arc<Partition>, Refusal> {
+/// What the controller makes of a spec: where it may start, for how long, and its place in the queue.
+pub(crate) fn terms(
+    cluster: &Cluster,
+    settings: &Settings,
+    now: Timestamp,
+    spec: Arc<JobSpec>,
+) -> Result<Terms, Refusal> {
+    let partitions = choose_partitions(cluster, &spec)?;
+    if !partitions.iter().any(|partition| could_ever_start(cluster, partition, &spec.request)) {
+        return Err(Refusal::NeverFits { detail: describe_misfit(cluster, partitions[0], &spec) });
+    }
+    let time_limit = partitions[0].time_limit(spec.time_limit);
+    let partitions = partitions.into_iter().map(|partition| partition.name.clone()).collect();
+    let (fixed, given) = (spec.priority.is_some(), i64::from(spec.priority.unwrap_or(0)));
+    let mut terms = Terms { spec, partitions, time_limit, priority: given, fixed, revision: 0 };
+    if let Some(start_by) = terms.start_by().filter(|start_by| *start_by < now) {
+        return Err(Refusal::DeadlineTooSoon { late_s: now.ms_since(start_by).div_ceil(1000) });
+    }
+    terms.priority = priority(cluster, &settings.weights, &terms, 0);
+    Ok(terms)
+}
+
+/// The partitions that are named, or else the default one, without those that take no jobs now; the highest tier first.
+fn choose_partitions<'a>(cluster: &'a Cluster, spec: &JobSpec) -> Result<Vec<&'a Arc<Partition>>, Refusal> {
     if let Some(unknown) = spec.partitions.iter().find(|name| cluster.partition(name).is_none()) {
         return Err(Refusal::UnknownPartition(unknown.to_string()));
     }
     let mut named: Vec<&Arc<Partition>> = spec.partitions.iter().filter_map(|name| cluster.partition(name)).collect();
-    named.sort_by_key(|partition| std::cmp::Reverse(partition.tier));
-    let partition =
-        named.first().copied().or_else(|| cluster.default_partition()).ok_or(Refusal::NoDefaultPartition)?;
-    match partition.state {
-        PartitionState::Up | PartitionState::Down => Ok(partition),
-        PartitionState::Drain | PartitionState::Inactive => Err(Refusal::PartitionClosed(partition.name.to_string())),
+    if named.is_empty() {
+        named.push(cluster.default_partition().ok_or(Refusal::NoDefaultPartition)?);
     }
+    named.sort_by_key(|partition| (std::cmp::Reverse(partition.tier), partition.name.clone()));
+    named.dedup_by(|one, other| one.name == other.name);
+    let first = named[0].name.clone();
+    named.retain(|partition| matches!(partition.state, PartitionState::Up | PartitionState::Down));
+    if named.is_empty() { Err(Refusal::PartitionClosed(first.to_string())) } else { Ok(named) }
 }
 
 /// A target that was never there is refused; one that is long gone counts as ended, which is all that some terms want.
-fn check_dependency(cluster: &Cluster, spec: &JobSpec) -> Result<(), Refusal> {
+pub(crate) fn check_dependency(cluster: &Cluster, spec: &JobSpec) -> Result<(), Refusal> {
     for term in spec.dependency.iter().flat_map(|dependency| &dependency.terms) {
         let Term::On { what, target } = term else { continue };
         let gone = JobId(target.job) <= cluster.last_job.unwrap_or(JobId(0));

@@ -8,9 +8,10 @@ use std::iter::Peekable;
 use std::num::NonZeroU32;
 
 use crate::backfill::{ARRAY_PLACES_MAX, Forecast, PLACES_MAX, Shape};
-use crate::cluster::{Cluster, QueueKey};
+use crate::cluster::Cluster;
 use crate::event::{Event, Placement};
 use crate::ids::{JobId, NodeId, Timestamp};
+use crate::index::{Entry, QueueKey};
 use crate::job::Job;
 use crate::place::{Board, Chosen};
 use crate::plan::STARTS_MAX;
@@ -35,10 +36,22 @@ pub(crate) struct Decided {
     pub(crate) last_id: Option<JobId>,
     pub(crate) starts: usize,
     pub(crate) started: Vec<Event>,
-    /// The jobs that were looked at, and why they wait; `None` where nothing of them is left.
-    pub(crate) looked_at: BTreeMap<QueueKey, Option<Reason>>,
+    /// What was looked at, and why it waits; `None` where nothing of it is left.
+    pub(crate) looked_at: BTreeMap<Entry, Option<Reason>>,
+    /// How much of each job has started.
+    pub(crate) taken: BTreeMap<JobId, Taken>,
     /// The places that were kept.
-    pub(crate) places: Vec<(JobId, Timestamp, Vec<NodeId>)>,
+    pub(crate) places: Vec<(Entry, Timestamp, Vec<NodeId>)>,
+}
+
+/// How many tasks of a job this pass has started.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Taken {
+    all: u64,
+    /// Of those that wait together.
+    together: u64,
+    /// Of those that had no number of their own.
+    new: u64,
 }
 
 /// One walk.
@@ -71,7 +84,7 @@ struct Track<'a> {
 
 /// A job that waits for resources, and how many of its tasks do.
 struct Above<'a> {
-    id: JobId,
+    entry: Entry,
     shape: Shape<'a>,
     tasks: u64,
     /// No job of its partition waits above it.
@@ -99,10 +112,14 @@ impl<'a> Walk<'a> {
         while self.decided.starts < STARTS_MAX
             && let Some((key, at)) = self.next()
         {
+            // A job may wait in several partitions, and have started whole in another one.
+            if self.decided.looked_at.get(&key.entry()).is_some_and(Option::is_none) {
+                continue;
+            }
             let was_blocked = self.tracks[at].blocked;
             self.tracks[at].looked += usize::from(was_blocked);
             let reason = self.visit(at, key);
-            self.decided.looked_at.insert(key, reason);
+            self.decided.note(key.entry(), reason);
             if self.tracks[at].blocked && !was_blocked && !self.scene.places_wanted && self.is_spent() {
                 self.tracks.iter_mut().for_each(|track| track.closed |= track.blocked);
             }
@@ -127,25 +144,28 @@ impl<'a> Walk<'a> {
         lanes.all(|lane| lane.least.is_none_or(|least| !self.board.has_free(&lane.members, &least)))
     }
 
-    /// Starts what fits of one job; answers why the rest of it waits, `None` when nothing is left.
+    /// Starts what fits of one entry; answers why the rest of it waits, `None` when nothing is left.
     fn visit(&mut self, at: usize, key: QueueKey) -> Option<Reason> {
         let Track { lane, blocked: behind, .. } = self.tracks[at];
         let job = &self.scene.cluster.jobs[&key.job];
-        if let Some(refused) = lane.refuses(job) {
+        let terms = self.scene.cluster.terms_of_entry(job, key.task);
+        if let Some(refused) = lane.refuses(terms) {
             return Some(refused);
         }
-        let shape = Shape { members: &lane.members, request: &job.spec.request, limit: job.time_limit };
-        let room = usize::try_from(job.throttle_room()).unwrap_or(usize::MAX);
-        let (started, full) = self.start_tasks(job, &shape, room.min(STARTS_MAX - self.decided.starts));
-        self.decided.starts += started;
-        let left = job.pending_count() - started as u64;
+        let shape = Shape { members: &lane.members, request: &terms.spec.request, limit: terms.time_limit };
+        let taken = self.decided.taken.get(&job.id).copied().unwrap_or_default();
+        let room = usize::try_from(job.throttle_room().saturating_sub(taken.all)).unwrap_or(usize::MAX);
+        let most = room.min(STARTS_MAX - self.decided.starts);
+        let (started, full) = self.start_tasks(job, key.task, (lane, &shape), most);
+        let waiting = if key.task.is_some() { 1 } else { job.pending_count() - taken.together };
+        let left = waiting - started as u64;
         if left == 0 {
             return None;
         }
         let waits = full && self.could_start_idle(shape);
         if waits {
             let tasks = left.min((room - started) as u64);
-            self.above.push(Above { id: job.id, shape, tasks, first: !behind });
+            self.above.push(Above { entry: key.entry(), shape, tasks, first: !behind });
             self.tracks[at].blocked = true;
         }
         Some(match (behind, full) {
@@ -154,17 +174,33 @@ impl<'a> Walk<'a> {
             (false, true) => Reason::NodesUnavailable,
             (false, false) if started == room => Reason::JobArrayTaskLimit,
             // The bound of this pass: the next one goes on and nothing changes.
-            (false, false) => job.reason,
+            (false, false) => job.entry_reason(key.task),
         })
     }
 
     /// Starts up to `most` tasks, lowest index first; answers how many, and whether it stopped for lack of room.
-    fn start_tasks(&mut self, job: &Job, shape: &Shape<'a>, most: usize) -> (usize, bool) {
-        let mut left = job.waiting_count() - job.requeued.len();
+    fn start_tasks(
+        &mut self,
+        job: &Job,
+        task: Option<u32>,
+        (lane, shape): (&Lane, &Shape<'a>),
+        most: usize,
+    ) -> (usize, bool) {
+        let mut taken = self.decided.taken.get(&job.id).copied().unwrap_or_default();
+        let together = || {
+            let again = job.requeued.iter().filter(|index| !job.apart.contains(*index));
+            again.chain(job.pending.iter()).skip(usize::try_from(taken.together).unwrap_or(usize::MAX))
+        };
+        let indices: Box<dyn Iterator<Item = u32>> = match task {
+            Some(index) => Box::new(std::iter::once(index)),
+            None => Box::new(together()),
+        };
+        let several = self.scene.cluster.terms_of_entry(job, task).partitions.len() > 1;
+        let without_number = job.waiting_count() - job.requeued.len();
         let mut from = 0;
         let mut placements: Vec<Placement> = Vec::new();
         let mut full = false;
-        for index in job.requeued.iter().chain(job.pending.iter()).take(most) {
+        for index in indices.take(most) {
             let Some(chosen) = self.find(shape, from) else {
                 full = true;
                 break;
@@ -173,17 +209,22 @@ impl<'a> Walk<'a> {
             let (id, attempt) = match job.tasks.get(&index) {
                 Some(row) => (row.id, row.attempts + 1),
                 None => {
-                    left -= 1;
-                    (self.own_id(job, left), 1)
+                    taken.new += 1;
+                    (self.own_id(job, without_number - taken.new), 1)
                 }
             };
             if let Some(forecast) = &mut self.forecast {
                 forecast.keep(shape, self.scene.now, self.board, &chosen);
             }
             let shares = self.board.take(shape.request, &chosen).into();
-            placements.push(Placement { index, id, attempt, shares });
+            let partition = several.then(|| lane.name.clone());
+            placements.push(Placement { index, id, attempt, shares, partition });
         }
         let started = placements.len();
+        taken.all += started as u64;
+        taken.together += if task.is_none() { started as u64 } else { 0 };
+        self.decided.taken.insert(job.id, taken);
+        self.decided.starts += started;
         self.decided.started.extend(by_node(job.id, placements));
         (started, full)
     }
@@ -215,7 +256,7 @@ impl<'a> Walk<'a> {
         let Scene { cluster, now, .. } = self.scene;
         let forecast =
             self.forecast.get_or_insert_with(|| Forecast::of(cluster, self.board, now, &self.decided.started));
-        for Above { id, shape, tasks, first } in self.above.drain(..) {
+        for Above { entry, shape, tasks, first } in self.above.drain(..) {
             for _ in 0..tasks.min(ARRAY_PLACES_MAX) {
                 if self.places >= PLACES_MAX && !first {
                     break;
@@ -225,7 +266,7 @@ impl<'a> Walk<'a> {
                     Ok((at, chosen)) => {
                         forecast.keep(&shape, at, self.board, &chosen);
                         let nodes = chosen.iter().map(|(slot, _)| self.board.node(*slot)).collect();
-                        self.decided.places.push((id, at, nodes));
+                        self.decided.places.push((entry, at, nodes));
                     }
                     Err(at) => {
                         forecast.hold(&shape, at, self.board);
@@ -256,6 +297,16 @@ impl<'a> Walk<'a> {
             self.hopeless = Some(shape);
         }
         could
+    }
+}
+
+impl Decided {
+    /// Why an entry waits: as its first partition says, unless that lets nothing start and a later one does.
+    fn note(&mut self, entry: Entry, reason: Option<Reason>) {
+        let known = self.looked_at.entry(entry).or_insert(reason);
+        if reason.is_none() || known.is_some_and(Reason::is_of_partition) {
+            *known = reason;
+        }
     }
 }
 

@@ -9,7 +9,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use rig::{Rig, array, job, partition, wide};
 use sched::ids::{AttemptKey, JobId, NodeId, Timestamp};
-use sched::job::{Job, TaskState};
+use sched::job::Job;
+use sched::task::TaskState;
 use sched::partition::{Members, Partition};
 use sched::plan::{STARTS_MAX, expected_starts};
 use sched::reason::Reason;
@@ -52,7 +53,7 @@ fn expected(rig: &Rig) -> Vec<(u32, u64, Vec<String>)> {
     let name = |node| rig.cluster.node(node).expect("there").name.to_string();
     let starts = expected_starts(&rig.cluster, rig.now, &rig.settings).into_iter();
     starts
-        .map(|(job, (at, nodes))| (job.0, at.ms_since(rig.now) / 60_000, nodes.into_iter().map(name).collect()))
+        .map(|(job, (at, nodes))| (job.0.0, at.ms_since(rig.now) / 60_000, nodes.into_iter().map(name).collect()))
         .collect()
 }
 
@@ -286,7 +287,7 @@ impl<'a> Line<'a> {
             self.starts.entry((self.jobs[&key.job], key.index)).or_insert(self.rig.now);
         }
         let expected = expected_starts(&self.rig.cluster, self.rig.now, &self.rig.settings).into_iter();
-        for (job, (at, _)) in expected.filter(|(job, _)| !self.starts.contains_key(&(self.jobs[job], 0))) {
+        for ((job, _), (at, _)) in expected.filter(|((job, _), _)| !self.starts.contains_key(&(self.jobs[job], 0))) {
             let first = *self.promised.entry(job).or_insert(at);
             assert!(at <= first, "job {job} was expected at {first:?}, and now at {at:?}");
         }
@@ -296,7 +297,7 @@ impl<'a> Line<'a> {
         let end = |key: AttemptKey| {
             let job = self.rig.cluster.job(key.job).expect("there");
             let TaskState::Running { since, .. } = job.tasks[&key.index].state else { panic!("nothing is stopped") };
-            (key, since.plus_ms(job.time_limit.seconds().expect("every wish has a limit") * 1000))
+            (key, since.plus_ms(job.terms.time_limit.seconds().expect("every wish has a limit") * 1000))
         };
         self.rig.running().into_iter().map(end).collect()
     }
@@ -363,7 +364,7 @@ proptest! {
             rig.plan();
             let waits = |job: &&Arc<Job>| job.reason == Reason::Resources && job.pending_count() > 0;
             if let Some(first) = rig.cluster.jobs().find(waits).filter(|job| job.tasks.is_empty()) {
-                let expected = expected_starts(&rig.cluster, rig.now, &rig.settings)[&first.id].0;
+                let expected = expected_starts(&rig.cluster, rig.now, &rig.settings)[&(first.id, None)].0;
                 prop_assert!(expected <= *told.entry(first.id).or_insert(expected));
             }
             let running = rig.running();
@@ -382,13 +383,13 @@ proptest! {
             let running = rig.running();
             let key = running.get(which % running.len().max(1)).copied();
             let target = (1 + which % 20).to_string();
-            let targets = || vec![target.parse().expect("a job's number")];
             match (act, key) {
                 (0..5, _) => drop(rig.submit(wish.draft(&PARTITIONS))),
                 (5..8, Some(key)) => rig.exit(key, 0),
                 (8, Some(key)) => rig.end(key, How::Lost),
                 (9, _) => drop(rig.cancel(&target)),
-                (10, _) => drop(rig.input(Input::Hold { targets: targets(), hold: which % 2 == 0 })),
+                (10, _) if which % 2 == 0 => drop(rig.hold(&target)),
+                (10, _) => drop(rig.release(&target)),
                 (11, _) if which % 3 == 0 => drop(rig.register("n3", 4, &[])),
                 (11, _) => drop(rig.input(Input::LinkLost { node: NodeId(4) })),
                 _ => rig.now = rig.now.plus_ms(wish.later * 60_000),

@@ -7,7 +7,8 @@ use sched::ids::{AttemptKey, JobId};
 use sched::reason::{Ending, Reason};
 use sched::refusal::Refusal;
 use sched::spec::job::JobDraft;
-use sched::step::{Input, next_wake};
+use sched::step::Input;
+use sched::wake::next_wake;
 
 fn key(job: u32, index: u32) -> AttemptKey {
     AttemptKey { job: JobId(job), index, attempt: 1 }
@@ -61,7 +62,7 @@ fn after_waits_for_the_start_and_the_minutes_behind_it() {
     rig.submit(after("after:1+2")).expect("accepted");
     rig.plan();
     assert_eq!(reason(&rig, 2), Reason::Dependency);
-    rig.input(Input::Hold { targets: vec!["1".parse().expect("a name")], hold: false });
+    rig.release("1").expect("it is there");
     rig.plan();
     assert_eq!(reason(&rig, 2), Reason::BeginTime);
     let wake = next_wake(&rig.cluster, &rig.settings).expect("a time");
@@ -202,7 +203,7 @@ fn a_chain_of_ten_thousand_jobs_unwinds_in_a_loop() {
     rig.exit(key(1, 0), 1);
     rig.cluster.check().expect("every invariant holds");
     assert!(rig.cluster.jobs().all(|job| job.is_done()));
-    let cancelled = |job: &std::sync::Arc<sched::job::Job>| job.cancelled.is_some();
+    let cancelled = |job: &std::sync::Arc<sched::job::Job>| job.ended_waiting.is_some();
     assert_eq!(rig.cluster.jobs().filter(|job| cancelled(job)).count(), 9_999);
     assert_eq!(rig.cluster.job(JobId(1)).expect("there").done[&0].outcome.ending, Ending::Failed);
 }

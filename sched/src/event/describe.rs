@@ -1,6 +1,7 @@
 //! Events in one line each, for logs.
 
 use std::fmt;
+use std::num::NonZeroU32;
 
 use super::Event;
 use crate::spec::job::Work;
@@ -8,7 +9,8 @@ use crate::spec::job::Work;
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Event::Submitted { job, spec, partition, time_limit, .. } => {
+            Event::Submitted { job, terms, .. } => {
+                let spec = &terms.spec;
                 let tasks = spec.array.as_ref().map_or(1, |array| array.count());
                 let work = match &spec.work {
                     Work::Script { .. } => "script",
@@ -20,7 +22,7 @@ impl fmt::Display for Event {
                     "submitted job={job} name={:?} user={} tasks={tasks} work={work}",
                     spec.name, spec.user.name
                 )?;
-                write!(f, " partition={partition} time_limit={time_limit}")
+                write!(f, " partition={} time_limit={}", terms.partitions.join(","), terms.time_limit)
             }
             Event::Started { job, placements } => {
                 let node = placements.first().and_then(|placement| placement.shares.first()).map(|share| share.node.0);
@@ -34,15 +36,51 @@ impl fmt::Display for Event {
                 write!(f, " exit={} age_ms={age_ms}", outcome.exit)?;
                 outcome.note.as_ref().map_or(Ok(()), |note| write!(f, " note={note:?}"))
             }
-            Event::Requeued { key, node } => write!(f, "requeued attempt={key} node={}", node.0),
-            Event::Waiting { job, reason } => write!(f, "waiting job={job} reason={reason}"),
+            Event::Requeued { key, node, until, hold, failed } => {
+                write!(f, "requeued attempt={key} node={} failed={failed}", node.0)?;
+                until.map_or(Ok(()), |until| write!(f, " until_ms={}", until.0))?;
+                hold.map_or(Ok(()), |hold| write!(f, " hold={hold:?}"))
+            }
+            Event::Undone { job, tasks, hold } => write!(f, "undone job={job} tasks={tasks} hold={hold:?}"),
+            Event::Expired { job, tasks } => write!(f, "expired job={job} tasks={tasks}"),
+            Event::Suspended { key, node } => write!(f, "suspended attempt={key} node={}", node.0),
+            Event::Resumed { key, node } => write!(f, "resumed attempt={key} node={}", node.0),
+            Event::Signalled { key, node, signal, scope } => {
+                write!(f, "signalled attempt={key} node={} signal={signal} scope={scope:?}", node.0)
+            }
+            Event::Revised { job, tasks, terms, .. } => {
+                write!(f, "revised job={job} revision={} tasks=", terms.revision)?;
+                match tasks {
+                    Some(tasks) => write_list(f, tasks.iter().map(|(index, _)| *index)),
+                    None => f.write_str("all"),
+                }
+            }
+            Event::Throttled { job, throttle } => {
+                write!(f, "throttled job={job} throttle={}", throttle.map_or(0, NonZeroU32::get))
+            }
+            Event::Limited { key, node, limit } => write!(f, "limited attempt={key} node={} limit={limit}", node.0),
+            Event::Prioritized { jobs } => write!(f, "prioritized jobs={}", jobs.len()),
+            Event::Waiting { job, reason, task } => {
+                write!(f, "waiting job={job} reason={reason}")?;
+                task.map_or(Ok(()), |task| write!(f, " task={task}"))
+            }
             Event::Settled { job, term, met } => write!(f, "settled job={job} term={term} met={met}"),
             Event::TasksSettled { job, term, met, failed } => {
                 write!(f, "tasks_settled job={job} term={term} met={met} failed={failed}")
             }
-            Event::Began { job } => write!(f, "began job={job}"),
-            Event::Held { job, held: true } => write!(f, "held job={job}"),
-            Event::Held { job, held: false } => write!(f, "released job={job}"),
+            Event::Began { job, task } => {
+                write!(f, "began job={job}")?;
+                task.map_or(Ok(()), |task| write!(f, " task={task}"))
+            }
+            Event::Held { job, hold, tasks } => {
+                match hold {
+                    Some(hold) => write!(f, "held job={job} by={hold:?}")?,
+                    None => write!(f, "released job={job}")?,
+                }
+                let Some(tasks) = tasks else { return Ok(()) };
+                f.write_str(" tasks=")?;
+                write_list(f, tasks.iter().map(|(index, _)| *index))
+            }
             Event::Forgotten { job } => write!(f, "forgotten job={job}"),
             Event::NodeRegistered { node, name, offer } => {
                 let (cpus, memory) = (offer.amount.cpus, offer.amount.memory_mib);

@@ -11,6 +11,7 @@ use crate::resources::Cpus;
 use crate::spec::array::ArraySpec;
 use crate::spec::dependency::Dependency;
 use crate::spec::duration::TimeLimit;
+use crate::spec::retry::Retry;
 
 /// The longest text in any single field of a job (names, paths, comments, one argument), in bytes.
 pub const TEXT_BYTES_MAX: usize = 8 * 1024;
@@ -18,6 +19,8 @@ pub const TEXT_BYTES_MAX: usize = 8 * 1024;
 pub const ARGUMENTS_MAX: usize = 4096;
 /// The most bytes that all arguments may have together.
 pub const ARGUMENTS_BYTES_MAX: usize = 1024 * 1024;
+/// The most that `--nice` adds to or takes off a priority (Slurm's bound).
+pub const NICE_MAX: u32 = 2_147_483_645;
 /// The most processes (`--ntasks`) and CPUs per process that a job may ask for.
 pub const COUNT_MAX: u32 = 1_000_000;
 
@@ -30,6 +33,18 @@ impl Deref for JobSpec {
     type Target = JobDraft;
     fn deref(&self) -> &JobDraft {
         &self.0
+    }
+}
+
+impl JobSpec {
+    /// The same with some fields changed, checked again.
+    ///
+    /// # Errors
+    /// The first field that is out of bounds.
+    pub fn revised(&self, change: impl FnOnce(&mut JobDraft)) -> Result<JobSpec, SpecError> {
+        let mut draft = self.0.clone();
+        change(&mut draft);
+        draft.check()
     }
 }
 
@@ -72,6 +87,14 @@ pub struct JobDraft {
     pub export: String,
     /// Where it was submitted.
     pub origin: Origin,
+    /// `--nice`: so much is taken off its priority.
+    pub nice: i32,
+    /// `--priority`, instead of a computed one.
+    pub priority: Option<u32>,
+    /// `--deadline`: it has to be done by then.
+    pub deadline: Option<Timestamp>,
+    /// `--retries` and `--retry-on`: how often a task that fails is tried again.
+    pub retry: Option<Retry>,
 }
 
 /// Who a job belongs to.
@@ -222,6 +245,12 @@ pub enum SpecError {
         /// What it is.
         value: u32,
     },
+    /// `--nice` beyond [`NICE_MAX`].
+    #[error("--nice is {0}; it must be between -{NICE_MAX} and {NICE_MAX}")]
+    Nice(i32),
+    /// A time limit of nothing, or beyond all bounds.
+    #[error("the time limit must be at least one minute, and at most 4294967295")]
+    TimeLimit,
     /// `--nodes=MIN-MAX` with MAX below MIN.
     #[error("--nodes asks for at least {min} and at most {max} nodes")]
     Nodes {
@@ -274,6 +303,9 @@ impl JobDraft {
         count("--nodes", request.nodes_min)?;
         count("--ntasks", request.process_count())?;
         count("--cpus-per-task", request.cpus_per_process.unwrap_or(1))?;
+        if self.nice.unsigned_abs() > NICE_MAX {
+            return Err(SpecError::Nice(self.nice));
+        }
         if let Some(max) = request.nodes_max.filter(|max| *max < request.nodes_min) {
             return Err(SpecError::Nodes { min: request.nodes_min, max });
         }

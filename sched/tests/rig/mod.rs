@@ -8,8 +8,8 @@ use std::sync::Arc;
 use sched::cluster::Cluster;
 use sched::depend::follow;
 use sched::event::{Effect, Event, effects};
+use sched::hold::HoldVerb;
 use sched::ids::{AttemptKey, BlobHash, JobId, NodeId, RequestId, Timestamp};
-use sched::job::Usage;
 use sched::node::Offer;
 use sched::partition::{Members, Partition, PartitionState};
 use sched::plan::{Pass, Planner, plan};
@@ -19,10 +19,11 @@ use sched::refusal::Refusal;
 use sched::resources::{Amount, Cpus};
 use sched::select::Selection;
 use sched::settings::Settings;
-use sched::spec::array::ArraySpec;
+use sched::spec::array::{ArraySpec, JobRef};
 use sched::spec::duration::TimeLimit;
 use sched::spec::job::{Files, JobDraft, Origin, Request, User, Work};
-use sched::step::{Answer, Input, decide};
+use sched::step::{Answer, Asker, Input, decide};
+use sched::task::Usage;
 
 /// A cluster, its clock, and all that has left it.
 pub(crate) struct Rig {
@@ -139,6 +140,22 @@ impl Rig {
         }
     }
 
+    /// Asks something of targets, as an administrator.
+    pub(crate) fn ask(&mut self, input: Input) -> Result<(), Refusal> {
+        match self.input(input) {
+            Answer::Found(found) => found.into_iter().collect(),
+            other => panic!("every target is answered: {other:?}"),
+        }
+    }
+
+    pub(crate) fn hold(&mut self, target: &str) -> Result<(), Refusal> {
+        self.ask(Input::Hold { targets: targets(target), verb: HoldVerb::UserHold, asker: ROOT })
+    }
+
+    pub(crate) fn release(&mut self, target: &str) -> Result<(), Refusal> {
+        self.ask(Input::Hold { targets: targets(target), verb: HoldVerb::Release, asker: ROOT })
+    }
+
     /// The newest attempts that run, in order.
     pub(crate) fn running(&self) -> Vec<AttemptKey> {
         self.cluster.nodes().flat_map(|node| self.cluster.attempts_on(node.id)).collect()
@@ -159,6 +176,15 @@ impl Rig {
     }
 }
 
+pub(crate) const ROOT: Asker = Asker { uid: 0, operator: true };
+
+/// The user of every job here.
+pub(crate) const ADA: Asker = Asker { uid: 1000, operator: false };
+
+pub(crate) fn targets(names: &str) -> Vec<JobRef> {
+    names.split(' ').map(|name| name.parse().expect("a job's name")).collect()
+}
+
 pub(crate) fn ended(how: How) -> AttemptEnd {
     AttemptEnd { how, age_ms: 0, usage: Usage::default(), note: None }
 }
@@ -172,6 +198,7 @@ pub(crate) fn partition(name: &str) -> Partition {
         time_default: None,
         tier: 1,
         state: PartitionState::Up,
+        priority_factor: 1,
     }
 }
 
@@ -196,6 +223,10 @@ pub(crate) fn job() -> JobDraft {
         comment: String::new(),
         export: String::new(),
         origin: Origin { host: "here".into(), dir: "/tmp".into(), command: String::new() },
+        nice: 0,
+        priority: None,
+        deadline: None,
+        retry: None,
     }
 }
 

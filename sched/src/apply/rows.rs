@@ -1,0 +1,200 @@
+//! Applied to one job: tasks that start, stop, are suspended, wait again, stand apart, or end while they wait.
+//!
+//! Each function is handed a job and makes one fact true of it; what is computed from jobs is kept by the callers in
+//! [`super`].
+
+use std::sync::Arc;
+
+use crate::event::Placement;
+use crate::ids::{AttemptKey, JobId, Timestamp};
+use crate::job::{Job, Tally};
+use crate::reason::{Ending, Outcome, Reason, StopWhy};
+use crate::resources::Share;
+use crate::spec::index_set::IndexSet;
+use crate::task::{Done, EndedTasks, Own, Task, TaskState, Usage, without_cpus};
+use crate::terms::{Hold, Terms};
+
+pub(super) fn start(job: &mut Job, at: Timestamp, placement: &Placement) {
+    let index = placement.index;
+    let row = job.tasks.get(&index);
+    let waited = job.pending.remove(index) || job.requeued.remove(index);
+    assert!(waited, "task {index} of job {} was started without waiting", job.id);
+    job.apart.remove(index);
+    job.own_id_taken |= placement.id == job.id;
+    let own = row.and_then(|row| row.own.clone());
+    let retried = row.map_or(0, |row| row.retried);
+    let state = TaskState::Running { since: at, shares: placement.shares.clone() };
+    let (id, attempts, partition) = (placement.id, placement.attempt, placement.partition.clone());
+    job.tasks.insert(index, Task { id, attempts, state, own, partition, paused_ms: 0, retried });
+}
+
+pub(super) fn stop(job: &mut Job, at: Timestamp, key: AttemptKey, why: StopWhy) {
+    let task = job.tasks.get_mut(&key.index).expect("a task that is stopped has a row");
+    match &task.state {
+        TaskState::Running { since, shares } => {
+            task.state = TaskState::Finishing { since: *since, shares: shares.clone(), why, stopped: at };
+        }
+        TaskState::Suspended { since, shares, at: paused, .. } => {
+            task.paused_ms += at.ms_since(*paused);
+            task.state = TaskState::Finishing { since: *since, shares: shares.clone(), why, stopped: at };
+        }
+        TaskState::Pending { .. } | TaskState::Finishing { .. } => {}
+    }
+}
+
+/// Answers with what the attempt held, and holds from now on.
+pub(super) fn suspend(job: &mut Job, at: Timestamp, key: AttemptKey) -> (Arc<[Share]>, Arc<[Share]>) {
+    let task = job.tasks.get_mut(&key.index).expect("a task that is suspended has a row");
+    let TaskState::Running { since, shares: full } = &task.state else { panic!("{key} is suspended and does not run") };
+    let (since, full) = (*since, full.clone());
+    let shares = without_cpus(&full);
+    task.state = TaskState::Suspended { since, at, shares: shares.clone(), full: full.clone() };
+    (full, shares)
+}
+
+/// Answers with what the attempt held, and holds from now on.
+pub(super) fn resume(job: &mut Job, at: Timestamp, key: AttemptKey) -> (Arc<[Share]>, Arc<[Share]>) {
+    let task = job.tasks.get_mut(&key.index).expect("a task that is resumed has a row");
+    let TaskState::Suspended { since, at: paused, shares, full } = &task.state else {
+        panic!("{key} is resumed and was not suspended")
+    };
+    let (since, paused, shares, full) = (*since, *paused, shares.clone(), full.clone());
+    task.paused_ms += at.ms_since(paused);
+    task.state = TaskState::Running { since, shares: full.clone() };
+    (shares, full)
+}
+
+/// Takes the row of an attempt that holds something out of its job: when it started, what it holds, and the row.
+pub(super) fn take_running(job: &mut Job, key: AttemptKey) -> (Timestamp, Arc<[Share]>, Task) {
+    let task = job.tasks.remove(&key.index).expect("a task that ends has a row");
+    assert_eq!(task.attempts, key.attempt, "only the newest attempt of {key} can end");
+    match &task.state {
+        TaskState::Running { since, shares }
+        | TaskState::Suspended { since, shares, .. }
+        | TaskState::Finishing { since, shares, .. } => (*since, shares.clone(), task),
+        TaskState::Pending { .. } => panic!("{key} ended while it waited"),
+    }
+}
+
+/// A task whose attempt is over waits again: with the rest of its job, or apart from it.
+pub(super) fn wait_again(job: &mut Job, at: Timestamp, index: u32, task: Task, rest: Rest) {
+    let before = task.own.as_deref().cloned().unwrap_or_default();
+    let begin = rest.until.filter(|until| *until > at);
+    let own = Own { terms: before.terms, held: rest.hold.or(before.held), begin, reason: Reason::None };
+    let own = (own != Own::default()).then(|| Arc::new(own));
+    if own.is_some() {
+        job.apart.insert(index);
+    }
+    job.requeued.insert(index);
+    let retried = task.retried + u32::from(rest.failed);
+    let state = TaskState::Pending { since: at };
+    job.tasks.insert(index, Task { state, own, partition: None, paused_ms: 0, retried, ..task });
+    job.ended = None;
+}
+
+/// How a task waits after an attempt.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Rest {
+    pub(super) until: Option<Timestamp>,
+    pub(super) hold: Option<Hold>,
+    /// Its attempt failed, and this is one of its retries.
+    pub(super) failed: bool,
+}
+
+/// Done tasks wait again, and are counted no more.
+pub(super) fn undo(job: &mut Job, at: Timestamp, tasks: &IndexSet, hold: Option<Hold>) {
+    for index in tasks.iter() {
+        let done = job.done.remove(&index).expect("a task that is to run again is done");
+        let own = done.terms.map(|terms| Arc::new(Own { terms: Some(terms), ..Own::default() }));
+        let state = TaskState::Pending { since: at };
+        let (id, attempts) = (done.id, done.attempts);
+        let task = Task { id, attempts, state, own, partition: None, paused_ms: 0, retried: 0 };
+        wait_again(job, at, index, task, Rest { hold, ..Rest::default() });
+    }
+    let mut tally = Tally::default();
+    job.done.values().for_each(|done| tally.count(&done.outcome));
+    if let Some(ended) = &job.ended_waiting {
+        tally.count_many(&Outcome::bare(ended.ending), ended.tasks.len());
+    }
+    job.tally = tally;
+    job.submitted = at;
+}
+
+/// These tasks stand apart from now on: those that have no row get one with the number beside them.
+pub(super) fn part(job: &mut Job, at: Timestamp, tasks: &[(u32, JobId)], change: impl Fn(&mut Own)) {
+    for &(index, id) in tasks {
+        let waits = job.pending.remove(index) || job.requeued.contains(index);
+        let new = || {
+            let state = TaskState::Pending { since: at };
+            Task { id, attempts: 0, state, own: None, partition: None, paused_ms: 0, retried: 0 }
+        };
+        let mut task = job.tasks.get(&index).cloned().unwrap_or_else(new);
+        job.own_id_taken |= task.id == job.id;
+        let (held, begin, reason) = (job.held, job.begin, job.reason);
+        let own = task.own.get_or_insert_with(|| Arc::new(Own { terms: None, held, begin, reason }));
+        change(Arc::make_mut(own));
+        job.tasks.insert(index, task);
+        if waits {
+            job.requeued.insert(index);
+            job.apart.insert(index);
+        }
+    }
+}
+
+/// Other terms hold for the job. Tasks that run keep the former ones, unless the change is meant for them, too.
+pub(super) fn revise(job: &mut Job, terms: &Arc<Terms>, running_too: bool) {
+    let former = std::mem::replace(&mut job.terms, terms.clone());
+    if running_too {
+        return;
+    }
+    let runs = |task: &Task| task.state.shares().is_some() && task.own.as_ref().is_none_or(|own| own.terms.is_none());
+    let keep: Vec<u32> = job.tasks.iter().filter(|(_, task)| runs(task)).map(|(index, _)| *index).collect();
+    for index in keep {
+        let task = job.tasks.get_mut(&index).expect("it was there a moment ago");
+        let own = task.own.get_or_insert_with(Default::default);
+        Arc::make_mut(own).terms = Some(former.clone());
+    }
+}
+
+/// Tasks end without having run.
+pub(super) fn end_waiting(job: &mut Job, at: Timestamp, tasks: &IndexSet, ending: Ending) {
+    let outcome = Outcome::bare(ending);
+    let mut rows = job.requeued.clone();
+    rows.intersect_with(tasks);
+    for index in rows.iter() {
+        let task = job.tasks.remove(&index).expect("a requeued task has a row");
+        job.tally.count(&outcome);
+        let done = Done {
+            id: task.id,
+            attempts: task.attempts,
+            started: None,
+            ended: at,
+            shares: Arc::new([]),
+            outcome: outcome.clone(),
+            usage: Usage::default(),
+            terms: task.own.as_ref().and_then(|own| own.terms.clone()),
+            partition: None,
+            paused_ms: 0,
+        };
+        job.done.insert(index, done);
+    }
+    job.requeued.subtract(&rows);
+    job.apart.subtract(&rows);
+    let mut plain = job.waiting_tasks();
+    plain.intersect_with(tasks);
+    if !plain.is_empty() {
+        for set in [&mut job.pending, &mut job.blocked, &mut job.hopeless] {
+            set.subtract(&plain);
+        }
+        for wait in job.waits.iter_mut().flat_map(|waits| &mut waits.terms) {
+            wait.open.subtract(&plain);
+        }
+        job.tally.count_many(&outcome, plain.len());
+        let mut all = job.ended_waiting.take().map_or_else(IndexSet::new, |before| before.tasks);
+        all.union_with(&plain);
+        job.ended_waiting = Some(EndedTasks { tasks: all, last: plain, ending, at });
+    }
+    if job.is_done() {
+        job.ended = Some(at);
+    }
+}

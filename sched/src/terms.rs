@@ -1,0 +1,56 @@
+//! What holds for tasks that wait or run together: what was asked for, as it stands after every change since.
+//!
+//! A job has terms, and a task that was changed by itself has its own beside them ([`crate::task::Own`]). Terms say nothing of
+//! how far anything is: that is [`crate::job`] and [`crate::task`].
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Name, Timestamp};
+use crate::spec::duration::TimeLimit;
+use crate::spec::job::JobSpec;
+
+/// What was asked for, and what the controller made of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Terms {
+    /// What was asked for.
+    pub spec: Arc<JobSpec>,
+    /// The partitions in which it may start, the one with the highest tier first; never empty.
+    pub partitions: Vec<Name>,
+    /// The time limit of each attempt.
+    pub time_limit: TimeLimit,
+    /// Its place in the queue: higher goes first. Below 1 where nice says so; listings show at least 1.
+    pub priority: i64,
+    /// Whether a person has set the priority: then nothing computes it until it is released.
+    pub fixed: bool,
+    /// Counts the changes of a job's terms, so that a node can tell one brief of a job from another.
+    pub revision: u32,
+}
+
+impl Terms {
+    /// The partition that listings name while nothing has started: the first.
+    #[must_use]
+    pub fn partition(&self) -> &Name {
+        self.partitions.first().expect("a job waits in a partition")
+    }
+
+    /// The last moment at which a task may start and still end before its deadline; `None` without one.
+    #[must_use]
+    pub fn start_by(&self) -> Option<Timestamp> {
+        let needed_ms = self.time_limit.seconds().unwrap_or(0) * 1000;
+        self.spec.deadline.map(|deadline| deadline.minus_ms(needed_ms))
+    }
+}
+
+/// Who keeps tasks from starting.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Hold {
+    /// Its user; who may release it, too.
+    #[default]
+    User,
+    /// An administrator; only one may release it.
+    Admin,
+    /// Covey: it was requeued too often after failed launches.
+    MaxRequeue,
+}
