@@ -37,6 +37,7 @@ pub(crate) enum Request {
 pub(crate) enum Word {
     /// Everything that it knows. Another spool means that its records are new.
     Hello {
+        connection: u64,
         spool: u128,
         attempts: Vec<(AttemptKey, Seen)>,
     },
@@ -144,7 +145,7 @@ impl Launcher {
     pub(crate) fn greet(&mut self, connection: u64, now_ms: u64) -> Word {
         self.client = Some(connection);
         let attempts = self.records.iter().map(|(key, record)| (*key, record.seen(now_ms)));
-        Word::Hello { spool: self.spool, attempts: attempts.collect() }
+        Word::Hello { connection, spool: self.spool, attempts: attempts.collect() }
     }
 
     /// Does what is asked on a connection, if it still listens there.
