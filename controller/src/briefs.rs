@@ -155,6 +155,7 @@ impl Briefs {
             environment: Bytes::from(self.blob(&spec.environment)?),
             partition: job.partition.to_string(),
             time_limit: job.time_limit,
+            warning: spec.warning,
             array: spec.array.as_ref().map(|array| ArrayFacts {
                 count: array.count(),
                 min: array.min(),

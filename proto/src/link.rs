@@ -15,6 +15,7 @@ use sched::reconcile::{AttemptEnd, Claim};
 use sched::resources::{Amount, Cpus};
 use sched::spec::duration::TimeLimit;
 use sched::spec::job::{Files, Origin, Request, User};
+use sched::spec::signal::Warning;
 
 /// What a node says.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,15 +113,12 @@ pub enum Order {
     Signal {
         /// Which.
         key: AttemptKey,
-        /// The signal's number, 1 to [`SIGNAL_MAX`].
+        /// The signal's number, 1 to [`SIGNAL_MAX`](sched::spec::signal::SIGNAL_MAX).
         signal: i32,
         /// Whom it reaches.
         scope: Scope,
     },
 }
-
-/// The highest signal that travels: those above have no names that mean the same everywhere.
-pub const SIGNAL_MAX: i32 = 31;
 
 /// All that a node must know of a job to run its tasks.
 #[derive(Clone, Debug, PartialEq)]
@@ -151,6 +149,8 @@ pub struct Brief {
     pub time_limit: TimeLimit,
     /// What an array was submitted as.
     pub array: Option<ArrayFacts>,
+    /// A signal ahead of the limit.
+    pub warning: Option<Warning>,
 }
 
 /// What runs in each task, with the script's text.

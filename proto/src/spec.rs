@@ -7,6 +7,7 @@ use sched::spec::array::ArraySpec;
 use sched::spec::dependency::Dependency;
 use sched::spec::duration::TimeLimit;
 use sched::spec::job::{Files, JobDraft, JobSpec, Map, Memory, Origin, Request, User, Work};
+use sched::spec::signal::Warning;
 
 use crate::error::WireError;
 use crate::v1;
@@ -53,11 +54,16 @@ pub fn read_spec(spec: v1::JobSpec, parts: Parts, index_max: u32) -> Result<JobS
         comment: spec.comment,
         export: spec.export,
         origin: spec.origin.unwrap_or_default().into(),
+        warning: read_warning(&spec.signal)?,
     };
     Ok(draft.check()?)
 }
 
 fn read_dependency(text: &str) -> Result<Option<Dependency>, WireError> {
+    if text.is_empty() { Ok(None) } else { Ok(Some(text.parse()?)) }
+}
+
+pub(crate) fn read_warning(text: &str) -> Result<Option<Warning>, WireError> {
     if text.is_empty() { Ok(None) } else { Ok(Some(text.parse()?)) }
 }
 

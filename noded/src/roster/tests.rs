@@ -27,6 +27,7 @@ fn brief(work: Work, map: bool) -> Brief {
         partition: "debug".into(),
         time_limit: TimeLimit::Unlimited,
         array: None,
+        warning: None,
     }
 }
 

@@ -6,12 +6,11 @@ use sched::reason::{Exit, Scope, StopWhy};
 use sched::reconcile::{AttemptEnd, Claim, How};
 use sched::resources::{Amount, Cpus};
 use sched::spec::duration::TimeLimit;
+use sched::spec::signal::SIGNAL_MAX;
 
-use super::{
-    ArrayFacts, Brief, FromNode, MapUrls, NodeShare, Order, Register, SIGNAL_MAX, StartTask, ToNode, Welcome, Work,
-};
+use super::{ArrayFacts, Brief, FromNode, MapUrls, NodeShare, Order, Register, StartTask, ToNode, Welcome, Work};
 use crate::error::WireError;
-use crate::spec::{read_time_limit, read_u128};
+use crate::spec::{read_time_limit, read_u128, read_warning};
 use crate::v1;
 
 /// No node has more memory than a pebibyte; what a share of it comes to is then far from overflowing.
@@ -160,6 +159,7 @@ impl TryFrom<v1::JobBrief> for Brief {
             environment: brief.environment,
             partition: brief.partition,
             time_limit: read_time_limit(brief.time_limit_minutes, true)?.unwrap_or(TimeLimit::Unlimited),
+            warning: read_warning(&spec.signal)?,
             array: brief.array.map(|array| ArrayFacts {
                 count: array.count,
                 min: array.min,

@@ -8,6 +8,7 @@ use sched::reconcile::{AttemptEnd, Claim, How};
 use sched::resources::{Amount, Cpus};
 use sched::spec::duration::TimeLimit;
 use sched::spec::job::{Files, Origin, Request, User};
+use sched::spec::signal::Warning;
 
 use super::*;
 use crate::v1;
@@ -55,6 +56,7 @@ fn brief() -> Brief {
         partition: "debug".into(),
         time_limit: TimeLimit::Minutes(7.try_into().expect("not 0")),
         array: Some(ArrayFacts { count: 3, min: 0, max: 2, step: 1 }),
+        warning: Some(Warning { signal: 10, before_s: 5, batch_only: true }),
     }
 }
 

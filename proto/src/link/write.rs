@@ -128,6 +128,7 @@ impl From<Brief> for v1::JobBrief {
             files: Some(brief.files.into()),
             origin: Some(brief.origin.into()),
             export: brief.export,
+            signal: brief.warning.map(|warning| warning.to_string()).unwrap_or_default(),
             ..v1::JobSpec::default()
         };
         v1::JobBrief {

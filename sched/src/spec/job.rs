@@ -11,6 +11,7 @@ use crate::resources::Cpus;
 use crate::spec::array::ArraySpec;
 use crate::spec::dependency::Dependency;
 use crate::spec::duration::TimeLimit;
+use crate::spec::signal::Warning;
 
 /// The longest text in any single field of a job (names, paths, comments, one argument), in bytes.
 pub const TEXT_BYTES_MAX: usize = 8 * 1024;
@@ -72,6 +73,9 @@ pub struct JobDraft {
     pub export: String,
     /// Where it was submitted.
     pub origin: Origin,
+    /// `--signal`: a signal ahead of the time limit.
+    #[serde(default)]
+    pub warning: Option<Warning>,
 }
 
 /// Who a job belongs to.

@@ -14,5 +14,6 @@ pub mod index_set;
 pub mod job;
 pub mod output_name;
 pub mod pattern;
+pub mod signal;
 pub mod size;
 pub mod words;

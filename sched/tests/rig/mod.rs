@@ -196,6 +196,7 @@ pub(crate) fn job() -> JobDraft {
         comment: String::new(),
         export: String::new(),
         origin: Origin { host: "here".into(), dir: "/tmp".into(), command: String::new() },
+        warning: None,
     }
 }
 

@@ -39,6 +39,7 @@ pub(super) fn brief(job: &Job) -> Brief {
         environment: Bytes::new(),
         partition: job.partition.to_string(),
         time_limit: job.time_limit,
+        warning: spec.warning,
         array,
     }
 }
