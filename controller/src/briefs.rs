@@ -7,9 +7,10 @@ use bytes::Bytes;
 use proto::link::{ArrayFacts, Brief, MapUrls, NodeShare, StartTask, Work};
 use sched::cluster::Cluster;
 use sched::event::Placement;
-use sched::ids::{BlobHash, JobId};
+use sched::ids::{BlobHash, JobId, Name};
 use sched::job::Job;
 use sched::spec::job::Work as SpecWork;
+use sched::terms::Terms;
 use thiserror::Error;
 
 use crate::journal::{Journal, JournalError};
@@ -30,10 +31,30 @@ pub(crate) enum BriefError {
     Missing(BlobHash),
 }
 
+/// Which of the briefs of a job: its terms may change, and it may start in several partitions.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Edition {
+    revision: u32,
+    partition: Name,
+}
+
+impl Edition {
+    /// The one for a task that is being started.
+    pub(crate) fn of(job: &Job, placement: &Placement) -> Edition {
+        let terms = terms_of(job, placement);
+        let partition = placement.partition.as_ref().unwrap_or_else(|| terms.partition()).clone();
+        Edition { revision: terms.revision, partition }
+    }
+}
+
+fn terms_of<'a>(job: &'a Job, placement: &Placement) -> &'a Terms {
+    job.tasks.get(&placement.index).map_or(&job.terms, |task| job.terms_of(task))
+}
+
 /// Briefs of the jobs that run.
 pub(crate) struct Briefs {
     journal: Arc<dyn Journal>,
-    kept: BTreeMap<JobId, Kept>,
+    kept: BTreeMap<(JobId, Edition), Kept>,
     bytes: usize,
     uses: u64,
 }
@@ -74,19 +95,20 @@ impl Briefs {
         Briefs { journal, kept: BTreeMap::new(), bytes: 0, uses: 0 }
     }
 
-    /// What a node must know of this job.
-    pub(crate) fn brief(&mut self, job: &Job) -> Result<Arc<Brief>, BriefError> {
-        Ok(self.kept(job)?.brief.clone())
+    /// What a node must know of this job to start such a task.
+    pub(crate) fn brief(&mut self, job: &Job, first: &Placement) -> Result<Arc<Brief>, BriefError> {
+        Ok(self.kept(job, first)?.brief.clone())
     }
 
-    /// The tasks as a node is told them.
+    /// The tasks as a node is told them; all are of the first one's edition.
     pub(crate) fn tasks(
         &mut self,
         cluster: &Cluster,
         job: &Job,
+        first: &Placement,
         placements: &[Placement],
     ) -> Result<Vec<StartTask>, BriefError> {
-        let manifest = self.kept(job)?.manifest.clone();
+        let manifest = self.kept(job, first)?.manifest.clone();
         let task = |placement: &Placement| StartTask {
             index: placement.index,
             id: placement.id,
@@ -99,34 +121,40 @@ impl Briefs {
 
     /// Drops what is kept for a job that is done.
     pub(crate) fn drop_job(&mut self, job: JobId) {
-        if let Some(kept) = self.kept.remove(&job) {
+        let editions: Vec<_> = self.kept.keys().filter(|(kept, _)| *kept == job).cloned().collect();
+        editions.iter().for_each(|key| self.drop_kept(key));
+    }
+
+    fn drop_kept(&mut self, key: &(JobId, Edition)) {
+        if let Some(kept) = self.kept.remove(key) {
             self.bytes -= kept.bytes;
         }
     }
 
-    fn kept(&mut self, job: &Job) -> Result<&Kept, BriefError> {
+    fn kept(&mut self, job: &Job, first: &Placement) -> Result<&Kept, BriefError> {
         self.uses += 1;
-        if !self.kept.contains_key(&job.id) {
-            let kept = self.make(job)?;
+        let key = (job.id, Edition::of(job, first));
+        if !self.kept.contains_key(&key) {
+            let kept = self.make(job, terms_of(job, first), &key.1)?;
             self.make_room(kept.bytes);
             self.bytes += kept.bytes;
-            self.kept.insert(job.id, kept);
+            self.kept.insert(key.clone(), kept);
         }
-        let kept = self.kept.get_mut(&job.id).expect("it was there, or was just put there");
+        let kept = self.kept.get_mut(&key).expect("it was there, or was just put there");
         kept.last_use = self.uses;
         Ok(kept)
     }
 
     fn make_room(&mut self, bytes: usize) {
         while self.kept.len() >= BRIEFS_MAX || self.bytes + bytes > BRIEFS_BYTES_MAX {
-            let oldest = self.kept.iter().min_by_key(|(_, kept)| kept.last_use).map(|(job, _)| *job);
+            let oldest = self.kept.iter().min_by_key(|(_, kept)| kept.last_use).map(|(key, _)| key.clone());
             let Some(oldest) = oldest else { return };
-            self.drop_job(oldest);
+            self.drop_kept(&oldest);
         }
     }
 
-    fn make(&self, job: &Job) -> Result<Kept, BriefError> {
-        let spec = &job.spec;
+    fn make(&self, job: &Job, terms: &Terms, edition: &Edition) -> Result<Kept, BriefError> {
+        let spec = &terms.spec;
         let manifest = match &spec.map {
             Some(map) => Some(Arc::new(Manifest::read(self.blob(&map.manifest)?))),
             None => None,
@@ -153,8 +181,9 @@ impl Briefs {
             origin: spec.origin.clone(),
             export: spec.export.clone(),
             environment: Bytes::from(self.blob(&spec.environment)?),
-            partition: job.partition.to_string(),
-            time_limit: job.time_limit,
+            partition: edition.partition.to_string(),
+            time_limit: terms.time_limit,
+            warning: spec.warning,
             array: spec.array.as_ref().map(|array| ArrayFacts {
                 count: array.count(),
                 min: array.min(),

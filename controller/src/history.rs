@@ -4,7 +4,8 @@
 
 use sched::cluster::Cluster;
 use sched::ids::{JobId, Timestamp};
-use sched::job::{Done, Job, Tally, Usage};
+use sched::job::{Job, Tally};
+use sched::task::{Done, Usage};
 use sched::reason::Outcome;
 use sched::spec::duration::TimeLimit;
 use sched::spec::hostlist;
@@ -122,20 +123,23 @@ fn past_task<'a>(cluster: &Cluster, index: u32, done: &'a Done) -> PastTask<'a> 
 }
 
 fn past_job(job: &Job, ended: Timestamp) -> PastJob {
-    let spec = &job.spec;
+    let spec = &job.terms.spec;
     PastJob {
         id: job.id,
         name: cut(&spec.name),
         user: User { name: cut(&spec.user.name).into(), group: cut(&spec.user.group).into(), ..spec.user.clone() },
-        partition: cut(&job.partition),
+        partition: cut(&job.terms.partitions.join(",")),
         submitted: job.submitted,
         ended,
-        time_limit: job.time_limit,
+        time_limit: job.terms.time_limit,
         request: spec.request.clone(),
         array: job.is_array(),
         tally: job.tally,
-        cancelled: job.cancelled.as_ref().map(|cancelled| cut(&cancelled.tasks.to_string())).unwrap_or_default(),
-        cancelled_by: job.cancelled.as_ref().map(|cancelled| cancelled.uid),
+        cancelled: job.ended_waiting.as_ref().map(|ended| cut(&ended.tasks.to_string())).unwrap_or_default(),
+        cancelled_by: job.ended_waiting.as_ref().and_then(|ended| match ended.ending {
+            Ending::Cancelled(uid) => Some(uid),
+            _ => None,
+        }),
         work_dir: cut(&spec.files.work_dir),
         command: cut(&spec.origin.command),
         comment: cut(&spec.comment),

@@ -10,6 +10,8 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tracing::warn;
 
+use crate::briefs::Edition;
+
 /// Messages that may wait for one node; more means that it does not read, and its link is dropped.
 pub(crate) const NODE_MESSAGES_MAX: usize = 1_024;
 
@@ -29,15 +31,15 @@ struct Link {
     session: u64,
     /// Gone when the node did not take its orders; the entry stays until its stream is known to have ended.
     sender: Option<mpsc::Sender<ToNode>>,
-    /// Jobs that the node has been told of.
-    briefed: BTreeSet<JobId>,
+    /// Jobs that the node has been told of, and which edition of each last.
+    briefed: BTreeMap<JobId, Edition>,
 }
 
 impl Links {
     /// Takes a node's new link in the place of any it had; answers its session.
     pub(crate) fn open(&mut self, node: NodeId, sender: mpsc::Sender<ToNode>) -> u64 {
         self.sessions += 1;
-        let link = Link { session: self.sessions, sender: Some(sender), briefed: BTreeSet::new() };
+        let link = Link { session: self.sessions, sender: Some(sender), briefed: BTreeMap::new() };
         self.links.insert(node, link);
         self.sessions
     }
@@ -68,16 +70,16 @@ impl Links {
         self.told.clear();
     }
 
-    /// Whether the node must still be told of this job; `None` without a link.
-    pub(crate) fn must_brief(&self, node: NodeId, job: JobId) -> Option<bool> {
+    /// Whether the node must still be told of this edition of a job; `None` without a link.
+    pub(crate) fn must_brief(&self, node: NodeId, job: JobId, edition: &Edition) -> Option<bool> {
         let link = self.links.get(&node).filter(|link| link.sender.is_some())?;
-        Some(!link.briefed.contains(&job))
+        Some(link.briefed.get(&job) != Some(edition))
     }
 
     /// The node is being told of this job.
-    pub(crate) fn briefed(&mut self, node: NodeId, job: JobId) {
+    pub(crate) fn briefed(&mut self, node: NodeId, job: JobId, edition: Edition) {
         if let Some(link) = self.links.get_mut(&node) {
-            link.briefed.insert(job);
+            link.briefed.insert(job, edition);
             self.told.entry(job).or_default().insert(node);
         }
     }
@@ -85,7 +87,7 @@ impl Links {
     /// The nodes that were told of a job that is done; they count as not told from now on.
     pub(crate) fn unbrief(&mut self, job: JobId) -> Vec<NodeId> {
         let told = self.told.remove(&job).unwrap_or_default();
-        let mut was_told = |node: &NodeId| self.links.get_mut(node).is_some_and(|link| link.briefed.remove(&job));
+        let mut was_told = |node: &NodeId| self.links.get_mut(node).is_some_and(|link| link.briefed.remove(&job).is_some());
         told.into_iter().filter(|node| was_told(node)).collect()
     }
 
@@ -114,7 +116,13 @@ fn weight(order: &Order) -> usize {
         Order::Start { tasks, .. } => {
             tasks.iter().map(|task| 64 + 64 * task.shares.len() + task.blob.as_ref().map_or(0, String::len)).sum()
         }
-        Order::Stop { .. } | Order::Forget(_) | Order::JobGone(_) => 32,
+        Order::Stop { .. }
+        | Order::Forget(_)
+        | Order::JobGone(_)
+        | Order::Suspend(_)
+        | Order::Resume(_)
+        | Order::Limit { .. }
+        | Order::Signal { .. } => 32,
     }
 }
 

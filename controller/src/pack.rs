@@ -94,7 +94,7 @@ fn unpack<'a, T: Deserialize<'a>>(what: &'static str, bytes: &'a [u8]) -> Result
 mod tests {
     use super::*;
     use sched::ids::{AttemptKey, JobId, NodeId};
-    use sched::job::Usage;
+    use sched::task::Usage;
     use sched::reason::{Ending, Outcome};
 
     #[test]

@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 
 use sched::ids::AttemptKey;
-use sched::job::Usage;
-use sched::reason::{Exit, StopWhy};
+use sched::task::Usage;
+use sched::reason::{Exit, Scope, StopWhy};
 use sched::reconcile::How;
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
 use crate::clock;
-use crate::launcher::frame::{self, AttemptStatus, Ending, Notice, Request};
+use crate::launcher::frame::{self, AttemptStatus, Ending, Notice, RawStr, Request};
+use crate::launcher::wire::{FRAME_BYTES_MAX, FrameError};
 use crate::launcher::{self, LauncherError, Link, LinkError, NoticeReceiver, RequestSender};
 use crate::roster::Seen;
 
@@ -20,6 +21,9 @@ pub(crate) struct Hand {
     program: PathBuf,
     requests: RequestSender,
     notices: NoticeReceiver,
+    /// Whether the hello of this connection has been heard. Before it nothing is asked: the hello would not know of it, and
+    /// what it does not know counts as never asked.
+    greeted: bool,
 }
 
 /// What the launcher said, in the roster's words.
@@ -38,15 +42,19 @@ impl Hand {
         stream: std::os::unix::net::UnixStream,
     ) -> Result<Hand, LinkError> {
         let (requests, notices) = Link::new(stream)?.into_split();
-        Ok(Hand { folder, program, requests, notices })
+        Ok(Hand { folder, program, requests, notices, greeted: false })
     }
 
     /// The next words. A launcher that died is started again, and then says hello.
     pub(crate) async fn listen(&mut self) -> Result<Vec<Word>, LauncherError> {
         loop {
             match self.notices.receive().await {
-                Ok(notices) => return Ok(notices.into_iter().map(word).collect()),
+                Ok(notices) => {
+                    self.greeted |= notices.iter().any(|notice| matches!(notice, Notice::Hello { .. }));
+                    return Ok(notices.into_iter().map(word).collect());
+                }
                 Err(error) => {
+                    self.greeted = false;
                     warn!(error = &error as &dyn std::error::Error, "the launcher's connection broke");
                     self.connect_again().await?;
                 }
@@ -54,14 +62,26 @@ impl Hand {
         }
     }
 
-    /// Sends requests; what a broken connection swallows is asked again after the next hello.
-    pub(crate) async fn ask(&mut self, requests: &[Request]) {
-        if requests.is_empty() {
-            return;
+    /// Sends requests; what a broken connection swallows is asked again after the next hello. Answers the launches that are
+    /// too long to be asked for at all, each with a note that says so.
+    pub(crate) async fn ask(&mut self, requests: &[Request]) -> Vec<(AttemptKey, String)> {
+        if requests.is_empty() || !self.greeted {
+            return Vec::new();
         }
-        if let Err(error) = self.requests.send(requests).await {
-            error!(error = &error as &dyn std::error::Error, "the launcher could not be asked");
+        let mut too_long = Vec::new();
+        match self.requests.send(requests).await {
+            // Nothing was sent: what fits goes out alone.
+            Err(LinkError::Frame(_)) => {
+                for request in requests {
+                    match self.requests.send(std::slice::from_ref(request)).await {
+                        Err(LinkError::Frame(error)) => too_long.extend(refusal(request, &error)),
+                        sent => log(sent),
+                    }
+                }
+            }
+            sent => log(sent),
         }
+        too_long
     }
 
     async fn connect_again(&mut self) -> Result<(), LauncherError> {
@@ -76,11 +96,45 @@ impl Hand {
     }
 }
 
+fn log(sent: Result<(), LinkError>) {
+    if let Err(error) = sent {
+        error!(error = &error as &dyn std::error::Error, "the launcher could not be asked");
+    }
+}
+
+/// What to tell of a request that is too long; only launches can be.
+fn refusal(request: &Request, error: &FrameError) -> Option<(AttemptKey, String)> {
+    let Request::Launch(launch) = request else {
+        error!(%error, "a request to the launcher is too long");
+        return None;
+    };
+    let bytes = |text: &RawStr| text.as_os_str().len();
+    let words: usize = launch.argv.iter().map(bytes).sum();
+    let environment: usize = launch.env.iter().map(|(name, value)| bytes(name) + bytes(value)).sum();
+    let note = format!(
+        "it cannot be started: its command has {words} bytes and its environment {environment}, and together they must \
+         stay below {FRAME_BYTES_MAX}; submit it with a smaller environment (--export=NONE) or shorter arguments"
+    );
+    Some((launch.key, note))
+}
+
 /// A stop's reason in the launcher's words.
 pub(crate) fn stop_why(why: StopWhy) -> frame::StopWhy {
     match why {
         StopWhy::Cancelled(_) => frame::StopWhy::Cancelled,
         StopWhy::TimeLimit => frame::StopWhy::TimeLimit,
+        StopWhy::Requeue => frame::StopWhy::Requeue,
+        StopWhy::NodeDown => frame::StopWhy::NodeFailure,
+        StopWhy::Deadline => frame::StopWhy::Deadline,
+    }
+}
+
+/// A signal in the launcher's words; `None` where it would reach nothing, because no steps exist yet.
+pub(crate) fn signal(key: AttemptKey, signal: i32, scope: Scope) -> Option<Request> {
+    match scope {
+        Scope::Steps => None,
+        Scope::Batch => Some(Request::Signal { key, signal, whole_tree: false }),
+        Scope::Full => Some(Request::Signal { key, signal, whole_tree: true }),
     }
 }
 
@@ -110,7 +164,7 @@ fn left(ending: &Ending) -> Seen {
             (How::NotStarted, Some(format!("{path}: {error} ({step})")))
         }
         (frame::Outcome::Lost, _) => (How::Lost, None),
-        (_, Some(frame::StopWhy::TimeLimit)) => (How::TimedOut(exit), None),
+        (_, Some(frame::StopWhy::TimeLimit | frame::StopWhy::Deadline)) => (How::TimedOut(exit), None),
         (_, Some(frame::StopWhy::Requeue | frame::StopWhy::NodeFailure | frame::StopWhy::Preemption)) => {
             (How::Lost, None)
         }
@@ -125,3 +179,6 @@ fn left(ending: &Ending) -> Seen {
     };
     Seen::Left { how, usage, note, age_ms: clock::ms_since_wall(ending.ended_ms) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use sched::ids::JobId;
 use sched::spec::pattern::{FileNamePattern, PatternValues};
 
 use crate::environment::{NodeFacts, variables};
-use crate::launcher::frame::{FileSpec, Launch, Limits, RawStr};
+use crate::launcher::frame::{FileSpec, Launch, Limits, RawStr, Warning};
 use crate::roster::Job;
 use crate::stage::WorkFolder;
 
@@ -70,7 +70,8 @@ impl LaunchRules {
             },
             node_name: self.node.name.clone(),
             limits: limits(task.shares.first()),
-            warning: None,
+            // Without `B:` it is for the steps, of which there are none yet, and for nothing else.
+            warning: brief.warning.filter(|warning| warning.batch_only).map(warning),
         })
     }
 
@@ -145,6 +146,11 @@ fn limits(share: Option<&NodeShare>) -> Limits {
         cpus_milli: share.map(|share| share.cpus.milli()).filter(|&milli| milli > 0),
         ..Limits::default()
     }
+}
+
+fn warning(warning: sched::spec::signal::Warning) -> Warning {
+    let sched::spec::signal::Warning { signal, before_s, batch_only } = warning;
+    Warning { signal, before_s: before_s.into(), batch_only }
 }
 
 struct Files {

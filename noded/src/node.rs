@@ -2,7 +2,6 @@
 //! and carries out what it says.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::io;
 use std::path::PathBuf;
 
@@ -19,7 +18,7 @@ use tracing::{error, info, warn};
 
 use crate::clock;
 use crate::environment::NodeFacts;
-use crate::hand::{Hand, Word, stop_why};
+use crate::hand::{self, Hand, Word, stop_why};
 use crate::launch::LaunchRules;
 use crate::launcher::frame::Request;
 use crate::launcher::{self, LauncherError, LinkError};
@@ -246,25 +245,30 @@ impl Node {
     }
 
     /// Does what the roster wants; what follows from a failure is done, too.
-    fn carry_out(&mut self, acts: Vec<Act>) -> impl Future<Output = ()> + '_ {
+    async fn carry_out(&mut self, mut acts: Vec<Act>) {
+        while !acts.is_empty() {
+            let mut failed = Vec::new();
+            let requests = self.begin(acts, &mut failed);
+            failed.extend(self.hand.ask(&requests).await);
+            let now_ms = clock::monotonic_ms();
+            let end = |(key, note)| self.roster.on_unlaunched(key, AttemptEnd::failed(note), now_ms);
+            acts = failed.into_iter().flat_map(end).collect();
+        }
+    }
+
+    /// Begins what is to be done here; answers what the launcher is to be asked, and says what failed at once.
+    fn begin(&mut self, acts: Vec<Act>, failed: &mut Vec<(AttemptKey, String)>) -> Vec<Request> {
         let mut requests = Vec::new();
         let mut ends: Vec<(AttemptKey, AttemptEnd)> = Vec::new();
         let mut forget = Vec::new();
         for act in acts {
             match act {
-                Act::Launch(job) => {
-                    let staged = self.pipeline.work_folder(&job);
-                    match self.rules.launch(&job, staged.as_ref(), clock::wall_s()) {
-                        Ok(launch) => {
-                            info!(attempt = %job.key(), "launch");
-                            requests.push(Request::Launch(Box::new(launch)));
-                        }
-                        Err(error) => {
-                            let end = AttemptEnd::failed(format!("the script cannot be written on this node: {error}"));
-                            ends.extend(reported(self.roster.on_unlaunched(job.key(), end, clock::monotonic_ms())));
-                        }
+                Act::Launch(job) => match self.launch(&job) {
+                    Ok(request) => requests.push(request),
+                    Err(error) => {
+                        failed.push((job.key(), format!("the script cannot be written on this node: {error}")))
                     }
-                }
+                },
                 Act::Convert(job) => {
                     info!(attempt = %job.key(), blob = job.task.blob, "convert");
                     self.pipeline.convert(job);
@@ -276,6 +280,10 @@ impl Node {
                     let kill_wait_ms = self.rules.kill_wait_ms;
                     requests.push(Request::Stop { key, why: stop_why(why), kill_wait_ms });
                 }
+                Act::Suspend(key) => requests.push(Request::Suspend { key }),
+                Act::Resume(key) => requests.push(Request::Resume { key }),
+                Act::Limit(key, limit) => requests.push(Request::Limit { key, time_limit_s: limit.seconds() }),
+                Act::Signal(key, signal, scope) => requests.extend(hand::signal(key, signal, scope)),
                 Act::Abandon(key) => self.pipeline.abandon(key),
                 Act::Report(key, end) => ends.push((key, end)),
                 Act::Drop(key) => {
@@ -289,7 +297,14 @@ impl Node {
             requests.push(Request::Forget { keys: forget });
         }
         self.report(ends);
-        async move { self.hand.ask(&requests).await }
+        requests
+    }
+
+    fn launch(&self, job: &Job) -> io::Result<Request> {
+        let staged = self.pipeline.work_folder(job);
+        let launch = self.rules.launch(job, staged.as_ref(), clock::wall_s())?;
+        info!(attempt = %job.key(), "launch");
+        Ok(Request::Launch(Box::new(launch)))
     }
 
     /// Tells the controller, if it listens; the next registration says it again.
@@ -330,14 +345,6 @@ impl Node {
         }
         Ok(())
     }
-}
-
-/// The ends among the acts.
-fn reported(acts: Vec<Act>) -> impl Iterator<Item = (AttemptKey, AttemptEnd)> {
-    acts.into_iter().filter_map(|act| match act {
-        Act::Report(key, end) => Some((key, end)),
-        _ => None,
-    })
 }
 
 /// The launcher's records are the node's memory: their id is the spool's.

@@ -36,6 +36,9 @@ pub enum WireError {
     /// The dependency's text.
     #[error("Job dependency problem")]
     Dependency(#[from] sched::spec::dependency::DependencyError),
+    /// The warning's text.
+    #[error(transparent)]
+    Warning(#[from] sched::spec::signal::WarningError),
     /// A job out of bounds.
     #[error(transparent)]
     Spec(#[from] sched::spec::job::SpecError),

@@ -10,11 +10,12 @@ pub use kept::{keep, read_kept};
 
 use bytes::Bytes;
 use sched::ids::{AttemptKey, JobId};
-use sched::reason::StopWhy;
+use sched::reason::{Scope, StopWhy};
 use sched::reconcile::{AttemptEnd, Claim};
 use sched::resources::{Amount, Cpus};
 use sched::spec::duration::TimeLimit;
 use sched::spec::job::{Files, Origin, Request, User};
+use sched::spec::signal::Warning;
 
 /// What a node says.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,6 +98,26 @@ pub enum Order {
     Forget(AttemptKey),
     /// No task of this job will come any more.
     JobGone(JobId),
+    /// Let nothing of an attempt run, and its time limit wait.
+    Suspend(AttemptKey),
+    /// Let a suspended attempt go on.
+    Resume(AttemptKey),
+    /// Hold an attempt to another time limit.
+    Limit {
+        /// Which.
+        key: AttemptKey,
+        /// The new limit, counted from its start.
+        limit: TimeLimit,
+    },
+    /// Send an attempt a signal without ending it.
+    Signal {
+        /// Which.
+        key: AttemptKey,
+        /// The signal's number, 1 to [`SIGNAL_MAX`](sched::spec::signal::SIGNAL_MAX).
+        signal: i32,
+        /// Whom it reaches.
+        scope: Scope,
+    },
 }
 
 /// All that a node must know of a job to run its tasks.
@@ -128,6 +149,8 @@ pub struct Brief {
     pub time_limit: TimeLimit,
     /// What an array was submitted as.
     pub array: Option<ArrayFacts>,
+    /// A signal ahead of the limit.
+    pub warning: Option<Warning>,
 }
 
 /// What runs in each task, with the script's text.

@@ -6,7 +6,9 @@ use sched::ids::{BlobHash, RequestId, Timestamp};
 use sched::spec::array::ArraySpec;
 use sched::spec::dependency::Dependency;
 use sched::spec::duration::TimeLimit;
+use sched::spec::retry::{RETRIES_MAX, Retry};
 use sched::spec::job::{Files, JobDraft, JobSpec, Map, Memory, Origin, Request, User, Work};
+use sched::spec::signal::Warning;
 
 use crate::error::WireError;
 use crate::v1;
@@ -53,12 +55,30 @@ pub fn read_spec(spec: v1::JobSpec, parts: Parts, index_max: u32) -> Result<JobS
         comment: spec.comment,
         export: spec.export,
         origin: spec.origin.unwrap_or_default().into(),
+        warning: read_warning(&spec.signal)?,
+        nice: spec.nice,
+        priority: spec.priority,
+        deadline: Some(Timestamp(spec.deadline_ms)).filter(|deadline| deadline.0 != 0),
+        retry: read_retry(spec.retries, &spec.retry_on)?,
     };
     Ok(draft.check()?)
 }
 
 fn read_dependency(text: &str) -> Result<Option<Dependency>, WireError> {
     if text.is_empty() { Ok(None) } else { Ok(Some(text.parse()?)) }
+}
+
+pub(crate) fn read_warning(text: &str) -> Result<Option<Warning>, WireError> {
+    if text.is_empty() { Ok(None) } else { Ok(Some(text.parse()?)) }
+}
+
+fn read_retry(times: u32, on: &str) -> Result<Option<Retry>, WireError> {
+    if times > RETRIES_MAX {
+        return Err(WireError::Meaningless { field: "retries", value: times.to_string() });
+    }
+    let bad = |_| WireError::Meaningless { field: "retry_on", value: on.to_owned() };
+    let on = if on.is_empty() { None } else { Some(on.parse().map_err(bad)?) };
+    Ok((times > 0).then_some(Retry { times, on }))
 }
 
 /// Reads a request id.

@@ -312,7 +312,14 @@ pub enum Effect {
         /// Why.
         why: StopWhy,
     },
-    /// Let nothing of an attempt run until it is resumed.
+    /// The end of an attempt is counted: the node may drop its record.
+    Forget {
+        /// The node.
+        node: NodeId,
+        /// The attempt.
+        key: AttemptKey,
+    },
+    /// Let nothing of an attempt run, and its time limit wait.
     Suspend {
         /// The node.
         node: NodeId,
@@ -326,32 +333,25 @@ pub enum Effect {
         /// The attempt.
         key: AttemptKey,
     },
-    /// Another time limit holds for an attempt.
+    /// Hold an attempt to another time limit.
     Limit {
         /// The node.
         node: NodeId,
         /// The attempt.
         key: AttemptKey,
-        /// The limit, from its start.
+        /// The new limit, counted from the attempt's start.
         limit: TimeLimit,
     },
-    /// Send a signal to an attempt.
+    /// Send an attempt a signal that ends nothing by itself.
     Signal {
         /// The node.
         node: NodeId,
         /// The attempt.
         key: AttemptKey,
-        /// The signal's number.
+        /// The signal's number, 1 to 31.
         signal: i32,
-        /// To which of its processes.
+        /// Whom it reaches.
         scope: Scope,
-    },
-    /// The end of an attempt is counted: the node may drop its record.
-    Forget {
-        /// The node.
-        node: NodeId,
-        /// The attempt.
-        key: AttemptKey,
     },
 }
 

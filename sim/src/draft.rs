@@ -28,6 +28,7 @@ pub(crate) fn job(conduct: Conduct) -> JobDraft {
         comment: String::new(),
         export: String::new(),
         origin: Origin { host: String::new(), dir: String::new(), command: String::new() },
+        warning: None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use noded::roster::{Act, Job, Roster, Seen};
 use proto::link::{FromNode, Register, ToNode};
 use sched::ids::AttemptKey;
+use sched::reason::Scope;
 use sched::reconcile::AttemptEnd;
 use sched::resources::Amount;
 
@@ -33,6 +34,8 @@ pub(crate) struct Node {
 #[derive(Debug)]
 pub(crate) struct Noded {
     pub(crate) life: u64,
+    /// The connection to the launcher on which it has heard the hello: nothing is asked on another.
+    greeted: u64,
     /// The spool that the launcher last spoke of; `None` before its first hello.
     spool: Option<u128>,
     roster: Roster,
@@ -74,6 +77,7 @@ impl Node {
         self.lives += 1;
         self.noded = Some(Noded {
             life: self.lives,
+            greeted: 0,
             spool: None,
             roster: Roster::default(),
             stream: None,
@@ -120,16 +124,20 @@ impl Node {
         let mut wishes = Vec::new();
         for word in words {
             let Some(noded) = &mut self.noded else { return wishes };
+            if let Word::Hello { connection, .. } = &word {
+                noded.greeted = *connection;
+            }
             let acts = match word {
                 Word::Of(key, seen) => noded.roster.on_process(key, seen, now_ms),
-                Word::Hello { spool, attempts } if noded.spool.is_none() => {
+                Word::Hello { connection, .. } if connection != self.connections => continue,
+                Word::Hello { spool, attempts, .. } if noded.spool.is_none() => {
                     noded.spool = Some(spool);
                     wishes.push(Wish::Dial);
                     let commands = self.take_up(&attempts, now_ms);
                     let noded = self.noded.as_mut().expect("it was there a moment ago");
                     noded.roster.on_launcher_hello(attempts, false, now_ms, |key| commands.get(&key).cloned())
                 }
-                Word::Hello { spool, attempts } => {
+                Word::Hello { spool, attempts, .. } => {
                     let fresh = noded.spool != Some(spool);
                     if fresh {
                         noded.spool = Some(spool);
@@ -229,6 +237,11 @@ impl Node {
                 Act::Stage(job) => self.pipeline.stage(job, now_ms),
                 Act::Publish(job) => self.pipeline.publish(&job, now_ms),
                 Act::Stop(key, why) => requests.push(Request::Stop { key, why, kill_wait_ms }),
+                Act::Suspend(key) => requests.push(Request::Suspend(key)),
+                Act::Resume(key) => requests.push(Request::Resume(key)),
+                Act::Limit(key, limit) => requests.push(Request::Limit { key, limit_s: limit.seconds() }),
+                Act::Signal(_, _, Scope::Steps) => {}
+                Act::Signal(key, signal, Scope::Batch | Scope::Full) => requests.push(Request::Signal { key, signal }),
                 Act::Abandon(key) => self.pipeline.abandon(key, now_ms),
                 Act::Report(key, end) => ends.push((key, end)),
                 Act::Drop(key) => {
@@ -243,7 +256,9 @@ impl Node {
         }
         let noded = self.noded.as_ref().filter(|noded| noded.talks && !ends.is_empty());
         let report = noded.and_then(|noded| noded.stream).map(|stream| Wish::Say(stream, FromNode::Ends(ends)));
-        let ask = (!requests.is_empty()).then_some(Wish::Ask(requests));
+        // What is not asked now is asked again after the hello.
+        let greeted = self.noded.as_ref().is_some_and(|noded| noded.greeted == self.connections);
+        let ask = (greeted && !requests.is_empty()).then_some(Wish::Ask(requests));
         report.into_iter().chain(ask).collect()
     }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use noded::roster::{Ends, Job};
 use sched::ids::AttemptKey;
-use sched::job::Usage;
+use sched::task::Usage;
 use sched::reason::Exit;
 use sched::reconcile::{AttemptEnd, How};
 

@@ -126,7 +126,7 @@ impl Witness {
             Ending::Completed | Ending::Failed => seen == Some(How::Exited(outcome.exit)),
             Ending::Timeout => seen == Some(How::TimedOut(outcome.exit)),
             // How a cancelled or lost attempt left is for nobody to say: its record may be lost, too.
-            Ending::Cancelled(_) | Ending::NodeFail => true,
+            Ending::Cancelled(_) | Ending::Deadline | Ending::NodeFail => true,
             Ending::LaunchFailed | Ending::OutOfMemory => false,
         };
         let counted = outcome.clone();
@@ -156,7 +156,7 @@ impl Witness {
         match self.acknowledged.values().find(|job| !there(job)) {
             Some(job) => Err(Violation::Missing(*job)),
             None => cluster.jobs().filter(|job| job.is_array()).try_for_each(|job| {
-                let limit = job.spec.array.as_ref().and_then(|array| array.throttle());
+                let limit = job.terms.spec.array.as_ref().and_then(|array| array.throttle());
                 limit.map_or(Ok(()), |limit| self.check_throttle(job.id, limit.get()))
             }),
         }

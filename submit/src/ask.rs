@@ -10,6 +10,7 @@ use sched::spec::begin::{self, BeginError};
 use sched::spec::dependency::Dependency;
 use sched::spec::duration::TimeLimit;
 use sched::spec::job::COUNT_MAX;
+use sched::spec::signal::Warning;
 use sched::spec::size::Mebibytes;
 
 use crate::call::TIMEOUT_S_MAX;
@@ -43,6 +44,9 @@ pub(crate) struct Ask {
     /// Time limit: M, M:S, H:M:S, D-H, D-H:M, D-H:M:S
     #[arg(short, long, value_name = "TIME")]
     pub(crate) time: Option<TimeLimit>,
+    /// Warn ahead of the time limit: SIGNAL or SIGNAL@SECONDS [default: 60] to the job's steps, B:SIGNAL to the script
+    #[arg(long, value_name = "[B:]SIGNAL")]
+    pub(crate) signal: Option<Warning>,
     /// File for the output, a pattern such as out/%x-%j.log
     #[arg(short, long, value_name = "PATTERN")]
     pub(crate) output: Option<String>,
@@ -143,6 +147,7 @@ impl Ask {
             comment: self.comment.clone().unwrap_or_default(),
             export: self.export.clone().unwrap_or_default(),
             origin: Some(submitter.origin(command)),
+            signal: self.signal.map(|signal| signal.to_string()).unwrap_or_default(),
             ..v1::JobSpec::default()
         }
     }

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use proto::link::{Order, Register, ToNode, Welcome};
-use sched::event::{Effect, Event, effects};
-use sched::ids::JobId;
+use sched::event::{Effect, Event, Placement, effects};
+use sched::ids::{JobId, NodeId};
+use sched::job::Job;
 use sched::node::Offer;
 use sched::step::{Answer, Input};
 use tokio::sync::mpsc;
@@ -13,6 +14,7 @@ use tracing::{error, info, warn};
 use super::Driver;
 use super::batch::{Batch, Registration};
 use super::letter::Registered;
+use crate::briefs::{BriefError, Edition};
 use crate::links::Outbox;
 
 impl Driver {
@@ -61,7 +63,7 @@ impl Driver {
             if let Event::Ended { key, .. } = event {
                 touched.insert(key.job);
             }
-            if let Event::Cancelled { job, .. } = event {
+            if let Event::Cancelled { job, .. } | Event::Expired { job, .. } = event {
                 touched.insert(*job);
             }
             if let Some(effect) = effects(event) {
@@ -107,25 +109,41 @@ impl Driver {
     fn order(&mut self, effect: Effect, outbox: &mut Outbox) {
         match effect {
             Effect::Start { node, job, placements } => {
-                let Some(must_brief) = self.links.must_brief(node, job) else { return };
                 let Some(record) = self.cluster.job(job).cloned() else { return };
-                let tasks = self.briefs.tasks(&self.cluster, &record, &placements);
-                match (tasks, self.briefs.brief(&record)) {
-                    (Ok(tasks), Ok(brief)) => {
-                        if must_brief {
-                            self.links.briefed(node, job);
-                            outbox.add(node, Order::Job(Box::new((*brief).clone())));
-                        }
-                        outbox.add(node, Order::Start { job, tasks });
-                    }
-                    (Err(error), _) | (_, Err(error)) => {
+                // Tasks with the same terms and the same partition share what their node is told of the job.
+                for group in placements.chunk_by(|a, b| Edition::of(&record, a) == Edition::of(&record, b)) {
+                    if let Err(error) = self.start(node, &record, group, outbox) {
                         error!(%job, error = &error as &dyn std::error::Error, "a job cannot be given to its node");
                     }
                 }
             }
             Effect::Stop { node, key, why } => outbox.add(node, Order::Stop { key, why }),
             Effect::Forget { node, key } => outbox.add(node, Order::Forget(key)),
+            Effect::Suspend { node, key } => outbox.add(node, Order::Suspend(key)),
+            Effect::Resume { node, key } => outbox.add(node, Order::Resume(key)),
+            Effect::Limit { node, key, limit } => outbox.add(node, Order::Limit { key, limit }),
+            Effect::Signal { node, key, signal, scope } => outbox.add(node, Order::Signal { key, signal, scope }),
         }
+    }
+
+    fn start(
+        &mut self,
+        node: NodeId,
+        job: &Job,
+        placements: &[Placement],
+        outbox: &mut Outbox,
+    ) -> Result<(), BriefError> {
+        let Some(first) = placements.first() else { return Ok(()) };
+        let edition = Edition::of(job, first);
+        let Some(must_brief) = self.links.must_brief(node, job.id, &edition) else { return Ok(()) };
+        let tasks = self.briefs.tasks(&self.cluster, job, first, placements)?;
+        if must_brief {
+            let brief = self.briefs.brief(job, first)?;
+            self.links.briefed(node, job.id, edition);
+            outbox.add(node, Order::Job(Box::new((*brief).clone())));
+        }
+        outbox.add(node, Order::Start { job: job.id, tasks });
+        Ok(())
     }
 
     /// Nodes may drop what they keep for a job that is done, and so may we.

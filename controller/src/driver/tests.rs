@@ -79,6 +79,7 @@ fn draft(environment: BlobHash) -> JobDraft {
         comment: String::new(),
         export: String::new(),
         origin: Origin { host: String::new(), dir: String::new(), command: String::new() },
+        warning: None,
     }
 }
 

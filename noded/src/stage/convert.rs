@@ -4,7 +4,7 @@ use bytes::Bytes;
 use ops::{Limits, Op};
 use proto::link::Work;
 use rustix::time::{ClockId, clock_gettime};
-use sched::job::Usage;
+use sched::task::Usage;
 use sched::reason::Exit;
 use sched::reconcile::{AttemptEnd, How};
 use tokio::sync::oneshot;

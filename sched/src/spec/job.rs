@@ -12,6 +12,7 @@ use crate::spec::array::ArraySpec;
 use crate::spec::dependency::Dependency;
 use crate::spec::duration::TimeLimit;
 use crate::spec::retry::Retry;
+use crate::spec::signal::Warning;
 
 /// The longest text in any single field of a job (names, paths, comments, one argument), in bytes.
 pub const TEXT_BYTES_MAX: usize = 8 * 1024;
@@ -95,6 +96,9 @@ pub struct JobDraft {
     pub deadline: Option<Timestamp>,
     /// `--retries` and `--retry-on`: how often a task that fails is tried again.
     pub retry: Option<Retry>,
+    /// `--signal`: a signal ahead of the time limit.
+    #[serde(default)]
+    pub warning: Option<Warning>,
 }
 
 /// Who a job belongs to.

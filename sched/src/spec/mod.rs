@@ -15,5 +15,6 @@ pub mod job;
 pub mod output_name;
 pub mod pattern;
 pub mod retry;
+pub mod signal;
 pub mod size;
 pub mod words;

@@ -4,12 +4,21 @@ use bytes::Bytes;
 use proto::link::{ArrayFacts, Brief, MapUrls, NodeShare, StartTask, Work};
 use sched::cluster::Cluster;
 use sched::event::Placement;
+use sched::ids::Name;
 use sched::job::Job;
 use sched::resources::Share;
 use sched::spec::job::Work as SpecWork;
+use sched::terms::Terms;
 
-pub(super) fn brief(job: &Job) -> Brief {
-    let spec = &job.spec;
+/// The terms of a task that is being started, and its partition.
+pub(super) fn terms_of<'a>(job: &'a Job, placement: &'a Placement) -> (&'a Terms, &'a Name) {
+    let terms = job.tasks.get(&placement.index).map_or(&job.terms, |task| job.terms_of(task));
+    (terms, placement.partition.as_ref().unwrap_or_else(|| terms.partition()))
+}
+
+pub(super) fn brief(job: &Job, first: &Placement) -> Brief {
+    let (terms, partition) = terms_of(job, first);
+    let spec = &terms.spec;
     let work = match &spec.work {
         SpecWork::Script { arguments, .. } => Work::Script { text: Bytes::new(), arguments: arguments.clone() },
         SpecWork::Command(words) => Work::Command(words.clone()),
@@ -37,8 +46,9 @@ pub(super) fn brief(job: &Job) -> Brief {
         origin: spec.origin.clone(),
         export: spec.export.clone(),
         environment: Bytes::new(),
-        partition: job.partition.to_string(),
-        time_limit: job.time_limit,
+        partition: partition.to_string(),
+        time_limit: terms.time_limit,
+        warning: spec.warning,
         array,
     }
 }
@@ -49,7 +59,7 @@ pub(super) fn tasks(cluster: &Cluster, job: &Job, placements: &[Placement]) -> V
         id: placement.id,
         attempt: placement.attempt,
         shares: placement.shares.iter().filter_map(|share| node_share(cluster, share)).collect(),
-        blob: job.spec.map.as_ref().map(|_| format!("{}.png", placement.index)),
+        blob: job.terms.spec.map.as_ref().map(|_| format!("{}.png", placement.index)),
     };
     placements.iter().map(task).collect()
 }

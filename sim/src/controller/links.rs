@@ -1,8 +1,8 @@
 //! Which stream is each node's newest, and what the node was told on it: the model of the driver's table of links.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use sched::ids::{JobId, NodeId};
+use sched::ids::{JobId, Name, NodeId};
 
 use crate::network::StreamId;
 
@@ -17,14 +17,14 @@ pub(crate) struct Links {
 struct Link {
     session: u64,
     stream: StreamId,
-    briefed: BTreeSet<JobId>,
+    briefed: BTreeMap<JobId, (u32, Name)>,
 }
 
 impl Links {
     /// Takes a node's new stream; answers its session, and the stream that it replaces.
     pub(crate) fn open(&mut self, node: NodeId, stream: StreamId) -> (u64, Option<StreamId>) {
         self.sessions += 1;
-        let link = Link { session: self.sessions, stream, briefed: BTreeSet::new() };
+        let link = Link { session: self.sessions, stream, briefed: BTreeMap::new() };
         (self.sessions, self.links.insert(node, link).map(|old| old.stream))
     }
 
@@ -46,14 +46,16 @@ impl Links {
         self.links.get(&node).map(|link| link.stream)
     }
 
-    /// Whether the node must still be told of this job, which counts as told from now on; `None` without a link.
-    pub(crate) fn must_brief(&mut self, node: NodeId, job: JobId) -> Option<bool> {
-        self.links.get_mut(&node).map(|link| link.briefed.insert(job))
+    /// Whether the node must still be told of this edition of a job (its revision and partition), which counts as told from now
+    /// on; `None` without a link.
+    pub(crate) fn must_brief(&mut self, node: NodeId, job: JobId, edition: (u32, Name)) -> Option<bool> {
+        let link = self.links.get_mut(&node)?;
+        Some(link.briefed.insert(job, edition.clone()).is_none_or(|known| known != edition))
     }
 
     /// The nodes that were told of a job; they count as not told from now on.
     pub(crate) fn unbrief(&mut self, job: JobId) -> Vec<NodeId> {
-        let told = self.links.iter_mut().filter_map(|(node, link)| link.briefed.remove(&job).then_some(*node));
+        let told = self.links.iter_mut().filter_map(|(node, link)| link.briefed.remove(&job).map(|_| *node));
         told.collect()
     }
 }

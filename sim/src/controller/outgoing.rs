@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proto::link::{Order, ToNode, Welcome};
-use sched::event::{Effect, Event, effects};
+use sched::event::{Effect, Event, Placement, effects};
 use sched::ids::{JobId, NodeId};
 use sched::reconcile::Reconciled;
 
-use super::brief::{brief, tasks};
+use super::brief::{brief, tasks, terms_of};
 use super::{Batch, Desk, Letter, Out};
 use crate::network::StreamId;
 use crate::sabotage::Sabotage;
@@ -26,7 +26,7 @@ impl Desk {
         for event in &batch.events {
             match event {
                 Event::Ended { key, .. } => drop(touched.insert(key.job)),
-                Event::Cancelled { job, .. } => drop(touched.insert(*job)),
+                Event::Cancelled { job, .. } | Event::Expired { job, .. } => drop(touched.insert(*job)),
                 _ => {}
             }
             if let Some(effect) = effects(event) {
@@ -79,14 +79,26 @@ impl Desk {
     fn order(&mut self, effect: Effect, outbox: &mut Outbox) {
         match effect {
             Effect::Start { node, job, placements } => {
-                let Some(brief_first) = self.links.must_brief(node, job) else { return };
                 let Some(record) = self.cluster.job(job) else { return };
-                let orders = outbox.entry(node).or_default();
-                orders.extend(brief_first.then(|| Order::Job(Box::new(brief(record)))));
-                orders.push(Order::Start { job, tasks: tasks(&self.cluster, record, &placements) });
+                let edition = |placement: &Placement| {
+                    let (terms, partition) = terms_of(record, placement);
+                    (terms.revision, partition.clone())
+                };
+                for group in placements.chunk_by(|a, b| edition(a) == edition(b)) {
+                    let Some(brief_first) = self.links.must_brief(node, job, edition(&group[0])) else { return };
+                    let orders = outbox.entry(node).or_default();
+                    orders.extend(brief_first.then(|| Order::Job(Box::new(brief(record, &group[0])))));
+                    orders.push(Order::Start { job, tasks: tasks(&self.cluster, record, group) });
+                }
             }
             Effect::Stop { node, key, why } => outbox.entry(node).or_default().push(Order::Stop { key, why }),
             Effect::Forget { node, key } => outbox.entry(node).or_default().push(Order::Forget(key)),
+            Effect::Suspend { node, key } => outbox.entry(node).or_default().push(Order::Suspend(key)),
+            Effect::Resume { node, key } => outbox.entry(node).or_default().push(Order::Resume(key)),
+            Effect::Limit { node, key, limit } => outbox.entry(node).or_default().push(Order::Limit { key, limit }),
+            Effect::Signal { node, key, signal, scope } => {
+                outbox.entry(node).or_default().push(Order::Signal { key, signal, scope });
+            }
         }
     }
 

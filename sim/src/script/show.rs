@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use sched::cluster::Cluster;
-use sched::job::{Job, TaskState};
+use sched::job::Job;
+use sched::task::TaskState;
 use sched::node::NodeWord;
 use sched::resources::Share;
 use sched::spec::array::list_text;
@@ -41,7 +42,7 @@ fn queue_rows(cluster: &Cluster, job: &Job) -> Vec<String> {
     let waiting: IndexSet = job.waiting_tasks();
     let mut rows = Vec::new();
     if !waiting.is_empty() {
-        let throttle = job.spec.array.as_ref().and_then(|array| array.throttle());
+        let throttle = job.terms.spec.array.as_ref().and_then(|array| array.throttle());
         let tasks = if job.is_array() { format!("_[{}]", list_text(&waiting, throttle, None)) } else { String::new() };
         rows.push(format!("{}{tasks} waits ({})", job.id, job.waiting_reason()));
     }

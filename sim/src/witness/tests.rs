@@ -38,7 +38,7 @@ fn started(job: u32, index: u32, id: u32) -> Event {
 fn ended(key: AttemptKey, code: u8) -> Event {
     let exit = Exit { code, signal: 0 };
     let outcome = Outcome { exit, ..Outcome::bare(if code == 0 { Ending::Completed } else { Ending::Failed }) };
-    Event::Ended { key, node: NodeId(1), outcome, age_ms: 0, usage: sched::job::Usage::default() }
+    Event::Ended { key, node: NodeId(1), outcome, age_ms: 0, usage: sched::task::Usage::default() }
 }
 
 fn began(witness: &mut Witness, key: AttemptKey) -> Result<(), Violation> {

@@ -122,7 +122,7 @@ impl World {
         let jobs: Vec<_> = self.published().jobs().filter(|job| !job.is_done()).cloned().collect();
         for job in jobs {
             let target = JobRef { job: job.id.0, tasks: TaskSelector::All };
-            let conduct: Conduct = job.spec.name.parse().expect("every job is named for its conduct");
+            let conduct: Conduct = job.terms.spec.name.parse().expect("every job is named for its conduct");
             let never_starts = job.waiting_reason() == Reason::DependencyNeverSatisfied || !job.hopeless.is_empty();
             if conduct.runs_ms.is_none() || never_starts || !self.fits(&job) {
                 self.cancel(target);
@@ -134,9 +134,9 @@ impl World {
 
     /// Whether the machines that are there could run a task of this job, if they had nothing else to do.
     fn fits(&self, job: &Job) -> bool {
-        let each = job.spec.request.process_cpus().milli();
+        let each = job.terms.spec.request.process_cpus().milli();
         let there = self.nodes.iter().filter(|node| node.powered);
         let room: u32 = there.map(|node| node.amount.cpus.milli() / each).sum();
-        room >= job.spec.request.process_count()
+        room >= job.terms.spec.request.process_count()
     }
 }

@@ -31,7 +31,7 @@ Examples:
   sbatch --map-from='photos/*.jpg' --map-to=gray/ convert.sh     (the script sees COVEY_IN and COVEY_OUT)";
 
 /// The options that `SBATCH_*` variables set, and whether the option takes the variable's value.
-const VARIABLES: [(&str, &str, bool); 15] = [
+const VARIABLES: [(&str, &str, bool); 16] = [
     ("SBATCH_ARRAY_INX", "--array", true),
     ("SBATCH_COMMENT", "--comment", true),
     ("SBATCH_DEBUG", "--verbose", false),
@@ -46,6 +46,7 @@ const VARIABLES: [(&str, &str, bool); 15] = [
     ("SBATCH_OUTPUT", "--output", true),
     ("SBATCH_PARTITION", "--partition", true),
     ("SBATCH_REQUEUE", "--requeue", false),
+    ("SBATCH_SIGNAL", "--signal", true),
     ("SBATCH_TIMELIMIT", "--time", true),
 ];
 
@@ -189,6 +190,7 @@ fn print_options(options: &Options) {
         ("ntasks", number(ask.ntasks)),
         ("output", ask.output.clone()),
         ("partition", ask.partition.clone()),
+        ("signal", ask.signal.map(|signal| signal.to_string())),
         ("time", time),
         ("verbose", Some(options.verbose.to_string())),
         ("wrap", options.wrap.clone()),

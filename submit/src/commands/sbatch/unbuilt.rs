@@ -82,7 +82,6 @@ const UNBUILT: &[(&str, Option<char>, Takes)] = &[
     ("reservation", None, Value),
     ("resv-ports", None, OptionalValue),
     ("segment", None, Value),
-    ("signal", None, Value),
     ("sockets-per-node", None, Value),
     ("spread-job", None, Nothing),
     ("stepmgr", None, Nothing),

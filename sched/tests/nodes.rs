@@ -1,0 +1,64 @@
+//! What nodes tell and are told: why an attempt was stopped and how it then counts, and nodes that come back.
+
+mod rig;
+
+use rig::*;
+use sched::event::Event;
+use sched::ids::{AttemptKey, JobId};
+use sched::reason::{Exit, StopWhy};
+use sched::reconcile::How;
+use sched::spec::job::JobDraft;
+
+fn key(index: u32, attempt: u32) -> AttemptKey {
+    AttemptKey { job: JobId(1), index, attempt }
+}
+
+/// A job that runs and is told to stop.
+fn stopped(requeue: bool, why: StopWhy) -> Rig {
+    let mut rig = Rig::with_nodes(1, 1);
+    rig.submit(JobDraft { requeue, ..job() }).expect("accepted");
+    rig.plan();
+    let node = rig.node_of(key(0, 1));
+    rig.apply(vec![Event::Stopped { key: key(0, 1), node, why }]);
+    rig
+}
+
+/// The ways in which a process that was told to stop is seen to leave.
+fn leavings() -> [How; 4] {
+    let exit = |code, signal| How::Exited(Exit { code, signal });
+    [exit(0, 0), exit(0, 15), How::TimedOut(Exit { code: 0, signal: 9 }), How::Lost]
+}
+
+#[test]
+fn what_a_user_requeues_waits_again_however_it_left() {
+    for (requeue, how) in [true, false].into_iter().flat_map(|requeue| leavings().map(|how| (requeue, how))) {
+        let mut rig = stopped(requeue, StopWhy::Requeue);
+        rig.end(key(0, 1), how);
+        assert_eq!(rig.cluster.job(JobId(1)).expect("there").requeued.len(), 1, "{how:?}");
+        rig.plan();
+        assert_eq!(rig.running(), [key(0, 2)]);
+    }
+}
+
+#[test]
+fn what_ran_on_a_downed_node_waits_again_or_has_failed_with_it() {
+    for how in leavings() {
+        let mut rig = stopped(true, StopWhy::NodeDown);
+        rig.end(key(0, 1), how);
+        assert_eq!(rig.cluster.job(JobId(1)).expect("there").requeued.len(), 1, "{how:?}");
+        let mut rig = stopped(false, StopWhy::NodeDown);
+        rig.end(key(0, 1), how);
+        let job = rig.cluster.job(JobId(1)).expect("there");
+        assert_eq!((job.done[&0].outcome.reason(), job.tally.failed), ("NodeDown", 1), "{how:?}");
+    }
+}
+
+#[test]
+fn what_was_stopped_at_its_deadline_ends_so_and_is_not_tried_again() {
+    for how in leavings() {
+        let mut rig = stopped(true, StopWhy::Deadline);
+        rig.end(key(0, 1), how);
+        let job = rig.cluster.job(JobId(1)).expect("there");
+        assert_eq!((job.done[&0].outcome.reason(), job.tally.failed), ("DeadLine", 1), "{how:?}");
+    }
+}

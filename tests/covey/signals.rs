@@ -1,0 +1,26 @@
+//! Signals that a job asks for, sent to real processes.
+
+use std::fs;
+
+use crate::rig::{Rig, wait_for};
+
+#[test]
+fn a_warning_reaches_the_batch_shell_and_only_where_it_is_asked_for_it() {
+    let rig = Rig::start(1);
+    // It comes after a second. A shell that is not warned goes on until it is let go.
+    let script = "#!/bin/sh\n#SBATCH --time=1 --signal=B:USR1@59\n\
+                  trap 'echo warned; exit 3' USR1\necho ready\nwhile [ ! -e stop ]; do sleep 0.05; done\n";
+    fs::write(rig.work().join("warn.sh"), script).expect("written");
+    let steps = rig.submit(&["-o", "steps.txt", "--signal=SIGUSR1@59", "warn.sh"]);
+    let job = rig.submit(&["-o", "warned.txt", "warn.sh"]);
+    wait_for("the warned job is done", || rig.states(&job) == ["FAILED"]);
+    // On a machine so busy that the shell had not come to its trap, the signal ended it.
+    let killed = || rig.run("scontrol", &["show", "job", &job]).contains("ExitCode=0:10");
+    assert!(rig.read("warned.txt").ends_with("warned\n") || killed(), "{}", rig.read("warned.txt"));
+    fs::write(rig.work().join("stop"), "").expect("written");
+    assert_eq!(rig.wait_done(&steps), ["COMPLETED"]);
+    assert_eq!(rig.read("steps.txt"), "ready\n", "a signal for steps is not the shell's");
+    let refused = rig.try_run("sbatch", &["--signal=USR9", "warn.sh"]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("Invalid --signal specification"), "{said}");
+}
