@@ -87,6 +87,15 @@ impl Controller for Fake {
         Err(Status::unimplemented("list_jobs"))
     }
 
+    type ListHistoryStream = Answers<v1::JobsPage>;
+
+    async fn list_history(
+        &self,
+        _: Request<v1::ListHistoryRequest>,
+    ) -> Result<Response<Self::ListHistoryStream>, Status> {
+        Err(Status::unimplemented("list_history"))
+    }
+
     async fn cancel(&self, _: Request<v1::CancelRequest>) -> Result<Response<v1::CancelReply>, Status> {
         Err(Status::unimplemented("cancel"))
     }

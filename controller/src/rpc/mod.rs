@@ -4,6 +4,7 @@
 
 mod cancel;
 mod cluster;
+mod history;
 mod hold;
 mod jobs;
 pub(crate) mod link;
@@ -27,6 +28,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::config::Config;
 use crate::driver::{Post, Published, Unavailable};
+use crate::journal::Journal;
 
 /// Bytes of scripts, environments and manifests that may be on their way in at the same time; further submits wait.
 pub(crate) const SUBMIT_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -41,6 +43,7 @@ pub(crate) const ID_SETS_MAX: usize = 64;
 pub(crate) struct Desk {
     pub(crate) post: Post,
     pub(crate) published: Arc<Published>,
+    pub(crate) journal: Arc<dyn Journal>,
     pub(crate) config: Arc<Config>,
     pub(crate) epoch: u64,
     pub(crate) started_ms: i64,
@@ -52,6 +55,7 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 #[tonic::async_trait]
 impl Controller for Desk {
     type ListJobsStream = Answers<v1::JobsPage>;
+    type ListHistoryStream = Answers<v1::JobsPage>;
     type WatchStream = Answers<v1::Progress>;
 
     async fn submit(&self, request: Request<Streaming<v1::SubmitPart>>) -> Result<Response<v1::SubmitReply>, Status> {
@@ -60,6 +64,13 @@ impl Controller for Desk {
 
     async fn list_jobs(&self, request: Request<v1::ListJobsRequest>) -> Result<Response<Self::ListJobsStream>, Status> {
         jobs::list(self, request.into_inner()).map(Response::new)
+    }
+
+    async fn list_history(
+        &self,
+        request: Request<v1::ListHistoryRequest>,
+    ) -> Result<Response<Self::ListHistoryStream>, Status> {
+        history::list(self, request.into_inner()).map(Response::new)
     }
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {

@@ -3,10 +3,9 @@
 use proto::v1;
 use sched::cluster::Cluster;
 use sched::depend::Wait;
-use sched::ids::{JobId, NodeId, Timestamp};
+use sched::ids::{JobId, Timestamp};
 use sched::job::{Done, Job, Task, TaskState};
-use sched::reason::{Ending, Outcome};
-use sched::resources::Share;
+use sched::reason::{Ending, Outcome, StopWhy};
 use sched::spec::array::TaskSelector;
 use sched::spec::dependency::Term;
 use sched::spec::hostlist;
@@ -16,6 +15,7 @@ use sched::spec::pattern::{FileNamePattern, PatternValues};
 
 use super::jobs::Gone;
 use super::nodes::minutes;
+use crate::history::Held;
 
 /// What a listing was asked to leave out.
 pub(super) struct Filter<'a> {
@@ -65,10 +65,18 @@ impl RowMaker<'_> {
             add(self.task_row(job, *index, task))?;
         }
         let done = job.done.iter().filter(|(index, _)| ended && wanted(index));
-        done.map(|(index, done)| self.done_row(job, *index, done)).try_for_each(add)
+        done.map(|(index, done)| self.done_row(job, *index, done, Held::of(self.cluster, &done.shares)))
+            .try_for_each(add)
     }
 
-    fn remainder(&self, job: &Job, tasks: Option<&IndexSet>, ended: bool, add: &mut Add<'_>) -> Result<(), Gone> {
+    /// The row of what waits, or of what was cancelled whole.
+    pub(super) fn remainder(
+        &self,
+        job: &Job,
+        tasks: Option<&IndexSet>,
+        ended: bool,
+        add: &mut Add<'_>,
+    ) -> Result<(), Gone> {
         let mut waiting = job.waiting_tasks();
         waiting.subtract(&job.requeued);
         if let Some(tasks) = tasks {
@@ -103,8 +111,8 @@ impl RowMaker<'_> {
             TaskState::Pending { .. } => v1::JobState::Pending,
             TaskState::Running { .. } => v1::JobState::Running,
             TaskState::Finishing { why, .. } => match why {
-                sched::reason::StopWhy::Cancelled(_) => v1::JobState::Cancelled,
-                sched::reason::StopWhy::TimeLimit => v1::JobState::Timeout,
+                StopWhy::Cancelled(_) => v1::JobState::Cancelled,
+                StopWhy::TimeLimit => v1::JobState::Timeout,
             },
         };
         let mut row = self.shared(job, task.id, state);
@@ -113,20 +121,24 @@ impl RowMaker<'_> {
         row.reason = "None".into();
         match &task.state {
             TaskState::Pending { .. } => row.reason = job.waiting_reason().to_string(),
-            TaskState::Running { since, shares } => self.place(&mut row, Some(*since), shares),
-            TaskState::Finishing { since, shares, .. } => {
+            TaskState::Running { since, shares } => place(&mut row, Some(*since), Held::of(self.cluster, shares)),
+            TaskState::Finishing { since, shares, why, .. } => {
                 row.completing = true;
-                self.place(&mut row, Some(*since), shares);
+                if let StopWhy::Cancelled(uid) = why {
+                    row.cancelled_by = Some(*uid);
+                }
+                place(&mut row, Some(*since), Held::of(self.cluster, shares));
             }
         }
         row
     }
 
-    fn done_row(&self, job: &Job, index: u32, done: &Done) -> v1::JobRow {
+    /// The row of a task that has ended, and of what it held.
+    pub(super) fn done_row(&self, job: &Job, index: u32, done: &Done, held: Option<Held>) -> v1::JobRow {
         let mut row = self.shared(job, done.id, state_of(&done.outcome));
         self.name_task(job, index, &mut row);
         row.attempts = done.attempts;
-        self.place(&mut row, done.started, &done.shares);
+        place(&mut row, done.started, held);
         row.ended_ms = done.ended.0;
         row.reason = done.outcome.reason().to_owned();
         row.note = done.outcome.note.as_deref().unwrap_or_default().to_owned();
@@ -161,6 +173,7 @@ impl RowMaker<'_> {
             dependency: dependency_text(job),
             priority: if job.held { 0 } else { job.priority },
             submitted_ms: job.submitted.0,
+            eligible_ms: eligible_ms(job),
             time_limit_minutes: minutes(job.time_limit),
             node_count: spec.request.nodes_min,
             cpus: spec.request.cpus().count(),
@@ -183,19 +196,6 @@ impl RowMaker<'_> {
                 row.detail = Some(self.job_detail(job, JobId(row.id), Some(index)));
             }
         }
-    }
-
-    fn place(&self, row: &mut v1::JobRow, started: Option<Timestamp>, shares: &[Share]) {
-        row.started_ms = started.map_or(0, |started| started.0);
-        if shares.is_empty() {
-            return;
-        }
-        let name = |node: NodeId| self.cluster.node_name(node).map(ToString::to_string).unwrap_or_default();
-        row.nodes = hostlist::compress(shares.iter().map(|share| name(share.node)));
-        row.node_count = u32::try_from(shares.len()).unwrap_or(u32::MAX);
-        row.batch_host = name(shares[0].node);
-        row.cpus = shares.iter().map(|share| share.amount.cpus.count()).sum();
-        row.memory_held_mib = shares[0].amount.memory_mib;
     }
 
     fn job_detail(&self, job: &Job, id: JobId, index: Option<u32>) -> v1::JobDetail {
@@ -230,6 +230,24 @@ impl RowMaker<'_> {
             requeue: spec.requeue,
         }
     }
+}
+
+fn place(row: &mut v1::JobRow, started: Option<Timestamp>, held: Option<Held>) {
+    row.started_ms = started.map_or(0, |started| started.0);
+    let Some(held) = held else { return };
+    row.nodes = held.nodes;
+    row.node_count = held.node_count;
+    row.batch_host = held.batch_host;
+    row.cpus = held.cpus;
+    row.memory_held_mib = held.memory_mib;
+}
+
+/// When the job could first have started; when a job that it waited for ended is not remembered.
+fn eligible_ms(job: &Job) -> i64 {
+    if job.held || job.waits.is_some() || job.begin.is_some() {
+        return 0;
+    }
+    job.spec.begin.max(Some(job.submitted)).map_or(0, |at| at.0)
 }
 
 /// What the job still waits for, in Slurm's words: `afterok:3_*(unfulfilled)`.

@@ -44,7 +44,7 @@ pub(super) const COLUMNS: &[Column<Listed>] = &[
     word('G', "GROUP", |it| it.row.gid.to_string()),
     word('g', "GROUP", |it| it.row.group.clone()),
     word('h', "OVER_SUBSCRIBE", |_| "OK".into()),
-    word('i', "JOBID", display_id),
+    word('i', "JOBID", |it| display_id(&it.row)),
     word('j', "NAME", |it| or_null(&it.row.name)),
     word('K', "ARRAY_TASK_ID", |it| tasks_text(&it.row).unwrap_or_else(|| "N/A".into())),
     word('k', "COMMENT", |it| detail(it, |detail| &detail.comment)),
@@ -82,12 +82,14 @@ pub(super) const DETAIL_LETTERS: [char; 3] = ['k', 'o', 'Z'];
 
 /// The rows that a job's row becomes: one for every task still in a remainder, when that is wanted.
 pub(super) fn rows_of(row: JobRow, now_ms: i64, expand: bool) -> impl Iterator<Item = Listed> {
-    let tasks = if expand { remainder(&row) } else { None };
-    let indices: Vec<Option<u32>> = tasks.map_or_else(|| vec![row.index], |tasks| tasks.iter().map(Some).collect());
-    indices.into_iter().map(move |index| {
-        let remainder = if index.is_some() { String::new() } else { row.remainder.clone() };
-        Listed { row: JobRow { index, remainder, ..row.clone() }, now_ms }
-    })
+    let rows = if expand { expanded(row) } else { vec![row] };
+    rows.into_iter().map(move |row| Listed { row, now_ms })
+}
+
+/// One row for every task in a remainder.
+pub(crate) fn expanded(row: JobRow) -> Vec<JobRow> {
+    let Some(tasks) = remainder(&row) else { return vec![row] };
+    tasks.iter().map(|index| JobRow { index: Some(index), remainder: String::new(), ..row.clone() }).collect()
 }
 
 /// Seconds that a job has run, or ran.
@@ -130,8 +132,8 @@ fn detail(it: &Listed, field: fn(&JobDetail) -> &String) -> String {
     or_null(it.row.detail.as_ref().map_or("", |detail| field(detail)))
 }
 
-fn display_id(it: &Listed) -> String {
-    let row = &it.row;
+/// A job as people name it: `5`, `5_3` or `5_[0-9%2]`.
+pub(crate) fn display_id(row: &JobRow) -> String {
     match (row.array_id, row.index, tasks_text(row)) {
         (0, ..) | (_, None, None) => row.id.to_string(),
         (array, Some(index), _) => format!("{array}_{index}"),
