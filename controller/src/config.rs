@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use sched::partition::{Members, Partition, PartitionState};
-use sched::settings::Settings;
+use sched::settings::{Settings, Weights};
 use sched::spec::duration::TimeLimit;
 use sched::spec::hostlist;
 use serde::Deserialize;
@@ -67,6 +67,13 @@ struct File {
     max_script_size: Option<usize>,
     max_requeues: Option<u32>,
     bf_max_job_test: Option<usize>,
+    priority_weight_age: Option<u32>,
+    priority_max_age: Option<u64>,
+    priority_weight_job_size: Option<u32>,
+    priority_favor_small: Option<Switch>,
+    priority_weight_partition: Option<u32>,
+    priority_calc_period: Option<u64>,
+    retry_wait: Option<u64>,
     #[serde(default)]
     partition: Vec<PartitionTable>,
 }
@@ -137,6 +144,15 @@ impl Reader<'_> {
             script_bytes_max: file.max_script_size.unwrap_or(usual.script_bytes_max),
             requeues_max: file.max_requeues.unwrap_or(usual.requeues_max),
             backfill_jobs_max: file.bf_max_job_test.unwrap_or(usual.backfill_jobs_max),
+            weights: Weights {
+                age: file.priority_weight_age.unwrap_or(usual.weights.age),
+                age_s_max: file.priority_max_age.unwrap_or(usual.weights.age_s_max),
+                size: file.priority_weight_job_size.unwrap_or(usual.weights.size),
+                favor_small: self.switch("PriorityFavorSmall", file.priority_favor_small.as_ref())?,
+                partition: file.priority_weight_partition.unwrap_or(usual.weights.partition),
+                calc_period_s: file.priority_calc_period.unwrap_or(usual.weights.calc_period_s),
+            },
+            retry_wait_ms: file.retry_wait.map_or(usual.retry_wait_ms, |seconds| seconds.saturating_mul(1000)),
         };
         let mut partitions =
             file.partition.into_iter().map(|table| self.partition(table)).collect::<Result<Vec<_>, _>>()?;
@@ -178,17 +194,30 @@ impl Reader<'_> {
             Some("INACTIVE") => PartitionState::Inactive,
             Some(other) => return Err(self.bad("State", other, "UP, DOWN, DRAIN or INACTIVE")),
         };
-        let default = match &table.default {
-            None => false,
-            Some(Switch::Bool(default)) => *default,
-            Some(Switch::Word(word)) if word.eq_ignore_ascii_case("yes") => true,
-            Some(Switch::Word(word)) if word.eq_ignore_ascii_case("no") => false,
-            Some(Switch::Word(word)) => return Err(self.bad("Default", word, "YES or NO")),
-        };
+        let default = self.switch("Default", table.default.as_ref())?;
         let time_max = self.limit("MaxTime", table.max_time)?.unwrap_or(TimeLimit::Unlimited);
         let time_default = self.limit("DefaultTime", table.default_time)?;
         let tier = table.priority_tier.unwrap_or(1);
-        Ok(Partition { name: table.partition_name.into(), nodes, default, time_max, time_default, tier, state })
+        Ok(Partition {
+            name: table.partition_name.into(),
+            nodes,
+            default,
+            time_max,
+            time_default,
+            tier,
+            state,
+            priority_factor: 1,
+        })
+    }
+
+    fn switch(&self, key: &'static str, switch: Option<&Switch>) -> Result<bool, ConfigError> {
+        match switch {
+            None => Ok(false),
+            Some(Switch::Bool(on)) => Ok(*on),
+            Some(Switch::Word(word)) if word.eq_ignore_ascii_case("yes") => Ok(true),
+            Some(Switch::Word(word)) if word.eq_ignore_ascii_case("no") => Ok(false),
+            Some(Switch::Word(word)) => Err(self.bad(key, word, "YES or NO")),
+        }
     }
 
     fn limit(&self, key: &'static str, limit: Option<Limit>) -> Result<Option<TimeLimit>, ConfigError> {
@@ -237,6 +266,13 @@ impl Config {
             ("MaxScriptSize", settings.script_bytes_max.to_string()),
             ("MaxRequeues", settings.requeues_max.to_string()),
             ("BfMaxJobTest", settings.backfill_jobs_max.to_string()),
+            ("PriorityWeightAge", settings.weights.age.to_string()),
+            ("PriorityMaxAge", seconds(settings.weights.age_s_max)),
+            ("PriorityWeightJobSize", settings.weights.size.to_string()),
+            ("PriorityFavorSmall", if settings.weights.favor_small { "Yes" } else { "No" }.into()),
+            ("PriorityWeightPartition", settings.weights.partition.to_string()),
+            ("PriorityCalcPeriod", seconds(settings.weights.calc_period_s)),
+            ("RetryWait", seconds(settings.retry_wait_ms / 1000)),
         ];
         lines.sort_unstable();
         lines

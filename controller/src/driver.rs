@@ -19,7 +19,8 @@ use sched::depend::follow;
 use sched::ids::NodeId;
 use sched::node::Health;
 use sched::plan::Planner;
-use sched::step::{Input, decide, next_wake};
+use sched::step::{Input, decide};
+use sched::wake::next_wake;
 use tokio::sync::watch;
 use tracing::{error, info};
 

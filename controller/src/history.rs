@@ -1,22 +1,32 @@
-//! What is kept of a job when it leaves the cluster: one row with its facts, and rows with its tasks, a few hundred each.
+//! What is kept of a job when it leaves the cluster: one row with the job itself, and rows with its tasks, a few hundred each.
 //!
-//! Texts are cut, so that every row has a bound; the full script and environment go with the job.
+//! A row is listed by the same code as a job in memory (`rpc/rows`), so both print the same line. What only the future of a job
+//! needed is gone, and texts are cut, so that every row has a bound. Start at [`rows`] and [`read`].
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use sched::cluster::Cluster;
-use sched::ids::{JobId, Timestamp};
-use sched::job::{Job, Tally};
-use sched::task::{Done, Usage};
-use sched::reason::Outcome;
-use sched::spec::duration::TimeLimit;
+use sched::ids::{JobId, NodeId, Timestamp};
+use sched::job::Job;
+use sched::resources::Share;
+use sched::spec::array::{ArraySpec, INDEX_MAX};
 use sched::spec::hostlist;
-use sched::spec::job::{Request, User};
+use sched::spec::index_set::IndexSet;
+use sched::spec::job::{Files, JobDraft, JobSpec, Map, Origin, User, Work};
+use sched::task::{Done, EndedTasks};
+use sched::terms::Terms;
 use serde::{Deserialize, Serialize};
 
-use crate::journal::{HISTORY_VALUE_BYTES_MAX, HistoryRow};
-use crate::pack::pack;
+use crate::journal::{HISTORY_VALUE_BYTES_MAX, HistoryRow, PastRow};
+use crate::pack::{UnpackError, pack, unpack};
 
 /// The longest text that a row keeps of any field, in bytes.
 const TEXT_BYTES_MAX: usize = 1024;
+/// The longest list of nodes that a task keeps, in bytes.
+const NODES_BYTES_MAX: usize = 4 * 1024;
+/// Of a remainder that was cancelled, so many ranges of indices are kept.
+const RANGES_MAX: usize = 512;
 /// A row of tasks is closed when it has this many bytes; the last task added may be a long one.
 const TASKS_BYTES_MAX: usize = HISTORY_VALUE_BYTES_MAX - 8 * 1024;
 const MS_A_DAY: i64 = 24 * 60 * 60 * 1000;
@@ -28,41 +38,48 @@ pub(crate) struct OwnedRow {
     value: Vec<u8>,
 }
 
-/// A job's own row.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct PastJob {
-    id: JobId,
-    name: String,
-    user: User,
-    partition: String,
-    submitted: Timestamp,
-    ended: Timestamp,
-    time_limit: TimeLimit,
-    request: Request,
-    array: bool,
-    tally: Tally,
-    /// Tasks that were cancelled before they had a row, as ranges, and by whom.
-    cancelled: String,
-    cancelled_by: Option<u32>,
-    work_dir: String,
-    command: String,
-    comment: String,
+/// A row as it comes back.
+pub(crate) enum Past {
+    /// A job, before its tasks.
+    Job(Box<Job>),
+    /// Some tasks of the job before.
+    Tasks(Vec<PastTask>),
 }
 
-/// A task in a row of tasks; what it held is added up over its nodes.
-#[derive(Debug, Serialize)]
-struct PastTask<'a> {
-    index: u32,
-    id: JobId,
-    attempts: u32,
-    started: Option<Timestamp>,
-    ended: Timestamp,
+/// A task that ended.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct PastTask {
+    pub(crate) index: u32,
+    /// Its shares are in `held`.
+    pub(crate) done: Done,
+    pub(crate) held: Option<Held>,
+}
+
+/// What a task holds or held over all its nodes, by the names that they have, or had.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Held {
     /// A hostlist.
-    nodes: String,
-    cpus_milli: u32,
-    memory_mib: u64,
-    outcome: &'a Outcome,
-    usage: Usage,
+    pub(crate) nodes: String,
+    pub(crate) node_count: u32,
+    pub(crate) batch_host: String,
+    pub(crate) cpus: u32,
+    /// On the first node.
+    pub(crate) memory_mib: u64,
+}
+
+impl Held {
+    /// `None` for no shares at all.
+    pub(crate) fn of(cluster: &Cluster, shares: &[Share]) -> Option<Held> {
+        let first = shares.first()?;
+        let name = |node: NodeId| cluster.node_name(node).map(ToString::to_string).unwrap_or_default();
+        Some(Held {
+            nodes: hostlist::compress(shares.iter().map(|share| name(share.node))),
+            node_count: u32::try_from(shares.len()).unwrap_or(u32::MAX),
+            batch_host: name(first.node),
+            cpus: shares.iter().map(|share| share.amount.cpus.count()).sum(),
+            memory_mib: first.amount.memory_mib,
+        })
+    }
 }
 
 impl OwnedRow {
@@ -71,24 +88,34 @@ impl OwnedRow {
     }
 }
 
+/// The day of a moment, counted from 1970 in UTC.
+pub(crate) fn day_of(at: Timestamp) -> u32 {
+    u32::try_from(at.0.div_euclid(MS_A_DAY)).unwrap_or(0)
+}
+
+/// What the keys of all rows of a job start with.
+pub(crate) fn key_prefix(job: JobId) -> [u8; 4] {
+    job.0.to_be_bytes()
+}
+
 /// The rows of a job that is done, under the day of its end.
 pub(crate) fn rows(cluster: &Cluster, job: &Job) -> Vec<OwnedRow> {
-    let ended = job.ended.expect("only a job that has ended becomes history");
-    let day = u32::try_from(ended.0.div_euclid(MS_A_DAY)).unwrap_or(0);
+    let day = day_of(job.ended.expect("only a job that has ended becomes history"));
     let mut rows = Vec::new();
     let mut add = |value: Vec<u8>| {
         let number = u32::try_from(rows.len()).expect("a job has fewer rows than tasks");
         let mut key = [0; 8];
-        key[..4].copy_from_slice(&job.id.0.to_be_bytes());
+        key[..4].copy_from_slice(&key_prefix(job.id));
         key[4..].copy_from_slice(&number.to_be_bytes());
         rows.push(OwnedRow { day, key, value });
     };
-    add(pack(&past_job(job, ended)));
-    let mut tasks: Vec<PastTask<'_>> = Vec::new();
+    add(pack(&past_job(job)));
+    let mut tasks: Vec<PastTask> = Vec::new();
     let mut bytes = 0;
     for (index, done) in &job.done {
         let task = past_task(cluster, *index, done);
-        bytes += 100 + task.nodes.len() + done.outcome.note.as_ref().map_or(0, |note| note.len());
+        let nodes = task.held.as_ref().map_or(0, |held| held.nodes.len() + held.batch_host.len());
+        bytes += 100 + nodes + done.outcome.note.as_ref().map_or(0, |note| note.len());
         tasks.push(task);
         if bytes > TASKS_BYTES_MAX {
             add(pack(&tasks));
@@ -102,54 +129,87 @@ pub(crate) fn rows(cluster: &Cluster, job: &Job) -> Vec<OwnedRow> {
     rows
 }
 
-fn past_task<'a>(cluster: &Cluster, index: u32, done: &'a Done) -> PastTask<'a> {
-    let names = done.shares.iter().filter_map(|share| cluster.node_name(share.node));
-    let (cpus, memory_mib) = done
-        .shares
-        .iter()
-        .fold((0, 0), |(cpus, memory), share| (cpus + share.amount.cpus.milli(), memory + share.amount.memory_mib));
-    PastTask {
-        index,
-        id: done.id,
-        attempts: done.attempts,
-        started: done.started,
-        ended: done.ended,
-        nodes: cut(&hostlist::compress(names)),
-        cpus_milli: cpus,
-        memory_mib,
-        outcome: &done.outcome,
-        usage: done.usage,
+/// Opens a row. The job's row is the first of its rows.
+///
+/// # Errors
+/// When another version of Covey wrote it; its bytes are sound, or the journal would have said so.
+pub(crate) fn read(row: &PastRow) -> Result<Past, UnpackError> {
+    match row.key.get(4..) {
+        Some([0, 0, 0, 0]) => unpack("row of a past job", &row.value).map(|job| Past::Job(Box::new(job))),
+        _ => unpack("row of past tasks", &row.value).map(Past::Tasks),
     }
 }
 
-fn past_job(job: &Job, ended: Timestamp) -> PastJob {
-    let spec = &job.terms.spec;
-    PastJob {
-        id: job.id,
-        name: cut(&spec.name),
-        user: User { name: cut(&spec.user.name).into(), group: cut(&spec.user.group).into(), ..spec.user.clone() },
-        partition: cut(&job.terms.partitions.join(",")),
-        submitted: job.submitted,
-        ended,
-        time_limit: job.terms.time_limit,
-        request: spec.request.clone(),
-        array: job.is_array(),
-        tally: job.tally,
-        cancelled: job.ended_waiting.as_ref().map(|ended| cut(&ended.tasks.to_string())).unwrap_or_default(),
-        cancelled_by: job.ended_waiting.as_ref().and_then(|ended| match ended.ending {
-            Ending::Cancelled(uid) => Some(uid),
-            _ => None,
-        }),
-        work_dir: cut(&spec.files.work_dir),
-        command: cut(&spec.origin.command),
-        comment: cut(&spec.comment),
-    }
+fn past_task(cluster: &Cluster, index: u32, done: &Done) -> PastTask {
+    let held = Held::of(cluster, &done.shares);
+    let held = held.map(|held| Held { nodes: cut(&held.nodes, NODES_BYTES_MAX), ..held });
+    let terms = done.terms.as_ref().map(|terms| Arc::new(past_terms(terms)));
+    PastTask { index, done: Done { shares: Arc::new([]), terms, ..done.clone() }, held }
 }
 
-fn cut(text: &str) -> String {
-    let mut end = text.len().min(TEXT_BYTES_MAX);
+fn past_job(job: &Job) -> Job {
+    let ended_waiting = job.ended_waiting.as_ref().map(|ended| {
+        let mut last = IndexSet::new();
+        ended.last.ranges().take(RANGES_MAX).for_each(|(from, to)| last.insert_range(from..=to));
+        EndedTasks { tasks: IndexSet::new(), last, ..*ended }
+    });
+    let terms = Arc::new(past_terms(&job.terms));
+    Job { terms, done: Default::default(), ended_waiting, waits: None, ..job.clone() }
+}
+
+fn past_terms(terms: &Terms) -> Terms {
+    Terms { spec: Arc::new(past_spec(&terms.spec)), ..terms.clone() }
+}
+
+/// What is still worth telling of a spec. An array keeps its limit, and not which tasks it had: they have rows.
+fn past_spec(spec: &JobSpec) -> JobSpec {
+    let text = |text: &str| cut(text, TEXT_BYTES_MAX);
+    let pattern = |pattern: &Option<String>| pattern.as_deref().map(text);
+    let array = spec.array.as_ref().map(|array| {
+        ArraySpec::counted(NonZeroU32::MIN, array.throttle(), INDEX_MAX).expect("one task is within every limit")
+    });
+    let work = match &spec.work {
+        Work::Script { script, .. } => Work::Script { script: *script, arguments: Vec::new() },
+        Work::Command(words) => Work::Command(words.iter().take(1).map(|word| text(word)).collect()),
+        Work::Op(op) => Work::Op(text(op)),
+    };
+    let map = spec.map.as_ref().map(|map| Map {
+        from: text(&map.from),
+        to: text(&map.to),
+        output_name: text(&map.output_name),
+        ..map.clone()
+    });
+    let (user, files, origin) = (&spec.user, &spec.files, &spec.origin);
+    let draft = JobDraft {
+        name: text(&spec.name),
+        user: User { name: text(&user.name).into(), group: text(&user.group).into(), ..user.clone() },
+        partitions: Vec::new(),
+        array,
+        work,
+        map,
+        files: Files {
+            work_dir: text(&files.work_dir),
+            stdin: pattern(&files.stdin),
+            stdout: pattern(&files.stdout),
+            stderr: pattern(&files.stderr),
+            ..files.clone()
+        },
+        dependency: None,
+        comment: text(&spec.comment),
+        export: String::new(),
+        origin: Origin { host: text(&origin.host), dir: text(&origin.dir), command: text(&origin.command) },
+        ..JobDraft::clone(spec)
+    };
+    draft.check().expect("less of a sound job is sound")
+}
+
+fn cut(text: &str, bytes_max: usize) -> String {
+    let mut end = text.len().min(bytes_max);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
     text[..end].to_owned()
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,7 +87,8 @@ impl Links {
     /// The nodes that were told of a job that is done; they count as not told from now on.
     pub(crate) fn unbrief(&mut self, job: JobId) -> Vec<NodeId> {
         let told = self.told.remove(&job).unwrap_or_default();
-        let mut was_told = |node: &NodeId| self.links.get_mut(node).is_some_and(|link| link.briefed.remove(&job).is_some());
+        let mut was_told =
+            |node: &NodeId| self.links.get_mut(node).is_some_and(|link| link.briefed.remove(&job).is_some());
         told.into_iter().filter(|node| was_told(node)).collect()
     }
 

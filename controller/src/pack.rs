@@ -82,7 +82,7 @@ pub(crate) fn pack<T: Serialize>(value: &T) -> Vec<u8> {
     bytes
 }
 
-fn unpack<'a, T: Deserialize<'a>>(what: &'static str, bytes: &'a [u8]) -> Result<T, UnpackError> {
+pub(crate) fn unpack<'a, T: Deserialize<'a>>(what: &'static str, bytes: &'a [u8]) -> Result<T, UnpackError> {
     match bytes {
         [] => Err(UnpackError::Empty(what)),
         [FORMAT, packed @ ..] => rmp_serde::from_slice(packed).map_err(|source| UnpackError::Damaged { what, source }),
@@ -94,8 +94,8 @@ fn unpack<'a, T: Deserialize<'a>>(what: &'static str, bytes: &'a [u8]) -> Result
 mod tests {
     use super::*;
     use sched::ids::{AttemptKey, JobId, NodeId};
-    use sched::task::Usage;
     use sched::reason::{Ending, Outcome};
+    use sched::task::Usage;
 
     #[test]
     fn a_transition_takes_few_bytes_and_a_newer_format_is_refused() {

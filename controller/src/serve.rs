@@ -113,7 +113,7 @@ pub fn serve(serve: Serve) -> Result<(), ServeError> {
 
     let published = Arc::new(Published::new(cluster.clone()));
     let (post, mailbox) = mailbox();
-    let driver = Driver::new(cluster, serve.config.clone(), journal, epoch, published.clone(), mailbox);
+    let driver = Driver::new(cluster, serve.config.clone(), journal.clone(), epoch, published.clone(), mailbox);
     let (alive, ended) = oneshot::channel::<()>();
     let run = move || {
         let _dropped_at_the_end = alive;
@@ -123,6 +123,7 @@ pub fn serve(serve: Serve) -> Result<(), ServeError> {
     let desk = Desk {
         post: post.clone(),
         published,
+        journal,
         config: Arc::new(serve.config),
         epoch,
         started_ms: clock::now().0,

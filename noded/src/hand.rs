@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use sched::ids::AttemptKey;
-use sched::task::Usage;
 use sched::reason::{Exit, Scope, StopWhy};
 use sched::reconcile::How;
+use sched::task::Usage;
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 

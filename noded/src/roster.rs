@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 use proto::link::{Brief, Order, StartTask, Welcome, Work};
 use sched::ids::{AttemptKey, JobId};
-use sched::task::Usage;
 use sched::reason::{Exit, Scope, StopWhy};
 use sched::reconcile::{AttemptEnd, Claim, How};
 use sched::spec::duration::TimeLimit;
+use sched::task::Usage;
 
 /// What the shell is to do.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,8 +6,8 @@ use sched::ids::{BlobHash, RequestId, Timestamp};
 use sched::spec::array::ArraySpec;
 use sched::spec::dependency::Dependency;
 use sched::spec::duration::TimeLimit;
-use sched::spec::retry::{RETRIES_MAX, Retry};
 use sched::spec::job::{Files, JobDraft, JobSpec, Map, Memory, Origin, Request, User, Work};
+use sched::spec::retry::{RETRIES_MAX, Retry};
 use sched::spec::signal::Warning;
 
 use crate::error::WireError;
@@ -64,7 +64,11 @@ pub fn read_spec(spec: v1::JobSpec, parts: Parts, index_max: u32) -> Result<JobS
     Ok(draft.check()?)
 }
 
-fn read_dependency(text: &str) -> Result<Option<Dependency>, WireError> {
+/// Reads what stands after `--dependency`; nothing is none.
+///
+/// # Errors
+/// When it is no dependency.
+pub fn read_dependency(text: &str) -> Result<Option<Dependency>, WireError> {
     if text.is_empty() { Ok(None) } else { Ok(Some(text.parse()?)) }
 }
 

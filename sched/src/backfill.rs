@@ -13,12 +13,12 @@ use std::collections::BTreeSet;
 use crate::cluster::Cluster;
 use crate::event::Event;
 use crate::ids::Timestamp;
-use crate::task::TaskState;
 use crate::line::{Line, NEVER};
 use crate::place::{Board, Chosen};
 use crate::resources::{Amount, Share};
 use crate::spec::duration::TimeLimit;
 use crate::spec::job::Request;
+use crate::task::TaskState;
 
 /// How far ahead starts are looked for (`bf_window`'s default). A job that cannot start within it keeps what lies behind it.
 pub(crate) const WINDOW_MS: u64 = 24 * 60 * 60 * 1000;
@@ -101,7 +101,8 @@ impl<'a> Forecast<'a> {
             if let Event::Started { job, placements } = event {
                 let job = &cluster.jobs[job];
                 for placement in placements {
-                    let limit = job.tasks.get(&placement.index).map_or(&job.terms, |task| job.terms_of(task)).time_limit;
+                    let limit =
+                        job.tasks.get(&placement.index).map_or(&job.terms, |task| job.terms_of(task)).time_limit;
                     note(end_by_limit(now, limit), &placement.shares);
                 }
             }

@@ -95,7 +95,9 @@ pub fn follow(cluster: &Cluster, event: &Event) -> Vec<Event> {
     match event {
         Event::Submitted { job, .. } => settle_all(cluster, *job),
         Event::Revised { job, tasks: None, .. } => settle_all(cluster, *job),
-        Event::Started { job, .. } | Event::Cancelled { job, .. } | Event::Expired { job, .. } => settle_dependents(cluster, *job, None),
+        Event::Started { job, .. } | Event::Cancelled { job, .. } | Event::Expired { job, .. } => {
+            settle_dependents(cluster, *job, None)
+        }
         Event::Ended { key, .. } => settle_dependents(cluster, key.job, Some(key.index)),
         Event::Settled { job, met: false, .. } => give_up(cluster, *job),
         Event::Settled { met: true, .. }

@@ -128,9 +128,8 @@ impl Cluster {
             Rows::Listed(listed) => shared.chain(listed.iter().copied().map(Some)).collect(),
             // Only rows with something of their own stand anywhere, and those that run towards a deadline.
             Rows::All => {
-                let stands = |task: &crate::task::Task| {
-                    task.own.is_some() || job.terms_of(task).spec.deadline.is_some()
-                };
+                let stands =
+                    |task: &crate::task::Task| task.own.is_some() || job.terms_of(task).spec.deadline.is_some();
                 let rows = job.tasks.iter().filter(|(_, task)| stands(task)).map(|(index, _)| Some(*index));
                 shared.chain(rows).collect()
             }

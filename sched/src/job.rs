@@ -225,7 +225,10 @@ impl Job {
     /// Tasks that count against the `%LIMIT`: one that is only completing does not.
     #[must_use]
     pub fn throttled_count(&self) -> u64 {
-        self.tasks.values().filter(|task| matches!(task.state, TaskState::Running { .. } | TaskState::Suspended { .. })).count() as u64
+        self.tasks
+            .values()
+            .filter(|task| matches!(task.state, TaskState::Running { .. } | TaskState::Suspended { .. }))
+            .count() as u64
     }
 
     /// The key of the newest attempt of a task that has a row.

@@ -48,7 +48,8 @@ fn size_of(cluster: &Cluster, weights: &Weights, terms: &Terms) -> f64 {
 /// The partition's own factor by the largest of all.
 fn partition_of(cluster: &Cluster, terms: &Terms) -> f64 {
     let largest = cluster.partitions().map(|partition| partition.priority_factor).max().unwrap_or(0).max(1);
-    let own = terms.partitions.iter().filter_map(|name| cluster.partition(name)).map(|partition| partition.priority_factor);
+    let own =
+        terms.partitions.iter().filter_map(|name| cluster.partition(name)).map(|partition| partition.priority_factor);
     f64::from(own.max().unwrap_or(0)) / f64::from(largest)
 }
 

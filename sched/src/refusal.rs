@@ -99,9 +99,9 @@ impl Refusal {
                 Some(format!("array index {index} is above the highest allowed, {index_max} (MaxArraySize)"))
             }
             Refusal::TooManyJobs(max) => Some(format!("{max} jobs are in memory already (MaxJobCount)")),
-            Refusal::WholeJobsOnly(job) => {
-                Some(format!("tasks of job {job} that wait for another array's cannot be treated apart: name the whole job"))
-            }
+            Refusal::WholeJobsOnly(job) => Some(format!(
+                "tasks of job {job} that wait for another array's cannot be treated apart: name the whole job"
+            )),
             Refusal::DeadlineTooSoon { late_s } => {
                 Some(format!("with its time limit it could not end before its deadline: {late_s} s too late already"))
             }

@@ -25,11 +25,7 @@ pub struct Requeue {
 }
 
 /// Requeues. Answers for each target whether it could be done.
-pub(crate) fn requeue(
-    cluster: &Cluster,
-    targets: &[JobRef],
-    how: Requeue,
-) -> (Vec<Event>, Vec<Result<(), Refusal>>) {
+pub(crate) fn requeue(cluster: &Cluster, targets: &[JobRef], how: Requeue) -> (Vec<Event>, Vec<Result<(), Refusal>>) {
     let mut events = Vec::new();
     let found = targets.iter().map(|target| {
         let (job, tasks) = resolve(cluster, target)?;

@@ -147,12 +147,8 @@ pub fn decide(cluster: &Cluster, settings: &Settings, now: Timestamp, input: Inp
             Ok((events, job)) => (events, Answer::Submitted(job)),
             Err(refusal) => (Vec::new(), Answer::Refused(refusal)),
         },
-        Input::Cancel { selection, uid } => {
-            found(select::cancel(cluster, &selection, uid))
-        }
-        Input::Signal { selection, signal, scope } => {
-            found(select::signal(cluster, &selection, signal, scope))
-        }
+        Input::Cancel { selection, uid } => found(select::cancel(cluster, &selection, uid)),
+        Input::Signal { selection, signal, scope } => found(select::signal(cluster, &selection, signal, scope)),
         Input::Hold { targets, verb, asker } => found(hold::hold(cluster, &targets, verb, asker)),
         Input::Requeue { targets, how } => found(requeue::requeue(cluster, &targets, how)),
         Input::Pause { targets, suspend, asker } => found(pause::pause(cluster, &targets, suspend, asker)),

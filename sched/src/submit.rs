@@ -8,11 +8,11 @@ use crate::event::Event;
 use crate::ids::{JobId, RequestId, Timestamp};
 use crate::partition::{Partition, PartitionState};
 use crate::plan::could_ever_start;
+use crate::priority::priority;
 use crate::refusal::Refusal;
 use crate::resources::Amount;
 use crate::settings::Settings;
 use crate::spec::dependency::{After, Term};
-use crate::priority::priority;
 use crate::spec::job::{JobSpec, Memory};
 use crate::terms::Terms;
 

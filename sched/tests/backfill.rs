@@ -10,7 +10,6 @@ use proptest::prelude::*;
 use rig::{Rig, array, job, partition, wide};
 use sched::ids::{AttemptKey, JobId, NodeId, Timestamp};
 use sched::job::Job;
-use sched::task::TaskState;
 use sched::partition::{Members, Partition};
 use sched::plan::{STARTS_MAX, expected_starts};
 use sched::reason::Reason;
@@ -18,6 +17,7 @@ use sched::reconcile::How;
 use sched::spec::duration::TimeLimit;
 use sched::spec::job::{JobDraft, Memory, Request};
 use sched::step::Input;
+use sched::task::TaskState;
 
 fn minutes(count: u32) -> Option<TimeLimit> {
     Some(TimeLimit::Minutes(count.try_into().expect("a limit is not 0")))

@@ -5,7 +5,6 @@ mod rig;
 use rig::{Rig, array, ended, job, partition, wide};
 use sched::event::Effect;
 use sched::ids::{AttemptKey, JobId, RequestId};
-use sched::task::TaskState;
 use sched::node::{NodeWord, Offer};
 use sched::partition::{Members, PartitionState};
 use sched::reason::{Ending, Exit, Reason};
@@ -15,6 +14,7 @@ use sched::resources::{Amount, Cpus};
 use sched::spec::duration::TimeLimit;
 use sched::spec::job::{JobDraft, Memory, Request};
 use sched::step::{Answer, Input};
+use sched::task::TaskState;
 use sched::wake::next_wake;
 
 fn key(job: u32, index: u32, attempt: u32) -> AttemptKey {

@@ -28,6 +28,10 @@ pub(crate) fn job(conduct: Conduct) -> JobDraft {
         comment: String::new(),
         export: String::new(),
         origin: Origin { host: String::new(), dir: String::new(), command: String::new() },
+        nice: 0,
+        priority: None,
+        deadline: None,
+        retry: None,
         warning: None,
     }
 }
@@ -48,5 +52,6 @@ pub(crate) fn partition() -> Partition {
         time_default: None,
         tier: 1,
         state: PartitionState::Up,
+        priority_factor: 1,
     }
 }

@@ -7,9 +7,9 @@ use std::fmt;
 use noded::roster::{Job, Seen};
 use proto::link::NodeShare;
 use sched::ids::AttemptKey;
-use sched::task::Usage;
 use sched::reason::{Exit, StopWhy};
 use sched::reconcile::How;
+use sched::task::Usage;
 
 use crate::sabotage::Sabotage;
 use crate::task::Conduct;

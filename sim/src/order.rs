@@ -31,8 +31,8 @@ struct Seen {
 impl Order {
     pub(crate) fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         match event {
-            Event::Submitted { job, spec, .. } => {
-                self.jobs.insert(*job, Seen { spec: spec.clone(), ended: BTreeMap::new() });
+            Event::Submitted { job, terms, .. } => {
+                self.jobs.insert(*job, Seen { spec: terms.spec.clone(), ended: BTreeMap::new() });
             }
             Event::Ended { key, outcome, .. } => {
                 self.ended(key.job, key.index, outcome.ending == Ending::Completed);

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use noded::roster::{Ends, Job};
 use sched::ids::AttemptKey;
-use sched::task::Usage;
 use sched::reason::Exit;
 use sched::reconcile::{AttemptEnd, How};
+use sched::task::Usage;
 
 use crate::launcher::Fact;
 use crate::task::Conduct;

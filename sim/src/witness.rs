@@ -80,7 +80,7 @@ impl Witness {
                 placements.iter().try_for_each(|placement| self.number(placement.id, (*job, Some(placement.index))))
             }
             Event::Ended { key, node, outcome, .. } => self.on_end(*key, *node, Some(outcome)),
-            Event::Requeued { key, node } => self.on_end(*key, *node, None),
+            Event::Requeued { key, node, .. } => self.on_end(*key, *node, None),
             _ => {
                 self.remember(event);
                 Ok(())

@@ -10,6 +10,7 @@ use sched::spec::begin::{self, BeginError};
 use sched::spec::dependency::Dependency;
 use sched::spec::duration::TimeLimit;
 use sched::spec::job::COUNT_MAX;
+use sched::spec::retry::{ExitCodes, RETRIES_MAX};
 use sched::spec::signal::Warning;
 use sched::spec::size::Mebibytes;
 
@@ -74,6 +75,21 @@ pub(crate) struct Ask {
     /// Start no earlier: now+1hour, 16:00, tomorrow, 2027-01-31T08:00
     #[arg(short, long, value_name = "TIME", value_parser = begin)]
     pub(crate) begin: Option<Timestamp>,
+    /// To be done by then; what cannot be is ended with state DEADLINE
+    #[arg(long, value_name = "TIME", value_parser = begin)]
+    pub(crate) deadline: Option<Timestamp>,
+    /// Go after others: so much is taken off the priority
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "100", allow_negative_numbers = true)]
+    pub(crate) nice: Option<i32>,
+    /// A priority instead of a computed one (administrators)
+    #[arg(long, value_name = "N")]
+    pub(crate) priority: Option<u32>,
+    /// Try a task that fails again, so often; each time after a longer wait (a Covey option)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=i64::from(RETRIES_MAX)))]
+    pub(crate) retries: Option<u32>,
+    /// With --retries: after these exit codes only, such as 1,75-79,137 (a Covey option)
+    #[arg(long, value_name = "CODES", requires = "retries")]
+    pub(crate) retry_on: Option<ExitCodes>,
     /// A remark
     #[arg(long, value_name = "TEXT")]
     pub(crate) comment: Option<String>,
@@ -147,6 +163,11 @@ impl Ask {
             comment: self.comment.clone().unwrap_or_default(),
             export: self.export.clone().unwrap_or_default(),
             origin: Some(submitter.origin(command)),
+            deadline_ms: self.deadline.map_or(0, |deadline| deadline.0),
+            nice: self.nice.unwrap_or(0),
+            priority: self.priority,
+            retries: self.retries.unwrap_or(0),
+            retry_on: self.retry_on.as_ref().map(ToString::to_string).unwrap_or_default(),
             signal: self.signal.map(|signal| signal.to_string()).unwrap_or_default(),
             ..v1::JobSpec::default()
         }

@@ -87,12 +87,37 @@ impl Controller for Fake {
         Err(Status::unimplemented("list_jobs"))
     }
 
+    type ListHistoryStream = Answers<v1::JobsPage>;
+
+    async fn list_history(
+        &self,
+        _: Request<v1::ListHistoryRequest>,
+    ) -> Result<Response<Self::ListHistoryStream>, Status> {
+        Err(Status::unimplemented("list_history"))
+    }
+
     async fn cancel(&self, _: Request<v1::CancelRequest>) -> Result<Response<v1::CancelReply>, Status> {
         Err(Status::unimplemented("cancel"))
     }
 
-    async fn hold(&self, _: Request<v1::HoldRequest>) -> Result<Response<v1::HoldReply>, Status> {
+    async fn hold(&self, _: Request<v1::HoldRequest>) -> Result<Response<v1::ControlReply>, Status> {
         Err(Status::unimplemented("hold"))
+    }
+
+    async fn requeue(&self, _: Request<v1::RequeueRequest>) -> Result<Response<v1::ControlReply>, Status> {
+        Err(Status::unimplemented("requeue"))
+    }
+
+    async fn suspend(&self, _: Request<v1::SuspendRequest>) -> Result<Response<v1::ControlReply>, Status> {
+        Err(Status::unimplemented("suspend"))
+    }
+
+    async fn signal(&self, _: Request<v1::SignalRequest>) -> Result<Response<v1::ControlReply>, Status> {
+        Err(Status::unimplemented("signal"))
+    }
+
+    async fn update_jobs(&self, _: Request<v1::UpdateJobsRequest>) -> Result<Response<v1::ControlReply>, Status> {
+        Err(Status::unimplemented("update_jobs"))
     }
 
     async fn list_nodes(&self, _: Request<v1::ListNodesRequest>) -> Result<Response<v1::ListNodesReply>, Status> {

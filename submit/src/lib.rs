@@ -27,7 +27,7 @@ use std::process::ExitCode;
 
 /// The names that [`run`] knows: Slurm's commands, which links may call this binary by, and Covey's own.
 pub const COMMANDS: &[&str] =
-    &["sbatch", "squeue", "scancel", "sinfo", "scontrol", "map", "blob", "demo", "up", "down", "env", "links"];
+    &["sbatch", "squeue", "scancel", "sinfo", "scontrol", "sacct", "map", "blob", "demo", "up", "down", "env", "links"];
 
 /// What `covey` alone, `covey help` and a wrong word print.
 const OVERVIEW: &str = "\
@@ -36,6 +36,7 @@ Usage: covey COMMAND [ARGUMENTS]      (covey COMMAND --help says more)
   sbatch      submit a batch script, an array, or a map over blobs
   squeue      list jobs                    scancel   end jobs
   sinfo       list partitions and nodes    scontrol  show everything about a job, node or partition
+  sacct       what became of jobs, also long after their end
   map         run a command or an op on every blob of a store
   blob        list, put, get and remove blobs
 
@@ -56,6 +57,7 @@ pub fn run(name: &str, args: Vec<OsString>) -> ExitCode {
         "scancel" => commands::scancel::run(&args),
         "sinfo" => commands::sinfo::run(&args),
         "scontrol" => commands::scontrol::run(&args),
+        "sacct" => commands::sacct::run(&args),
         "map" => commands::map::run(&args),
         "blob" => commands::blob::run(&args),
         "demo" => commands::demo::run(&args),

@@ -37,10 +37,20 @@ pub(crate) fn state_names(state: JobState) -> (&'static str, &'static str) {
     found.map_or(("UNKNOWN", "?"), |(_, long, short)| (long, short))
 }
 
-/// A point in time, local, as `2026-11-20T13:38:00`; `None` for 0.
+/// A point in time, local, as `2026-11-20T13:38:00`; `None` for 0. `SLURM_TIME_FORMAT` may ask for another form of strftime.
 pub(crate) fn time(unix_ms: i64) -> Option<String> {
-    local(unix_ms).map(|time| time.strftime("%Y-%m-%dT%H:%M:%S").to_string())
+    let asked = std::env::var("SLURM_TIME_FORMAT").ok().filter(|format| format.contains('%'));
+    time_as(unix_ms, asked.as_deref().unwrap_or(STANDARD_TIME))
 }
+
+fn time_as(unix_ms: i64, format: &str) -> Option<String> {
+    let time = local(unix_ms)?;
+    let standard = || time.strftime(STANDARD_TIME).to_string();
+    Some(jiff::fmt::strtime::format(format, &time).unwrap_or_else(|_| standard()))
+}
+
+/// How times are printed where nothing else is asked for.
+const STANDARD_TIME: &str = "%Y-%m-%dT%H:%M:%S";
 
 /// The line above long listings, as `Fri Nov 20 13:38:00 2026`.
 pub(crate) fn date_line(unix_ms: i64) -> String {
@@ -60,4 +70,16 @@ pub(crate) fn or_null(text: &str) -> String {
 /// A comma list as typed, without its empty items.
 pub(crate) fn items(list: &str) -> Vec<String> {
     list.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_take_a_form_and_fall_back_to_slurms() {
+        assert_eq!(time_as(1_800_000_000_123, "%s").as_deref(), Some("1800000000"));
+        assert_eq!(time_as(1_800_000_000_000, "%Q%").map(|text| text.len()), Some("2027-01-15T08:00:00".len()));
+        assert_eq!(time_as(0, "%s"), None);
+    }
 }

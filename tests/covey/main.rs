@@ -1,5 +1,6 @@
 //! The binary as users meet it: real processes, real folders, and what is printed.
 
+mod accounting;
 mod arrows;
 mod bad_input;
 mod commands;

@@ -24,8 +24,15 @@ pub(crate) struct Rig {
 impl Rig {
     /// A controller with `nodes` nodes `linux0`.. of 2 CPUs, all idle.
     pub(crate) fn start(nodes: usize) -> Rig {
+        Rig::start_with(nodes, "")
+    }
+
+    /// As [`Rig::start`], with settings for `covey.toml`.
+    pub(crate) fn start_with(nodes: usize, settings: &str) -> Rig {
         let mut rig = Rig { folder: tempfile::tempdir().expect("a folder"), controller: None, nodes: Vec::new() };
         fs::create_dir(rig.work()).expect("a folder for the jobs");
+        fs::create_dir(rig.dir()).expect("a folder for the cluster");
+        fs::write(rig.dir().join("covey.toml"), settings).expect("written");
         rig.start_controller();
         for i in 0..nodes {
             rig.start_node(&format!("linux{i}"));

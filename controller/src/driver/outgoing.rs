@@ -112,7 +112,7 @@ impl Driver {
                 let Some(record) = self.cluster.job(job).cloned() else { return };
                 // Tasks with the same terms and the same partition share what their node is told of the job.
                 for group in placements.chunk_by(|a, b| Edition::of(&record, a) == Edition::of(&record, b)) {
-                    if let Err(error) = self.start(node, &record, group, outbox) {
+                    if let Err(error) = self.give(node, &record, group, outbox) {
                         error!(%job, error = &error as &dyn std::error::Error, "a job cannot be given to its node");
                     }
                 }
@@ -126,7 +126,7 @@ impl Driver {
         }
     }
 
-    fn start(
+    fn give(
         &mut self,
         node: NodeId,
         job: &Job,

@@ -79,6 +79,10 @@ fn draft(environment: BlobHash) -> JobDraft {
         comment: String::new(),
         export: String::new(),
         origin: Origin { host: String::new(), dir: String::new(), command: String::new() },
+        nice: 0,
+        priority: None,
+        deadline: None,
+        retry: None,
         warning: None,
     }
 }

@@ -112,9 +112,10 @@ pub(super) fn days(shelf: &Shelf, range: Range<u32>) -> Result<Vec<u32>, Cause> 
     Ok(days)
 }
 
-/// Reads the rows of one day, page by page, and compares them with the day's tally at the end.
+/// Reads the rows of one day, page by page. Where all of them are read, they are compared with the day's tally at the end.
 pub(super) struct DayScan {
     day: u32,
+    prefix: Vec<u8>,
     promised: Tally,
     seen: Tally,
     page: VecDeque<Row>,
@@ -122,10 +123,10 @@ pub(super) struct DayScan {
 }
 
 impl DayScan {
-    pub(super) fn start(shelf: &Shelf, day: u32) -> Result<DayScan, Cause> {
-        let after = Some(Bound::Included(rows::history_key(day, &[])));
+    pub(super) fn start(shelf: &Shelf, day: u32, prefix: &[u8]) -> Result<DayScan, Cause> {
+        let after = Some(Bound::Included(rows::history_key(day, prefix)));
         let (seen, page) = (Tally::default(), VecDeque::new());
-        Ok(DayScan { day, promised: day_tally(shelf, day)?, seen, page, after })
+        Ok(DayScan { day, prefix: prefix.to_vec(), promised: day_tally(shelf, day)?, seen, page, after })
     }
 
     pub(super) fn next(&mut self, shelf: &Shelf) -> Option<Result<PastRow, JournalError>> {
@@ -151,10 +152,10 @@ impl DayScan {
     /// written to cannot be compared.
     fn turn_page(&mut self, shelf: &Shelf) -> Result<bool, Cause> {
         let Some(after) = self.after.take() else { return Ok(true) };
-        let end = [&rows::history_key(self.day, &[])[..], &[0xff; super::HISTORY_KEY_BYTES_MAX + 1]].concat();
+        let end = [&rows::history_key(self.day, &self.prefix)[..], &[0xff; super::HISTORY_KEY_BYTES_MAX + 1]].concat();
         self.page = shelf.page((after, Bound::Excluded(end)))?.into();
         self.after = self.page.back().map(|(key, _)| Bound::Excluded(key.to_vec()));
-        let whole = !self.page.is_empty() || self.seen == self.promised;
+        let whole = !self.prefix.is_empty() || !self.page.is_empty() || self.seen == self.promised;
         Ok(whole || day_tally(shelf, self.day)? != self.promised)
     }
 }

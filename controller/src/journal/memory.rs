@@ -147,8 +147,13 @@ impl Journal for MemoryJournal {
     }
 
     fn history(&self, days: Range<u32>) -> Rows<'_, PastRow> {
+        self.history_of(days, &[])
+    }
+
+    fn history_of(&self, days: Range<u32>, prefix: &[u8]) -> Rows<'_, PastRow> {
         let memory = self.memory();
-        let rows = memory.history.iter().filter(|((day, _), _)| days.contains(day));
+        let meant = |(day, key): &(u32, Vec<u8>)| days.contains(day) && key.starts_with(prefix);
+        let rows = memory.history.iter().filter(|(key, _)| meant(key));
         let row = |((day, key), value): (&(u32, Vec<u8>), &Vec<u8>)| {
             Ok(PastRow { day: *day, key: key.clone(), value: value.clone() })
         };

@@ -86,6 +86,9 @@ pub trait Journal: Send + Sync {
     /// The history rows of a range of days, by day and key. Rows missing from a day are an error at its end.
     fn history(&self, days: Range<u32>) -> Rows<'_, PastRow>;
 
+    /// Of these, the rows whose keys start with `prefix`; what may be missing of them is not noticed.
+    fn history_of(&self, days: Range<u32>, prefix: &[u8]) -> Rows<'_, PastRow>;
+
     /// Forgets all history before `day`.
     fn drop_history_before(&self, day: u32) -> Result<(), JournalError>;
 

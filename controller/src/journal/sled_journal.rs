@@ -160,8 +160,8 @@ impl SledJournal {
         next.unwrap_or_else(|source| Some(Err(JournalError::History { day, source })))
     }
 
-    fn day_rows(&self, day: u32) -> Rows<'_, PastRow> {
-        let start = self.on_shelf(|shelf| DayScan::start(shelf, day));
+    fn day_rows(&self, day: u32, prefix: &[u8]) -> Rows<'_, PastRow> {
+        let start = self.on_shelf(|shelf| DayScan::start(shelf, day, prefix));
         match start {
             Ok(mut scan) => Box::new(std::iter::from_fn(move || self.next_of_day(&mut scan, day))),
             Err(source) => Box::new(std::iter::once(Err(JournalError::History { day, source }))),
@@ -276,9 +276,13 @@ impl Journal for SledJournal {
     }
 
     fn history(&self, days: Range<u32>) -> Rows<'_, PastRow> {
-        let day = days.start;
+        self.history_of(days, &[])
+    }
+
+    fn history_of(&self, days: Range<u32>, prefix: &[u8]) -> Rows<'_, PastRow> {
+        let (day, prefix) = (days.start, prefix.to_vec());
         match self.on_shelf(|shelf| history::days(shelf, days)) {
-            Ok(days) => Box::new(days.into_iter().flat_map(|day| self.day_rows(day))),
+            Ok(days) => Box::new(days.into_iter().flat_map(move |day| self.day_rows(day, &prefix))),
             Err(source) => Box::new(std::iter::once(Err(JournalError::History { day, source }))),
         }
     }

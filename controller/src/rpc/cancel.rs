@@ -9,7 +9,7 @@ use tonic::{Request, Status};
 use super::{Desk, allowed, read_targets, refusals, unavailable};
 
 /// Who cancels over a plain TCP port, where nobody's word can be checked.
-const NOBODY_UID: u32 = 65_534;
+pub(super) const NOBODY_UID: u32 = 65_534;
 
 pub(super) async fn cancel(desk: &Desk, request: Request<v1::CancelRequest>) -> Result<v1::CancelReply, Status> {
     let uid = allowed(&request)?.map_or(NOBODY_UID, |(uid, _)| uid);
@@ -20,7 +20,7 @@ pub(super) async fn cancel(desk: &Desk, request: Request<v1::CancelRequest>) -> 
     }
 }
 
-fn read_selection(request: v1::CancelRequest) -> Result<Selection, WireError> {
+pub(super) fn read_selection(request: v1::CancelRequest) -> Result<Selection, WireError> {
     let phase = match request.phase() {
         v1::Phase::Unspecified => None,
         v1::Phase::Pending => Some(Phase::Pending),

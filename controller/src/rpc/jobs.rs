@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use futures::StreamExt;
 use proto::error::WireError;
 use proto::v1;
 use sched::cluster::Cluster;
@@ -19,12 +18,12 @@ use super::{Answers, Desk, read_targets};
 use crate::clock;
 
 /// Pages that may wait for the caller.
-const PAGES_MAX: usize = 4;
+pub(super) const PAGES_MAX: usize = 4;
 /// Rows of one page.
 const PAGE_ROWS: usize = 1_000;
 
 /// The tasks wanted of each job; no set means all.
-type Wanted = BTreeMap<sched::ids::JobId, Option<IndexSet>>;
+pub(super) type Wanted = BTreeMap<sched::ids::JobId, Option<IndexSet>>;
 
 pub(super) fn list(desk: &Desk, request: v1::ListJobsRequest) -> Result<Answers<v1::JobsPage>, Status> {
     let cluster = desk.published.cluster();
@@ -32,11 +31,11 @@ pub(super) fn list(desk: &Desk, request: v1::ListJobsRequest) -> Result<Answers<
     let (sender, pages) = mpsc::channel(PAGES_MAX);
     // Rows are made as fast as the caller reads them, and not on the threads that serve the others.
     tokio::task::spawn_blocking(move || {
-        let mut pager = Pager { sender, page: v1::JobsPage { rows: Vec::new(), unknown, now_ms: clock::now().0 } };
+        let mut pager = Pager::new(sender, unknown);
         // A caller that has gone away ends the listing.
         make_rows(&cluster, &request, wanted, &mut pager).and_then(|()| pager.send()).ok();
     });
-    Ok(Box::pin(ReceiverStream::new(pages).map(Ok)))
+    Ok(Box::pin(ReceiverStream::new(pages)))
 }
 
 fn make_rows(
@@ -66,24 +65,34 @@ fn make_rows(
 pub(super) struct Gone;
 
 /// Collects rows into pages, and sends each when it is full.
-struct Pager {
-    sender: mpsc::Sender<v1::JobsPage>,
+pub(super) struct Pager {
+    sender: mpsc::Sender<Result<v1::JobsPage, Status>>,
     page: v1::JobsPage,
 }
 
 impl Pager {
-    fn add(&mut self, row: v1::JobRow) -> Result<(), Gone> {
+    pub(super) fn new(sender: mpsc::Sender<Result<v1::JobsPage, Status>>, unknown: Vec<String>) -> Pager {
+        Pager { sender, page: v1::JobsPage { rows: Vec::new(), unknown, now_ms: clock::now().0 } }
+    }
+
+    pub(super) fn add(&mut self, row: v1::JobRow) -> Result<(), Gone> {
         self.page.rows.push(row);
         if self.page.rows.len() >= PAGE_ROWS { self.send() } else { Ok(()) }
     }
 
-    fn send(&mut self) -> Result<(), Gone> {
-        self.sender.blocking_send(std::mem::take(&mut self.page)).map_err(|_| Gone)
+    pub(super) fn send(&mut self) -> Result<(), Gone> {
+        self.sender.blocking_send(Ok(std::mem::take(&mut self.page))).map_err(|_| Gone)
+    }
+
+    /// Ends the listing with an error.
+    pub(super) fn fail(&mut self, status: Status) -> Gone {
+        self.sender.blocking_send(Err(status)).ok();
+        Gone
     }
 }
 
 /// The jobs and tasks that the ids name, and the ids that name none; no map when no id was given.
-fn find(cluster: &Cluster, ids: &[String]) -> Result<(Option<Wanted>, Vec<String>), WireError> {
+pub(super) fn find(cluster: &Cluster, ids: &[String]) -> Result<(Option<Wanted>, Vec<String>), WireError> {
     if ids.is_empty() {
         return Ok((None, Vec::new()));
     }

@@ -4,7 +4,8 @@
 
 mod cancel;
 mod cluster;
-mod hold;
+mod control;
+mod history;
 mod jobs;
 pub(crate) mod link;
 mod nodes;
@@ -27,6 +28,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::config::Config;
 use crate::driver::{Post, Published, Unavailable};
+use crate::journal::Journal;
 
 /// Bytes of scripts, environments and manifests that may be on their way in at the same time; further submits wait.
 pub(crate) const SUBMIT_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -41,6 +43,7 @@ pub(crate) const ID_SETS_MAX: usize = 64;
 pub(crate) struct Desk {
     pub(crate) post: Post,
     pub(crate) published: Arc<Published>,
+    pub(crate) journal: Arc<dyn Journal>,
     pub(crate) config: Arc<Config>,
     pub(crate) epoch: u64,
     pub(crate) started_ms: i64,
@@ -52,6 +55,7 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 #[tonic::async_trait]
 impl Controller for Desk {
     type ListJobsStream = Answers<v1::JobsPage>;
+    type ListHistoryStream = Answers<v1::JobsPage>;
     type WatchStream = Answers<v1::Progress>;
 
     async fn submit(&self, request: Request<Streaming<v1::SubmitPart>>) -> Result<Response<v1::SubmitReply>, Status> {
@@ -62,6 +66,13 @@ impl Controller for Desk {
         jobs::list(self, request.into_inner()).map(Response::new)
     }
 
+    async fn list_history(
+        &self,
+        request: Request<v1::ListHistoryRequest>,
+    ) -> Result<Response<Self::ListHistoryStream>, Status> {
+        history::list(self, request.into_inner()).map(Response::new)
+    }
+
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         watch::watch(self, request.get_ref()).map(Response::new)
     }
@@ -70,9 +81,24 @@ impl Controller for Desk {
         cancel::cancel(self, request).await.map(Response::new)
     }
 
-    async fn hold(&self, request: Request<v1::HoldRequest>) -> Result<Response<v1::HoldReply>, Status> {
-        allowed(&request)?;
-        hold::hold(self, request.into_inner()).await.map(Response::new)
+    async fn hold(&self, request: Request<v1::HoldRequest>) -> Result<Response<v1::ControlReply>, Status> {
+        control::hold(self, request).await.map(Response::new)
+    }
+
+    async fn requeue(&self, request: Request<v1::RequeueRequest>) -> Result<Response<v1::ControlReply>, Status> {
+        control::requeue(self, request).await.map(Response::new)
+    }
+
+    async fn suspend(&self, request: Request<v1::SuspendRequest>) -> Result<Response<v1::ControlReply>, Status> {
+        control::suspend(self, request).await.map(Response::new)
+    }
+
+    async fn signal(&self, request: Request<v1::SignalRequest>) -> Result<Response<v1::ControlReply>, Status> {
+        control::signal(self, request).await.map(Response::new)
+    }
+
+    async fn update_jobs(&self, request: Request<v1::UpdateJobsRequest>) -> Result<Response<v1::ControlReply>, Status> {
+        control::update(self, request).await.map(Response::new)
     }
 
     async fn list_nodes(
@@ -115,13 +141,24 @@ fn allowed<T>(request: &Request<T>) -> Result<Option<(u32, u32)>, Status> {
 fn refuse(refusal: &Refusal) -> Status {
     let code = match refusal {
         Refusal::UnknownJob => Code::NotFound,
-        Refusal::TooManyJobs(_) | Refusal::PartitionClosed(_) | Refusal::AlreadyDone | Refusal::WholeJobsOnly(_) => {
-            Code::FailedPrecondition
-        }
+        Refusal::NotAllowed { .. } => Code::PermissionDenied,
+        Refusal::TooManyJobs(_)
+        | Refusal::PartitionClosed(_)
+        | Refusal::AlreadyDone
+        | Refusal::WholeJobsOnly(_)
+        | Refusal::StillPending
+        | Refusal::NoLongerPending
+        | Refusal::NotRequeueable
+        | Refusal::NotRunning
+        | Refusal::NotSuspended
+        | Refusal::CpusInUse { .. } => Code::FailedPrecondition,
         Refusal::UnknownPartition(_)
         | Refusal::NoDefaultPartition
         | Refusal::Dependency(_)
         | Refusal::NeverFits { .. }
+        | Refusal::DeadlineTooSoon { .. }
+        | Refusal::CircularDependency
+        | Refusal::BadChange(_)
         | Refusal::ArrayTooBig { .. } => Code::InvalidArgument,
     };
     refused(code, &refusal.to_string(), refusal.detail().as_deref())

@@ -3,20 +3,21 @@
 use proto::v1;
 use sched::cluster::Cluster;
 use sched::depend::Wait;
-use sched::ids::{JobId, NodeId, Timestamp};
+use sched::ids::{JobId, Name, Timestamp};
 use sched::job::Job;
-use sched::task::{Done, Task, TaskState};
 use sched::reason::{Ending, Outcome, StopWhy};
-use sched::resources::Share;
 use sched::spec::array::TaskSelector;
 use sched::spec::dependency::Term;
 use sched::spec::hostlist;
 use sched::spec::index_set::IndexSet;
-use sched::spec::job::Memory;
+use sched::spec::job::{JobSpec, Memory};
 use sched::spec::pattern::{FileNamePattern, PatternValues};
+use sched::task::{Done, Task, TaskState};
+use sched::terms::Terms;
 
 use super::jobs::Gone;
 use super::nodes::minutes;
+use crate::history::Held;
 
 /// What a listing was asked to leave out.
 pub(super) struct Filter<'a> {
@@ -31,9 +32,10 @@ impl<'a> Filter<'a> {
     /// Whether any row of the job may be wanted.
     pub(super) fn lets_pass(&self, job: &Job) -> bool {
         let one_of = |wanted: &[String], value: &str| wanted.is_empty() || wanted.iter().any(|word| word == value);
-        one_of(&self.request.users, &job.spec.user.name)
-            && one_of(&self.request.names, &job.spec.name)
-            && one_of(&self.request.partitions, &job.partition)
+        let wanted = &self.request.partitions;
+        one_of(&self.request.users, &job.terms.spec.user.name)
+            && one_of(&self.request.names, &job.terms.spec.name)
+            && (wanted.is_empty() || wanted.iter().any(|name| job.terms.partitions.iter().any(|own| **own == **name)))
     }
 
     /// Whether this row is wanted.
@@ -66,176 +68,186 @@ impl RowMaker<'_> {
             add(self.task_row(job, *index, task))?;
         }
         let done = job.done.iter().filter(|(index, _)| ended && wanted(index));
-        done.map(|(index, done)| self.done_row(job, *index, done)).try_for_each(add)
+        done.map(|(index, done)| self.done_row(job, *index, done, Held::of(self.cluster, &done.shares)))
+            .try_for_each(add)
     }
 
-    fn remainder(&self, job: &Job, tasks: Option<&IndexSet>, ended: bool, add: &mut Add<'_>) -> Result<(), Gone> {
+    /// The row of what waits, or of what was cancelled whole.
+    pub(super) fn remainder(
+        &self,
+        job: &Job,
+        tasks: Option<&IndexSet>,
+        ended: bool,
+        add: &mut Add<'_>,
+    ) -> Result<(), Gone> {
         let mut waiting = job.waiting_tasks();
         waiting.subtract(&job.requeued);
         if let Some(tasks) = tasks {
             waiting.intersect_with(tasks);
         }
+        let face = Face { terms: &job.terms, partition: None, held: job.held.is_some(), index: None };
         if !waiting.is_empty() {
-            let mut row = self.shared(job, job.id, v1::JobState::Pending);
+            let one = tasks.and(waiting.min()).filter(|_| waiting.len() == 1);
+            let mut row = self.shared(job, job.id, Face { index: one, ..face }, v1::JobState::Pending);
             row.reason = job.waiting_reason().to_string();
-            if let (Some(_), Some(index), 1) = (tasks, waiting.min(), waiting.len()) {
-                self.name_task(job, index, &mut row);
-            } else {
-                row.remainder = if job.is_array() { waiting.to_string() } else { String::new() };
+            if one.is_none() && job.is_array() {
+                row.remainder = waiting.to_string();
             }
             add(row)?;
         }
-        // A remainder that was cancelled whole leaves one record, with the list that it had; once a task has taken the job's own
-        // number there is none.
-        let all_cancelled = ended && waiting.is_empty() && tasks.is_none() && !job.own_id_taken;
-        if let Some(cancelled) = job.cancelled.as_ref().filter(|_| all_cancelled) {
-            let mut row = self.shared(job, job.id, v1::JobState::Cancelled);
-            row.remainder = if job.is_array() { cancelled.last.to_string() } else { String::new() };
-            row.ended_ms = cancelled.at.0;
-            row.cancelled_by = Some(cancelled.uid);
-            row.reason = "None".into();
+        // A remainder that ended whole leaves one record, with the list that it had; once a task has taken the job's own number
+        // there is none.
+        let all_ended = ended && waiting.is_empty() && tasks.is_none() && !job.own_id_taken;
+        if let Some(ended) = job.ended_waiting.as_ref().filter(|_| all_ended) {
+            let outcome = Outcome::bare(ended.ending);
+            let mut row = self.shared(job, job.id, face, state_of(&outcome));
+            row.remainder = if job.is_array() { ended.last.to_string() } else { String::new() };
+            row.ended_ms = ended.at.0;
+            row.cancelled_by = cancelled_by(&outcome);
+            row.reason = outcome.reason().to_owned();
             add(row)?;
         }
         Ok(())
     }
 
     fn task_row(&self, job: &Job, index: u32, task: &Task) -> v1::JobRow {
-        let state = match &task.state {
-            TaskState::Pending { .. } => v1::JobState::Pending,
-            TaskState::Running { .. } => v1::JobState::Running,
-            TaskState::Finishing { why, .. } => match why {
-                StopWhy::Cancelled(_) => v1::JobState::Cancelled,
-                StopWhy::TimeLimit => v1::JobState::Timeout,
-                StopWhy::Deadline => v1::JobState::Deadline,
-                // What goes back into the queue is PENDING and COMPLETING at once, as in Slurm.
-                StopWhy::Requeue => v1::JobState::Pending,
-                StopWhy::NodeDown if job.spec.requeue => v1::JobState::Pending,
-                StopWhy::NodeDown => v1::JobState::NodeFail,
-            },
-        };
-        let mut row = self.shared(job, task.id, state);
-        self.name_task(job, index, &mut row);
+        let terms = job.terms_of(task);
+        let held = task.own.as_ref().map_or(job.held, |own| own.held).is_some();
+        let face = Face { terms, partition: task.partition.as_ref(), held, index: Some(index) };
+        let mut row = self.shared(job, task.id, face, state_of_row(task, terms));
         row.attempts = task.attempts;
+        row.paused_ms = task.paused_ms;
         row.reason = "None".into();
         match &task.state {
-            TaskState::Pending { .. } => row.reason = job.waiting_reason().to_string(),
-            TaskState::Running { since, shares } => self.place(&mut row, Some(*since), shares),
-            TaskState::Finishing { since, shares, .. } => {
+            TaskState::Pending { .. } => row.reason = job.row_reason(task).to_string(),
+            TaskState::Running { since, shares } => place(&mut row, Some(*since), Held::of(self.cluster, shares)),
+            TaskState::Suspended { since, at, full, .. } => {
+                row.suspended_ms = at.0;
+                place(&mut row, Some(*since), Held::of(self.cluster, full));
+            }
+            TaskState::Finishing { since, shares, why, .. } => {
                 row.completing = true;
-                self.place(&mut row, Some(*since), shares);
+                if let StopWhy::Cancelled(uid) = why {
+                    row.cancelled_by = Some(*uid);
+                }
+                place(&mut row, Some(*since), Held::of(self.cluster, shares));
             }
         }
         row
     }
 
-    fn done_row(&self, job: &Job, index: u32, done: &Done) -> v1::JobRow {
-        let mut row = self.shared(job, done.id, state_of(&done.outcome));
-        self.name_task(job, index, &mut row);
+    /// The row of a task that has ended, and of what it held.
+    pub(super) fn done_row(&self, job: &Job, index: u32, done: &Done, held: Option<Held>) -> v1::JobRow {
+        let terms = done.terms.as_ref().unwrap_or(&job.terms);
+        let face = Face { terms, partition: done.partition.as_ref(), held: false, index: Some(index) };
+        let mut row = self.shared(job, done.id, face, state_of(&done.outcome));
         row.attempts = done.attempts;
-        self.place(&mut row, done.started, &done.shares);
+        row.paused_ms = done.paused_ms;
+        place(&mut row, done.started, held);
         row.ended_ms = done.ended.0;
         row.reason = done.outcome.reason().to_owned();
         row.note = done.outcome.note.as_deref().unwrap_or_default().to_owned();
         row.exit_code = done.outcome.exit.code.into();
         row.exit_signal = done.outcome.exit.signal.into();
-        if let Ending::Cancelled(uid) = done.outcome.ending {
-            row.cancelled_by = Some(uid);
-        }
+        row.cancelled_by = cancelled_by(&done.outcome);
         row.usage = Some(done.usage.into());
         row
     }
 
     /// What all rows of a job have in common.
-    fn shared(&self, job: &Job, id: JobId, state: v1::JobState) -> v1::JobRow {
-        let spec = &job.spec;
+    fn shared(&self, job: &Job, id: JobId, face: Face<'_>, state: v1::JobState) -> v1::JobRow {
+        let Face { terms, partition, held, index } = face;
+        let spec = &terms.spec;
         let (memory_mib, memory_per_cpu) = match spec.request.memory {
             Memory::Default => (0, false),
             Memory::PerNode(mib) => (mib, false),
             Memory::PerCpu(mib) => (mib, true),
         };
-        let mut row = v1::JobRow {
+        let index = index.filter(|_| job.is_array());
+        v1::JobRow {
             id: id.0,
             array_id: if job.is_array() { job.id.0 } else { 0 },
-            throttle: spec.array.as_ref().and_then(|array| array.throttle()).map_or(0, std::num::NonZero::get),
+            index,
+            throttle: job.throttle.map_or(0, std::num::NonZero::get),
             name: spec.name.clone(),
             user: spec.user.name.to_string(),
             uid: spec.user.uid,
             group: spec.user.group.to_string(),
             gid: spec.user.gid,
-            partition: job.partition.to_string(),
+            partition: partition.map_or_else(|| terms.partitions.join(","), ToString::to_string),
             state: state.into(),
             dependency: dependency_text(job),
-            priority: if job.held { 0 } else { job.priority },
+            priority: if held { 0 } else { u32::try_from(terms.priority.max(1)).unwrap_or(u32::MAX) },
+            nice: spec.nice,
+            deadline_ms: spec.deadline.map_or(0, |deadline| deadline.0),
             submitted_ms: job.submitted.0,
-            time_limit_minutes: minutes(job.time_limit),
+            eligible_ms: eligible_ms(job),
+            time_limit_minutes: minutes(terms.time_limit),
             node_count: spec.request.nodes_min,
             cpus: spec.request.cpus().count(),
             processes: spec.request.process_count(),
             cpus_per_process: spec.request.cpus_per_process.unwrap_or(1),
             memory_mib,
             memory_per_cpu,
+            detail: self.detail.then(|| job_detail(job, spec, id, index)),
             ..v1::JobRow::default()
-        };
-        if self.detail {
-            row.detail = Some(self.job_detail(job, id, None));
         }
-        row
     }
+}
 
-    fn name_task(&self, job: &Job, index: u32, row: &mut v1::JobRow) {
-        if job.is_array() {
-            row.index = Some(index);
-            if self.detail {
-                row.detail = Some(self.job_detail(job, JobId(row.id), Some(index)));
-            }
-        }
-    }
+/// What a row shows of its task: whose terms, where it was started, whether it is held, and its index.
+#[derive(Clone, Copy)]
+struct Face<'a> {
+    terms: &'a Terms,
+    partition: Option<&'a Name>,
+    held: bool,
+    index: Option<u32>,
+}
 
-    fn place(&self, row: &mut v1::JobRow, started: Option<Timestamp>, shares: &[Share]) {
-        row.started_ms = started.map_or(0, |started| started.0);
-        if shares.is_empty() {
-            return;
-        }
-        let name = |node: NodeId| self.cluster.node_name(node).map(ToString::to_string).unwrap_or_default();
-        row.nodes = hostlist::compress(shares.iter().map(|share| name(share.node)));
-        row.node_count = u32::try_from(shares.len()).unwrap_or(u32::MAX);
-        row.batch_host = name(shares[0].node);
-        row.cpus = shares.iter().map(|share| share.amount.cpus.count()).sum();
-        row.memory_held_mib = shares[0].amount.memory_mib;
+fn job_detail(job: &Job, spec: &JobSpec, id: JobId, index: Option<u32>) -> v1::JobDetail {
+    let values = PatternValues {
+        job_id: id.0,
+        array_job_id: job.id.0,
+        array_index: index,
+        job_name: &spec.name,
+        user: &spec.user.name,
+        // What only a node knows stays as it was typed, as in Slurm.
+        host: "%N",
+        step: "batch",
+        task_rank: 0,
+        node_number: 0,
+        restart_count: 0,
+    };
+    let path = |pattern: &FileNamePattern| {
+        pattern.path(&values, std::path::Path::new(&spec.files.work_dir)).to_string_lossy().into_owned()
+    };
+    let named = |text: &Option<String>| text.as_deref().map(|text| path(&FileNamePattern::new(text)));
+    let stdout = named(&spec.files.stdout).unwrap_or_else(|| path(&FileNamePattern::default_output(job.is_array())));
+    v1::JobDetail {
+        work_dir: spec.files.work_dir.clone(),
+        command: spec.origin.command.clone(),
+        stdin: named(&spec.files.stdin).unwrap_or_else(|| "/dev/null".into()),
+        stderr: named(&spec.files.stderr).unwrap_or_else(|| stdout.clone()),
+        stdout,
+        comment: spec.comment.clone(),
+        submit_host: spec.origin.host.clone(),
+        requeue: spec.requeue,
     }
+}
 
-    fn job_detail(&self, job: &Job, id: JobId, index: Option<u32>) -> v1::JobDetail {
-        let spec = &job.spec;
-        let values = PatternValues {
-            job_id: id.0,
-            array_job_id: job.id.0,
-            array_index: index,
-            job_name: &spec.name,
-            user: &spec.user.name,
-            // What only a node knows stays as it was typed, as in Slurm.
-            host: "%N",
-            step: "batch",
-            task_rank: 0,
-            node_number: 0,
-            restart_count: 0,
-        };
-        let path = |pattern: &FileNamePattern| {
-            pattern.path(&values, std::path::Path::new(&spec.files.work_dir)).to_string_lossy().into_owned()
-        };
-        let named = |text: &Option<String>| text.as_deref().map(|text| path(&FileNamePattern::new(text)));
-        let stdout =
-            named(&spec.files.stdout).unwrap_or_else(|| path(&FileNamePattern::default_output(job.is_array())));
-        v1::JobDetail {
-            work_dir: spec.files.work_dir.clone(),
-            command: spec.origin.command.clone(),
-            stdin: named(&spec.files.stdin).unwrap_or_else(|| "/dev/null".into()),
-            stderr: named(&spec.files.stderr).unwrap_or_else(|| stdout.clone()),
-            stdout,
-            comment: spec.comment.clone(),
-            submit_host: spec.origin.host.clone(),
-            requeue: spec.requeue,
-        }
-    }
+fn place(row: &mut v1::JobRow, started: Option<Timestamp>, held: Option<Held>) {
+    row.started_ms = started.map_or(0, |started| started.0);
+    let Some(held) = held else { return };
+    row.nodes = held.nodes;
+    row.node_count = held.node_count;
+    row.batch_host = held.batch_host;
+    row.cpus = held.cpus;
+    row.memory_held_mib = held.memory_mib;
+}
+
+/// Since when nothing but its turn has kept the job.
+fn eligible_ms(job: &Job) -> i64 {
+    job.eligible.map_or(0, |at| at.0)
 }
 
 /// What the job still waits for, in Slurm's words: `afterok:3_*(unfulfilled)`.
@@ -248,6 +260,30 @@ fn dependency_text(job: &Job) -> String {
     };
     let between = if waits.any { "?" } else { "," };
     waits.terms.iter().map(term).collect::<Vec<_>>().join(between)
+}
+
+fn cancelled_by(outcome: &Outcome) -> Option<u32> {
+    match outcome.ending {
+        Ending::Cancelled(uid) => Some(uid),
+        _ => None,
+    }
+}
+
+fn state_of_row(task: &Task, terms: &Terms) -> v1::JobState {
+    match &task.state {
+        TaskState::Pending { .. } => v1::JobState::Pending,
+        TaskState::Running { .. } => v1::JobState::Running,
+        TaskState::Suspended { .. } => v1::JobState::Suspended,
+        TaskState::Finishing { why, .. } => match why {
+            StopWhy::Cancelled(_) => v1::JobState::Cancelled,
+            StopWhy::TimeLimit => v1::JobState::Timeout,
+            StopWhy::Deadline => v1::JobState::Deadline,
+            // What goes back into the queue is PENDING and COMPLETING at once, as in Slurm.
+            StopWhy::Requeue => v1::JobState::Pending,
+            StopWhy::NodeDown if terms.spec.requeue => v1::JobState::Pending,
+            StopWhy::NodeDown => v1::JobState::NodeFail,
+        },
+    }
 }
 
 fn state_of(outcome: &Outcome) -> v1::JobState {

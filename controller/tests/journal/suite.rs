@@ -126,6 +126,9 @@ fn history_is_kept_by_day(journal: &dyn Journal) {
     assert_eq!(read(0..20), expected);
     assert_eq!(read(20..21), many);
     assert_eq!(read(4..9), expected[2..3]);
+    let of =
+        |prefix: &[u8]| journal.history_of(4..21, prefix).collect::<Result<Vec<_>, _>>().expect("readable history");
+    assert_eq!((of(b"z"), of(&[0, 0, 2])), (vec![expected[3].clone()], many[512..].to_vec()));
     journal.drop_history_before(9).expect("dropped");
     assert_eq!(read(0..20), expected.split_off(3));
     journal.drop_history_before(21).expect("dropped");

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use ops::{Limits, Op};
 use proto::link::Work;
 use rustix::time::{ClockId, clock_gettime};
-use sched::task::Usage;
 use sched::reason::Exit;
 use sched::reconcile::{AttemptEnd, How};
+use sched::task::Usage;
 use tokio::sync::oneshot;
 
 use super::{MoveError, Shared, folder};

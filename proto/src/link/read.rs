@@ -1,12 +1,12 @@
 //! From messages to values: what is missing or means nothing is an error that names the field.
 
 use sched::ids::{AttemptKey, JobId};
-use sched::task::Usage;
 use sched::reason::{Exit, Scope, StopWhy};
 use sched::reconcile::{AttemptEnd, Claim, How};
 use sched::resources::{Amount, Cpus};
 use sched::spec::duration::TimeLimit;
 use sched::spec::signal::SIGNAL_MAX;
+use sched::task::Usage;
 
 use super::{ArrayFacts, Brief, FromNode, MapUrls, NodeShare, Order, Register, StartTask, ToNode, Welcome, Work};
 use crate::error::WireError;

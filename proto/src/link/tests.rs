@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use sched::ids::{AttemptKey, JobId};
-use sched::task::Usage;
 use sched::reason::{Exit, Scope, StopWhy};
 use sched::reconcile::{AttemptEnd, Claim, How};
 use sched::resources::{Amount, Cpus};
 use sched::spec::duration::TimeLimit;
 use sched::spec::job::{Files, Origin, Request, User};
 use sched::spec::signal::Warning;
+use sched::task::Usage;
 
 use super::*;
 use crate::v1;

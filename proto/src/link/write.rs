@@ -1,9 +1,9 @@
 //! From values to messages: nothing here can fail.
 
 use sched::ids::AttemptKey;
-use sched::task::Usage;
 use sched::reason::{Scope, StopWhy};
 use sched::reconcile::{AttemptEnd, Claim, How};
+use sched::task::Usage;
 
 use super::{Brief, FromNode, Order, StartTask, ToNode, Welcome, Work};
 use crate::spec::write_time_limit;

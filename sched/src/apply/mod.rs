@@ -227,8 +227,7 @@ impl Cluster {
         key: AttemptKey,
         change: fn(&mut Job, Timestamp, AttemptKey) -> (Arc<[Share]>, Arc<[Share]>),
     ) {
-        let (before, after) =
-            self.change_job(at, key.job, Rows::Listed(&[key.index]), |job| change(job, at, key));
+        let (before, after) = self.change_job(at, key.job, Rows::Listed(&[key.index]), |job| change(job, at, key));
         self.let_go(&before, 0);
         self.hold(&after, 0);
     }

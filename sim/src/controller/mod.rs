@@ -21,7 +21,8 @@ use sched::plan::{Planner, plan};
 use sched::reason::{Ending, Outcome};
 use sched::reconcile::{AttemptEnd, Reconciled};
 use sched::settings::Settings;
-use sched::step::{Answer, Input, decide, next_wake};
+use sched::step::{Answer, Input, decide};
+use sched::wake::next_wake;
 
 use crate::network::StreamId;
 use crate::sabotage::Sabotage;

@@ -4,11 +4,11 @@ use std::fmt::Write;
 
 use sched::cluster::Cluster;
 use sched::job::Job;
-use sched::task::TaskState;
 use sched::node::NodeWord;
 use sched::resources::Share;
 use sched::spec::array::list_text;
 use sched::spec::index_set::IndexSet;
+use sched::task::TaskState;
 
 use crate::world::World;
 
@@ -42,14 +42,15 @@ fn queue_rows(cluster: &Cluster, job: &Job) -> Vec<String> {
     let waiting: IndexSet = job.waiting_tasks();
     let mut rows = Vec::new();
     if !waiting.is_empty() {
-        let throttle = job.terms.spec.array.as_ref().and_then(|array| array.throttle());
-        let tasks = if job.is_array() { format!("_[{}]", list_text(&waiting, throttle, None)) } else { String::new() };
+        let tasks =
+            if job.is_array() { format!("_[{}]", list_text(&waiting, job.throttle, None)) } else { String::new() };
         rows.push(format!("{}{tasks} waits ({})", job.id, job.waiting_reason()));
     }
     for (index, task) in &job.tasks {
         let (word, shares) = match &task.state {
             TaskState::Pending { .. } => continue,
             TaskState::Running { shares, .. } => ("runs", shares),
+            TaskState::Suspended { full, .. } => ("is suspended", full),
             TaskState::Finishing { shares, .. } => ("stops", shares),
         };
         let again = if task.attempts > 1 { format!(", attempt {}", task.attempts) } else { String::new() };

@@ -15,6 +15,7 @@ use sched::spec::job::JobDraft;
 use super::*;
 use crate::draft;
 use crate::task::Conduct;
+use sched::terms::Terms;
 
 fn key(index: u32, attempt: u32) -> AttemptKey {
     AttemptKey { job: JobId(1), index, attempt }
@@ -25,13 +26,15 @@ fn job() -> JobDraft {
 }
 
 fn submitted(job: u32, request: u128, draft: JobDraft) -> Event {
-    let (spec, partition) = (Arc::new(draft.check().expect("in bounds")), "debug".into());
+    let (spec, partitions) = (Arc::new(draft.check().expect("in bounds")), vec!["debug".into()]);
+    let (time_limit, priority, fixed, revision) = (TimeLimit::Unlimited, 0, false, 0);
+    let terms = Arc::new(Terms { spec, partitions, time_limit, priority, fixed, revision });
     let request = RequestId(request);
-    Event::Submitted { job: JobId(job), request, spec, partition, time_limit: TimeLimit::Unlimited, priority: 1 }
+    Event::Submitted { job: JobId(job), request, terms }
 }
 
 fn started(job: u32, index: u32, id: u32) -> Event {
-    let placement = Placement { index, id: JobId(id), attempt: 1, shares: Arc::new([]) };
+    let placement = Placement { index, id: JobId(id), attempt: 1, shares: Arc::new([]), partition: None };
     Event::Started { job: JobId(job), placements: vec![placement] }
 }
 

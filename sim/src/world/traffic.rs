@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 
+use sched::hold::HoldVerb;
 use sched::job::Job;
 use sched::reason::Reason;
 use sched::select::Selection;
@@ -10,7 +11,7 @@ use sched::spec::array::{JobRef, TaskSelector};
 use sched::spec::dependency::{After, Dependency, Term};
 use sched::spec::duration::TimeLimit;
 use sched::spec::job::{JobDraft, JobSpec, Work};
-use sched::step::Input;
+use sched::step::{Asker, Input};
 
 use super::{Happening, World};
 use crate::draft;
@@ -70,7 +71,9 @@ impl World {
 
     /// A client holds or releases.
     pub(crate) fn hold(&mut self, target: JobRef, hold: bool) {
-        self.call(Input::Hold { targets: vec![target], hold });
+        let verb = if hold { HoldVerb::UserHold } else { HoldVerb::Release };
+        let asker = Asker { uid: UID, operator: true };
+        self.call(Input::Hold { targets: vec![target], verb, asker });
     }
 
     fn draw_job(&mut self) -> JobDraft {
@@ -126,7 +129,7 @@ impl World {
             let never_starts = job.waiting_reason() == Reason::DependencyNeverSatisfied || !job.hopeless.is_empty();
             if conduct.runs_ms.is_none() || never_starts || !self.fits(&job) {
                 self.cancel(target);
-            } else if job.held {
+            } else if job.held.is_some() {
                 self.hold(target, false);
             }
         }

@@ -7,8 +7,9 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Args, FromArgMatches};
-use proto::v1::{CancelRequest, Phase};
+use proto::v1::{CancelRequest, ControlScope, Phase, SignalRequest};
 use sched::spec::array::JobRef;
+use sched::spec::signal::read_signal;
 
 use crate::call::{CallError, block_on, client, connect};
 use crate::failure::{Failure, Outcome, ended};
@@ -18,11 +19,15 @@ use crate::submitter::user_name;
 /// Refusals that need not be told: what was to end has ended, or never was.
 const QUIET_REFUSALS: [&str; 2] = ["Invalid job id specified", "Job/step already completing or completed"];
 
+/// The signal that is a plain cancel.
+const KILL: i32 = 9;
+
 const EXAMPLES: &str = "\
 Examples:
   scancel 12 13_4 14_[0-5]       a job, a task, some tasks
   scancel --me -t pending        what waits of mine
-  scancel -u ada -n train        all jobs of a user with a name";
+  scancel -u ada -n train        all jobs of a user with a name
+  scancel -b -s USR1 12          a signal to the batch script of a job that runs";
 
 #[derive(Args, Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own on the command line")]
@@ -48,7 +53,7 @@ struct Options {
     /// Do not speak of jobs that have ended
     #[arg(short = 'Q', long)]
     quiet: bool,
-    /// The whole job with its batch script, which is what happens anyway
+    /// With --signal: to the batch shell, its children and the steps; without, it is what happens anyway
     #[arg(short, long)]
     full: bool,
     /// Through the controller, which is what happens anyway
@@ -57,12 +62,13 @@ struct Options {
     /// Accepted for one cluster's sake
     #[arg(short = 'M', long, value_name = "NAMES", hide = true)]
     clusters: Option<String>,
-    /// The signal; Covey knows KILL alone, which is a plain cancel
-    #[arg(short, long, value_name = "SIGNAL", hide = true)]
-    signal: Option<String>,
+    /// Send a signal to the job's steps instead of ending it; with -b to the batch shell, with -f to all its processes
+    #[arg(short, long, value_name = "SIGNAL", value_parser = signal)]
+    signal: Option<i32>,
     #[arg(short = 'A', long, hide = true)]
     account: Option<String>,
-    #[arg(short, long, hide = true)]
+    /// With --signal: to the batch shell alone
+    #[arg(short, long)]
     batch: bool,
     #[arg(long, hide = true)]
     hurry: bool,
@@ -101,16 +107,28 @@ fn read(args: &[OsString]) -> Outcome<(Options, CancelRequest)> {
 fn cancel(args: &[OsString]) -> Outcome<ExitCode> {
     let (options, request) = read(args)?;
     if options.verbose {
-        request.ids.iter().for_each(|id| eprintln!("scancel: Terminating job {id}"));
+        request.ids.iter().for_each(|id| match options.signal.filter(|signal| *signal != KILL) {
+            None => eprintln!("scancel: Terminating job {id}"),
+            Some(signal) if options.batch => eprintln!("scancel: Signal {signal} to batch job {id}"),
+            Some(signal) => eprintln!("scancel: Signal {signal} to job {id}"),
+        });
     }
     let (ids, filtered) = (request.ids.clone(), is_filtered(&request));
-    let reply = block_on(async {
+    let refusals = block_on(async {
         let channel = connect(options.connect_timeout).await?;
-        Ok(client(&channel).cancel(request).await?.into_inner())
+        match options.signal.filter(|signal| *signal != KILL) {
+            None => Ok(client(&channel).cancel(request).await?.into_inner().refusals),
+            Some(signal) => {
+                let request = signal_request(&options, request, signal);
+                let verdicts = client(&channel).signal(request).await?.into_inner().verdicts;
+                Ok(verdicts.into_iter().map(|verdict| verdict.refusal).collect())
+            }
+        }
     });
-    let reply = reply.map_err(|error: CallError| Failure::call("scancel", "scancel: error: ", &error))?;
+    let refusals: Vec<String> =
+        refusals.map_err(|error: CallError| Failure::call("scancel", "scancel: error: ", &error))?;
     let mut failed = false;
-    for (id, refusal) in ids.iter().zip(&reply.refusals).filter(|(_, refusal)| !refusal.is_empty()) {
+    for (id, refusal) in ids.iter().zip(&refusals).filter(|(_, refusal)| !refusal.is_empty()) {
         let (tell, fail) = weight(refusal, filtered, &options);
         if tell {
             eprintln!("scancel: error: Kill job error on job id {id}: {refusal}");
@@ -118,6 +136,20 @@ fn cancel(args: &[OsString]) -> Outcome<ExitCode> {
         failed |= fail;
     }
     if failed { Err(Failure::silent(1)) } else { Ok(ExitCode::SUCCESS) }
+}
+
+fn signal_request(options: &Options, selection: CancelRequest, signal: i32) -> SignalRequest {
+    let scope = match (options.batch, options.full) {
+        (_, true) => ControlScope::Full,
+        (true, false) => ControlScope::Batch,
+        (false, false) => ControlScope::Steps,
+    };
+    SignalRequest { selection: Some(selection), signal: signal.unsigned_abs(), scope: scope.into() }
+}
+
+fn signal(text: &str) -> Result<i32, String> {
+    read_signal(text)
+        .ok_or_else(|| format!("'{text}' is no signal: write a name such as USR1, or a number from 1 to 31"))
 }
 
 /// Whether a refusal is told, and whether it makes the command fail.
@@ -168,11 +200,8 @@ fn request(options: &Options) -> Outcome<CancelRequest> {
 }
 
 fn refuse_unbuilt(options: &Options) -> Outcome<()> {
-    let is_kill = |signal: &String| matches!(signal.to_ascii_uppercase().as_str(), "KILL" | "SIGKILL" | "9");
     let unbuilt = [
-        ("--signal", options.signal.as_ref().is_some_and(|signal| !is_kill(signal))),
         ("--account", options.account.is_some()),
-        ("--batch", options.batch),
         ("--hurry", options.hurry),
         ("--interactive", options.interactive),
         ("--nodelist", options.nodelist.is_some()),
@@ -212,7 +241,6 @@ mod tests {
             (&["-v"], "scancel: error: No job identification provided\n"),
             (&["abc"], "scancel: error: Invalid job id abc\n"),
             (&["5", "-t", "DONE"], "scancel: error: Invalid job state specified: DONE\n"),
-            (&["5", "--signal=USR1"], "scancel: error: --signal is not built in Covey yet; nothing was cancelled\n"),
             (&["-q", "long"], "scancel: error: --qos is not built in Covey yet; nothing was cancelled\n"),
         ] {
             let failure = parsed(words).expect_err(text);

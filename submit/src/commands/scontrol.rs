@@ -1,14 +1,15 @@
 //! `scontrol`: shows everything about jobs, nodes, partitions and settings, and works with host lists.
 //!
-//! Of the verbs that change something, hold and release are built; the others are named and refused. The blocks are
-//! made in `scontrol/show_*`. Start at [`run`].
+//! Of the verbs that change something, those on jobs are built; the others are named and refused. The blocks are made in
+//! `scontrol/show_*`. Start at [`run`].
 
 mod block;
-mod hold;
+mod control;
 mod show_job;
 mod show_node;
 #[cfg(test)]
 mod tests;
+mod update_job;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -33,12 +34,19 @@ Commands (each may be shortened, as in: scontrol sh j 5):
   show config              the controller's settings
   show hostnames [LIST]    a list such as n[1-3], one name a line
   show hostlist NAMES      the other way round; show hostlistsorted sorts
-  hold IDS, release IDS    keep what waits from starting, and let it go
+  hold IDS, release IDS    keep what waits from starting, and let it go (uhold: as the job's user)
+  requeue IDS              stop what runs and let it, and what is done, run again
+                           (requeuehold: held; requeue incomplete IDS: not what is done)
+  suspend IDS, resume IDS  stop what runs in its tracks, and let it go on
+  update jobid=IDS KEY=VALUE...
+                           change jobs and tasks (5_3): TimeLimit[+-]=, Priority=, Nice=, Partition=, NumNodes=,
+                           NumTasks=, CPUsPerTask=, MinMemoryNode=, StartTime=, Deadline=, Dependency=, Comment=,
+                           Name=, ArrayTaskThrottle=, Requeue=, StdOut=, StdErr=, StdIn=, WorkDir=, EndTime=
   ping                     is the controller there?
   version                  Slurm's release";
 
 /// Verbs of Slurm that change something.
-const UNBUILT: [&str; 18] = [
+const UNBUILT: [&str; 13] = [
     "cancel_reboot",
     "create",
     "delete",
@@ -46,16 +54,11 @@ const UNBUILT: [&str; 18] = [
     "power",
     "reboot",
     "reconfigure",
-    "requeue",
-    "requeuehold",
-    "resume",
     "setdebug",
     "shutdown",
-    "suspend",
     "takeover",
     "token",
     "top",
-    "update",
     "write",
 ];
 
@@ -88,7 +91,7 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
 
 fn command() -> clap::Command {
     let command = Options::augment_args(
-        clap::Command::new("scontrol").about("Show everything about jobs and nodes, hold and release jobs"),
+        clap::Command::new("scontrol").about("Show everything about jobs and nodes, and change them"),
     );
     getopt::conventions(command.after_help(EXAMPLES), Some('h'))
 }
@@ -100,14 +103,14 @@ fn control(args: &[OsString]) -> Outcome<ExitCode> {
     let Some((verb, rest)) = words.split_first() else {
         return Err(Failure::new("scontrol: error: no command given").hint(Some("scontrol --help lists the commands")));
     };
-    match keyword(verb, &["show", "hold", "uhold", "release", "ping", "version"]) {
+    let verbs: Vec<&str> = ["show", "update", "ping", "version"].into_iter().chain(control::VERBS).collect();
+    match keyword(verb, &verbs) {
         Some("show") => show_something(&options, rest),
-        Some(verb @ ("hold" | "uhold" | "release")) => {
-            block_on(hold::hold(rest, verb != "release", options.connect_timeout))
-        }
+        Some("update") => block_on(update_job::update(rest, options.connect_timeout)),
         Some("ping") => ping(&options),
         Some("version") => print(format_args!("slurm {SLURM_VERSION}\n")),
-        _ => match keyword(verb, &UNBUILT) {
+        Some(verb) => block_on(control::run(verb, rest, options.connect_timeout)),
+        None => match keyword(verb, &UNBUILT) {
             Some(verb) => Err(Failure::new(format_args!(
                 "scontrol: error: {verb} is not built in Covey yet; nothing was changed"
             ))),

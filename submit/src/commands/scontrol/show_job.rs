@@ -36,7 +36,7 @@ fn identity(row: &JobRow, block: &mut Block) {
     block.line(&first);
     let (user, group) = (format!("{}({})", row.user, row.uid), format!("{}({})", row.group, row.gid));
     block.line(&[("UserId", &user), ("GroupId", &group), ("MCS_label", &"N/A")]);
-    block.line(&[("Priority", &row.priority), ("Nice", &0), ("Account", &NONE), ("QOS", &NONE)]);
+    block.line(&[("Priority", &row.priority), ("Nice", &row.nice), ("Account", &NONE), ("QOS", &NONE)]);
 }
 
 fn state_and_times(row: &JobRow, now_ms: i64, block: &mut Block) {
@@ -58,15 +58,23 @@ fn state_and_times(row: &JobRow, now_ms: i64, block: &mut Block) {
     let ran = duration::padded(elapsed_s(row, now_ms));
     block.line(&[("RunTime", &ran), ("TimeLimit", &limit), ("TimeMin", &"N/A")]);
     let known = |unix_ms| time(unix_ms).unwrap_or_else(|| "Unknown".into());
-    let submitted = known(row.submitted_ms);
-    block.line(&[("SubmitTime", &submitted), ("EligibleTime", &submitted)]);
-    block.line(&[("AccrueTime", &submitted)]);
+    let (submitted, eligible) = (known(row.submitted_ms), known(row.eligible_ms));
+    block.line(&[("SubmitTime", &submitted), ("EligibleTime", &eligible)]);
+    block.line(&[("AccrueTime", &eligible)]);
     let started = row.started_ms != 0 || row.ended_ms != 0;
     let end = if started { ends_ms(row).and_then(time) } else { None }.unwrap_or_else(|| "Unknown".into());
     // A job that was cancelled while it waited began and ended at once.
     let start = known(if row.started_ms == 0 { row.ended_ms } else { row.started_ms });
-    block.line(&[("StartTime", &start), ("EndTime", &end), ("Deadline", &"N/A")]);
-    block.line(&[("SuspendTime", &"None"), ("SecsPreSuspend", &0), ("LastSchedEval", &start), ("Scheduler", &"Main")]);
+    let deadline = time(row.deadline_ms).unwrap_or_else(|| "N/A".into());
+    block.line(&[("StartTime", &start), ("EndTime", &end), ("Deadline", &deadline)]);
+    let suspended = time(row.suspended_ms).unwrap_or_else(|| "None".into());
+    let before_s = if row.suspended_ms == 0 { 0 } else { elapsed_s(row, row.suspended_ms) };
+    block.line(&[
+        ("SuspendTime", &suspended),
+        ("SecsPreSuspend", &before_s),
+        ("LastSchedEval", &start),
+        ("Scheduler", &"Main"),
+    ]);
 }
 
 fn shape(row: &JobRow, block: &mut Block) {

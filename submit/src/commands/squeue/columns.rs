@@ -44,7 +44,7 @@ pub(super) const COLUMNS: &[Column<Listed>] = &[
     word('G', "GROUP", |it| it.row.gid.to_string()),
     word('g', "GROUP", |it| it.row.group.clone()),
     word('h', "OVER_SUBSCRIBE", |_| "OK".into()),
-    word('i', "JOBID", display_id),
+    word('i', "JOBID", |it| display_id(&it.row)),
     word('j', "NAME", |it| or_null(&it.row.name)),
     word('K', "ARRAY_TASK_ID", |it| tasks_text(&it.row).unwrap_or_else(|| "N/A".into())),
     word('k', "COMMENT", |it| detail(it, |detail| &detail.comment)),
@@ -82,18 +82,25 @@ pub(super) const DETAIL_LETTERS: [char; 3] = ['k', 'o', 'Z'];
 
 /// The rows that a job's row becomes: one for every task still in a remainder, when that is wanted.
 pub(super) fn rows_of(row: JobRow, now_ms: i64, expand: bool) -> impl Iterator<Item = Listed> {
-    let tasks = if expand { remainder(&row) } else { None };
-    let indices: Vec<Option<u32>> = tasks.map_or_else(|| vec![row.index], |tasks| tasks.iter().map(Some).collect());
-    indices.into_iter().map(move |index| {
-        let remainder = if index.is_some() { String::new() } else { row.remainder.clone() };
-        Listed { row: JobRow { index, remainder, ..row.clone() }, now_ms }
-    })
+    let rows = if expand { expanded(row) } else { vec![row] };
+    rows.into_iter().map(move |row| Listed { row, now_ms })
 }
 
-/// Seconds that a job has run, or ran.
+/// One row for every task in a remainder.
+pub(crate) fn expanded(row: JobRow) -> Vec<JobRow> {
+    let Some(tasks) = remainder(&row) else { return vec![row] };
+    tasks.iter().map(|index| JobRow { index: Some(index), remainder: String::new(), ..row.clone() }).collect()
+}
+
+/// Seconds that a job has run, or ran; while it is suspended the clock stands.
 pub(crate) fn elapsed_s(row: &JobRow, now_ms: i64) -> u64 {
-    let end_ms = if row.ended_ms == 0 { now_ms } else { row.ended_ms };
-    if row.started_ms == 0 { 0 } else { u64::try_from(end_ms - row.started_ms).unwrap_or(0) / 1000 }
+    let end_ms = match (row.ended_ms, row.suspended_ms) {
+        (0, 0) => now_ms,
+        (0, suspended_ms) => suspended_ms,
+        (ended_ms, _) => ended_ms,
+    };
+    let ran_ms = u64::try_from(end_ms - row.started_ms).unwrap_or(0).saturating_sub(row.paused_ms);
+    if row.started_ms == 0 { 0 } else { ran_ms / 1000 }
 }
 
 /// The indices of a row in an array, as `7` or `2-9%2`; `None` outside of arrays.
@@ -107,7 +114,7 @@ pub(crate) fn tasks_text(row: &JobRow) -> Option<String> {
 /// When a job ends at the latest, in milliseconds: at its end, or with its limit.
 pub(crate) fn ends_ms(row: &JobRow) -> Option<i64> {
     match (row.ended_ms, row.time_limit_minutes) {
-        (0, Some(minutes)) => Some(row.started_ms + i64::try_from(minutes).ok()?.checked_mul(60_000)?),
+        (0, Some(minutes)) => Some(row.started_ms + i64::try_from(row.paused_ms + minutes.checked_mul(60_000)?).ok()?),
         (0, None) => None,
         (ended_ms, _) => Some(ended_ms),
     }
@@ -130,8 +137,8 @@ fn detail(it: &Listed, field: fn(&JobDetail) -> &String) -> String {
     or_null(it.row.detail.as_ref().map_or("", |detail| field(detail)))
 }
 
-fn display_id(it: &Listed) -> String {
-    let row = &it.row;
+/// A job as people name it: `5`, `5_3` or `5_[0-9%2]`.
+pub(crate) fn display_id(row: &JobRow) -> String {
     match (row.array_id, row.index, tasks_text(row)) {
         (0, ..) | (_, None, None) => row.id.to_string(),
         (array, Some(index), _) => format!("{array}_{index}"),

@@ -1,0 +1,123 @@
+//! Hold, release, requeue, suspend, resume, signal and update: from messages to inputs.
+
+use proto::error::WireError;
+use proto::v1::job_change::Kind;
+use proto::v1::{self, ControlReply, Verdict};
+use sched::hold::HoldVerb;
+use sched::ids::Timestamp;
+use sched::reason::Scope;
+use sched::requeue::Requeue;
+use sched::revise::{Change, LimitChange};
+use sched::spec::array::JobRef;
+use sched::spec::job::Memory;
+use sched::step::{Answer, Asker, Input};
+use tonic::{Request, Status};
+
+use super::cancel::{NOBODY_UID, read_selection};
+use super::{Desk, allowed, read_targets, unavailable};
+
+/// The most changes in one request; there are fewer keys.
+const CHANGES_MAX: usize = 64;
+
+pub(super) async fn hold(desk: &Desk, request: Request<v1::HoldRequest>) -> Result<ControlReply, Status> {
+    let asker = asker(&request)?;
+    let request = request.into_inner();
+    let verb = match request.verb() {
+        v1::HoldVerb::Unspecified => return Err(WireError::Missing("verb").into()),
+        v1::HoldVerb::Hold => HoldVerb::Hold,
+        v1::HoldVerb::UserHold => HoldVerb::UserHold,
+        v1::HoldVerb::Release => HoldVerb::Release,
+    };
+    ask(desk, Input::Hold { targets: targets(&request.ids)?, verb, asker }).await
+}
+
+pub(super) async fn requeue(desk: &Desk, request: Request<v1::RequeueRequest>) -> Result<ControlReply, Status> {
+    allowed(&request)?;
+    let request = request.into_inner();
+    let how = Requeue { hold: request.hold, incomplete: request.incomplete };
+    ask(desk, Input::Requeue { targets: targets(&request.ids)?, how }).await
+}
+
+pub(super) async fn suspend(desk: &Desk, request: Request<v1::SuspendRequest>) -> Result<ControlReply, Status> {
+    let asker = asker(&request)?;
+    let request = request.into_inner();
+    ask(desk, Input::Pause { targets: targets(&request.ids)?, suspend: request.suspend, asker }).await
+}
+
+pub(super) async fn signal(desk: &Desk, request: Request<v1::SignalRequest>) -> Result<ControlReply, Status> {
+    allowed(&request)?;
+    let request = request.into_inner();
+    let scope = match request.scope() {
+        v1::ControlScope::Unspecified | v1::ControlScope::Steps => Scope::Steps,
+        v1::ControlScope::Batch => Scope::Batch,
+        v1::ControlScope::Full => Scope::Full,
+    };
+    let bad = WireError::Meaningless { field: "signal", value: request.signal.to_string() };
+    let signal = i32::try_from(request.signal).ok().filter(|signal| (1..32).contains(signal)).ok_or(bad)?;
+    let selection = read_selection(request.selection.unwrap_or_default())?;
+    ask(desk, Input::Signal { selection, signal, scope }).await
+}
+
+pub(super) async fn update(desk: &Desk, request: Request<v1::UpdateJobsRequest>) -> Result<ControlReply, Status> {
+    let asker = asker(&request)?;
+    let request = request.into_inner();
+    let targets = targets(&request.ids)?;
+    if request.changes.is_empty() || request.changes.len() > CHANGES_MAX {
+        return Err(WireError::Missing("changes").into());
+    }
+    let changes = request.changes.into_iter().map(read_change).collect::<Result<_, _>>()?;
+    ask(desk, Input::Revise { targets, changes, asker }).await
+}
+
+/// Until roles are told apart, whoever may change anything is an administrator.
+fn asker<T>(request: &Request<T>) -> Result<Asker, Status> {
+    let uid = allowed(request)?.map_or(NOBODY_UID, |(uid, _)| uid);
+    Ok(Asker { uid, operator: true })
+}
+
+fn targets(ids: &[String]) -> Result<Vec<JobRef>, WireError> {
+    let targets = read_targets(ids)?;
+    if targets.is_empty() { Err(WireError::Missing("ids")) } else { Ok(targets) }
+}
+
+async fn ask(desk: &Desk, input: Input) -> Result<ControlReply, Status> {
+    match desk.post.ask(input, Vec::new()).await.map_err(unavailable)? {
+        Answer::Found(found) => {
+            let verdict = |found: Result<(), sched::refusal::Refusal>| match found {
+                Ok(()) => Verdict::default(),
+                Err(why) => Verdict { refusal: why.to_string(), detail: why.detail().unwrap_or_default() },
+            };
+            Ok(ControlReply { verdicts: found.into_iter().map(verdict).collect() })
+        }
+        other => Err(Status::internal(format!("a change of jobs was answered with {other:?}"))),
+    }
+}
+
+fn read_change(change: v1::JobChange) -> Result<Change, WireError> {
+    let given = |text: String| Some(text).filter(|text| !text.is_empty());
+    Ok(match change.kind.ok_or(WireError::Missing("changes.kind"))? {
+        Kind::TimeLimitMinutes(minutes) => Change::TimeLimit(LimitChange::To(Some(minutes).filter(|it| *it > 0))),
+        Kind::TimeLimitMoreMinutes(minutes) => Change::TimeLimit(LimitChange::More(minutes)),
+        Kind::TimeLimitLessMinutes(minutes) => Change::TimeLimit(LimitChange::Less(minutes)),
+        Kind::EndMs(ms) => Change::EndTime(Timestamp(ms)),
+        Kind::Priority(priority) => Change::Priority(priority),
+        Kind::Nice(nice) => Change::Nice(nice),
+        Kind::Throttle(throttle) => Change::Throttle(throttle),
+        Kind::Requeue(requeue) => Change::Requeue(requeue),
+        Kind::Comment(comment) => Change::Comment(comment),
+        Kind::Name(name) => Change::Name(name),
+        Kind::DeadlineMs(ms) => Change::Deadline(Some(Timestamp(ms)).filter(|at| at.0 != 0)),
+        Kind::Partitions(names) => Change::Partitions(names.split(',').map(Into::into).collect()),
+        Kind::Dependency(text) => Change::Dependency(proto::spec::read_dependency(&text)?),
+        Kind::Nodes(range) => Change::Nodes { min: range.min, max: range.max },
+        Kind::Processes(count) => Change::Processes(count),
+        Kind::CpusPerProcess(count) => Change::CpusPerProcess(count),
+        Kind::MemoryPerNodeMib(mib) => Change::Memory(Memory::PerNode(mib)),
+        Kind::MemoryPerCpuMib(mib) => Change::Memory(Memory::PerCpu(mib)),
+        Kind::BeginMs(ms) => Change::Begin(Timestamp(ms)),
+        Kind::WorkDir(dir) => Change::WorkDir(dir),
+        Kind::Stdin(name) => Change::Stdin(given(name)),
+        Kind::Stdout(name) => Change::Stdout(given(name)),
+        Kind::Stderr(name) => Change::Stderr(given(name)),
+    })
+}

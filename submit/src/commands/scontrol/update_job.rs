@@ -1,0 +1,206 @@
+//! `scontrol update jobid=...`: other terms for jobs and tasks. Keys in any case, and as short as they are clear.
+
+use std::process::ExitCode;
+
+use proto::v1::job_change::Kind;
+use proto::v1::{JobChange, NodeRange, UpdateJobsRequest};
+use sched::spec::begin;
+use sched::spec::dependency::Dependency;
+use sched::spec::duration::TimeLimit;
+use sched::spec::size::Mebibytes;
+
+use super::control::answer;
+use super::keyword;
+use crate::call::{client, connect};
+use crate::failure::{Failure, Outcome};
+use crate::show::items;
+
+/// The keys, and those that Slurm has and Covey not yet.
+const KEYS: [&str; 30] = [
+    "jobid",
+    "timelimit",
+    "endtime",
+    "priority",
+    "nice",
+    "arraytaskthrottle",
+    "requeue",
+    "comment",
+    "jobname",
+    "name",
+    "deadline",
+    "partition",
+    "dependency",
+    "numnodes",
+    "reqnodes",
+    "numtasks",
+    "cpuspertask",
+    "minmemorynode",
+    "minmemorycpu",
+    "starttime",
+    "eligibletime",
+    "workdir",
+    "stdin",
+    "stdout",
+    "stderr",
+    "numcpus",
+    "minmemory",
+    "ntasks",
+    "cpus",
+    "job",
+];
+
+/// Sends all changes to all jobs that are named.
+pub(super) async fn update(words: &[&str], timeout_s: Option<u32>) -> Outcome<ExitCode> {
+    let (ids, changes) = read(words, &jiff::Zoned::now())?;
+    let refused = |error| Failure::call("scontrol", "slurm_update error: ", &error);
+    let channel = connect(timeout_s).await.map_err(refused)?;
+    let request = UpdateJobsRequest { ids: ids.clone(), changes };
+    let reply = client(&channel).update_jobs(request).await.map_err(|error| refused(error.into()))?;
+    answer(&ids, &reply.into_inner().verdicts, "slurm_update error")
+}
+
+fn read(words: &[&str], now: &jiff::Zoned) -> Outcome<(Vec<String>, Vec<JobChange>)> {
+    let mut ids = Vec::new();
+    let mut changes = Vec::new();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let (key, value) = match word.split_once('=') {
+            Some((key, value)) => (key, value),
+            // Slurm's manual lets a blank stand for the sign.
+            None => (*word, *words.next().ok_or_else(|| wrong(word))?),
+        };
+        let (key, sign) = match key.strip_suffix(['+', '-']) {
+            Some(bare) => (bare, &key[bare.len()..]),
+            None => (key, ""),
+        };
+        let known = keyword(key, &KEYS).ok_or_else(|| {
+            let hint = format!("the keys are {}", KEYS[1..25].join(", "));
+            wrong(word).hint(Some(hint))
+        })?;
+        if matches!(known, "jobid" | "job") {
+            ids = items(value);
+            continue;
+        }
+        let kind = change(known, sign, value, now).ok_or_else(|| {
+            Failure::new(format_args!("Invalid value for {known}: {value}"))
+                .line(format_args!("slurm_update error: Invalid {known} specification"))
+        })?;
+        changes.push(JobChange { kind: Some(kind) });
+    }
+    if changes.is_empty() {
+        return Err(Failure::new("No changes specified"));
+    }
+    Ok((ids, changes))
+}
+
+fn wrong(word: &str) -> Failure {
+    Failure::new(format_args!("Update of this parameter is not supported: {word}")).line("Request aborted")
+}
+
+fn change(key: &str, sign: &str, value: &str, now: &jiff::Zoned) -> Option<Kind> {
+    let number = || value.parse::<u32>().ok();
+    let moment = || begin::read(value, now).ok().map(|at| at.0);
+    let minutes = || match value.parse::<TimeLimit>().ok()? {
+        TimeLimit::Unlimited => Some(0),
+        TimeLimit::Minutes(minutes) => Some(minutes.get()),
+    };
+    let mebibytes = || value.parse::<Mebibytes>().ok().map(|size| size.0);
+    if !sign.is_empty() && key != "timelimit" {
+        return None;
+    }
+    Some(match key {
+        "timelimit" if sign == "+" => Kind::TimeLimitMoreMinutes(minutes()?),
+        "timelimit" if sign == "-" => Kind::TimeLimitLessMinutes(minutes()?),
+        "timelimit" => Kind::TimeLimitMinutes(minutes()?),
+        "endtime" => Kind::EndMs(moment()?),
+        "priority" => Kind::Priority(number()?),
+        "nice" => Kind::Nice(value.parse().ok()?),
+        "arraytaskthrottle" => Kind::Throttle(number()?),
+        "requeue" => Kind::Requeue(number()? != 0),
+        "comment" => Kind::Comment(value.to_owned()),
+        "jobname" | "name" => Kind::Name(value.to_owned()),
+        "deadline" => Kind::DeadlineMs(moment()?),
+        "partition" => Kind::Partitions(value.to_owned()),
+        "dependency" => {
+            // Read here for its message; the text travels.
+            if !value.is_empty() {
+                value.parse::<Dependency>().ok()?;
+            }
+            Kind::Dependency(value.to_owned())
+        }
+        "numnodes" | "reqnodes" => Kind::Nodes(range(value)?),
+        "numtasks" | "ntasks" => Kind::Processes(number()?),
+        "cpuspertask" => Kind::CpusPerProcess(number()?),
+        // With one process, which is what most jobs are, its CPUs are all of the job's.
+        "numcpus" | "cpus" => Kind::CpusPerProcess(number()?),
+        "minmemorynode" | "minmemory" => Kind::MemoryPerNodeMib(mebibytes()?),
+        "minmemorycpu" => Kind::MemoryPerCpuMib(mebibytes()?),
+        "starttime" | "eligibletime" => Kind::BeginMs(moment()?),
+        "workdir" => Kind::WorkDir(value.to_owned()),
+        "stdin" => Kind::Stdin(value.to_owned()),
+        "stdout" => Kind::Stdout(value.to_owned()),
+        "stderr" => Kind::Stderr(value.to_owned()),
+        _ => return None,
+    })
+}
+
+fn range(text: &str) -> Option<NodeRange> {
+    let (min, max) = match text.split_once('-') {
+        Some((min, max)) => (min.parse().ok()?, max.parse().ok()?),
+        None => (text.parse().ok()?, text.parse().ok()?),
+    };
+    (min > 0 && max >= min).then_some(NodeRange { min, max: Some(max) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now() -> jiff::Zoned {
+        "2026-11-20T12:00:00+00:00[UTC]".parse().expect("a moment")
+    }
+
+    #[test]
+    fn keys_are_read_in_any_case_short_and_with_a_blank() {
+        let words = [
+            "JobId=5,6_[1-2]",
+            "TimeLimit+=30",
+            "arraytaskthrottle",
+            "3",
+            "NICE=-5",
+            "MinMem=2G",
+            "starttime=now+1hour",
+        ];
+        let (ids, changes) = read(&words, &now()).expect("all are known");
+        assert_eq!(ids, ["5", "6_[1-2]"]);
+        let kinds: Vec<Kind> = changes.into_iter().filter_map(|change| change.kind).collect();
+        let later = now().timestamp().as_millisecond() + 3_600_000;
+        assert_eq!(
+            kinds,
+            [
+                Kind::TimeLimitMoreMinutes(30),
+                Kind::Throttle(3),
+                Kind::Nice(-5),
+                Kind::MemoryPerNodeMib(2048),
+                Kind::BeginMs(later),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        for (words, text) in [
+            (
+                &["jobid=5", "colour=red"][..],
+                "Update of this parameter is not supported: colour=red\nRequest aborted\n",
+            ),
+            (&["jobid=5", "numnodes=4-2"], "Invalid value for numnodes: 4-2\n"),
+            (&["jobid=5", "priority+=2"], "Invalid value for priority: 2\n"),
+            (&["jobid=5", "timelimit=soon"], "Invalid value for timelimit: soon\n"),
+            (&["jobid=5"], "No changes specified\n"),
+        ] {
+            let failure = read(words, &now()).expect_err(text);
+            assert!(failure.text().starts_with(text), "{}", failure.text());
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What sacct says of a job stays the same from its end on: in memory, in history, and after a restart.
+
+use std::fs;
+
+use crate::rig::{Rig, wait_for};
+
+#[test]
+fn a_job_is_accounted_for_at_once_and_for_good() {
+    let mut rig = Rig::start_with(1, "MinJobAge = 1\n");
+    let go = rig.work().join("go");
+    let script = format!("while [ ! -e {} ]; do sleep 0.02; done; exit 3", go.display());
+    let job = rig.submit(&["-J", "told", "-o", "none", "--array=0-1", "-c2", "--wrap", &script]);
+    let fields =
+        "JobID,JobName,State,ExitCode,Elapsed,Submit,Start,End,NodeList,AllocCPUS,ReqMem,TotalCPU,Reason,WorkDir";
+    let told = |rig: &Rig, job: &str| rig.run("sacct", &["-n", "-P", "-j", job, "-o", fields]);
+    let states = |rig: &Rig| rig.run("sacct", &["-X", "-n", "-P", "-j", &job, "-o", "JobID,State,ExitCode"]);
+    wait_for("one task runs", || states(&rig) == format!("{job}_[1]|PENDING|0:0\n{job}_0|RUNNING|0:0\n"));
+    fs::write(&go, "").expect("written");
+    wait_for("both have ended", || states(&rig) == format!("{job}_0|FAILED|3:0\n{job}_1|FAILED|3:0\n"));
+    let before = told(&rig, &job);
+    assert_eq!(before.lines().count(), 4, "two tasks and their batch steps: {before}");
+    assert!(before.starts_with(&format!("{job}_0|told|FAILED|3:0|00:00:0")), "{before}");
+
+    wait_for("the job is forgotten", || !rig.try_run("scontrol", &["show", "job", &job]).status.success());
+    assert_eq!(told(&rig, &job), before, "history says what memory said");
+    rig.kill_controller();
+    rig.start_controller();
+    assert_eq!(told(&rig, &job), before, "a restart changes nothing");
+    let first: String = before.lines().take(2).map(|line| format!("{line}\n")).collect();
+    assert_eq!(told(&rig, &format!("{job}_0")), first);
+    let own_number = rig.run("sacct", &["-XnP", "-j", &format!("{job}_0"), "-o", "JobIDRaw"]);
+    assert_eq!(told(&rig, own_number.trim()), first, "a task is found by its own number, too");
+    assert_eq!(
+        rig.run("sacct", &["-XnP", "-a", "--name=told", "-s", "F", "-S", "now-1hour", "-E", "now", "-o", "state"])
+            .lines()
+            .count(),
+        2
+    );
+    assert_eq!(rig.run("sacct", &["-XnP", "-s", "R"]), "", "nothing runs now");
+    let nothing = rig.run("sacct", &["-j", "4711"]);
+    assert_eq!(nothing.lines().count(), 2, "{nothing}");
+
+    let cancelled = rig.submit(&["--hold", "-o", "none", "--wrap", "true"]);
+    rig.run("scancel", &[&cancelled]);
+    let line =
+        |rig: &Rig| rig.run("sacct", &["-XnP", "-j", &cancelled, "-o", "State%30,ExitCode,Elapsed,Reason,Start,End"]);
+    let at_once = line(&rig);
+    assert!(at_once.starts_with("CANCELLED by ") && at_once.contains("|0:0|00:00:00|None|None|"), "{at_once}");
+    wait_for("it is forgotten", || !rig.try_run("scontrol", &["show", "job", &cancelled]).status.success());
+    assert_eq!(line(&rig), at_once);
+}
