@@ -67,7 +67,7 @@ pub struct Welcome {
     pub cluster: String,
     /// Attempts that go on.
     pub adopt: Vec<AttemptKey>,
-    /// Attempts to stop and then forget.
+    /// Attempts to stop; their ends are reported like all others.
     pub kill: Vec<AttemptKey>,
     /// Ends that are counted.
     pub forget: Vec<AttemptKey>,

@@ -149,6 +149,17 @@ pub enum Event {
         name: Name,
         /// What it offers.
         offer: Offer,
+        /// What it runs and nobody wants any more.
+        #[serde(default)]
+        unwanted: Vec<AttemptKey>,
+    },
+    /// An attempt that nobody wanted any more is known dead.
+    #[serde(rename = "u")]
+    Cleared {
+        /// The attempt.
+        key: AttemptKey,
+        /// Where it ran.
+        node: NodeId,
     },
     /// A node's link broke.
     #[serde(rename = "q")]
@@ -268,7 +279,7 @@ pub fn effects(event: &Event) -> Option<Effect> {
             Some(Effect::Start { node, job: *job, placements: placements.clone() })
         }
         Event::Stopped { key, node, why } => Some(Effect::Stop { node: *node, key: *key, why: *why }),
-        Event::Ended { key, node, .. } | Event::Requeued { key, node } => {
+        Event::Ended { key, node, .. } | Event::Requeued { key, node } | Event::Cleared { key, node } => {
             Some(Effect::Forget { node: *node, key: *key })
         }
         Event::Submitted { .. }

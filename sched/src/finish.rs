@@ -68,6 +68,11 @@ pub(crate) fn judge(
     Some(Event::Ended { key, node, outcome, age_ms: end.age_ms, usage: end.usage })
 }
 
+/// The fact that follows from the end of an attempt that was counted long ago, when its node was given up with it.
+pub(crate) fn clear(cluster: &Cluster, node: NodeId, key: AttemptKey) -> Option<Event> {
+    cluster.node(node)?.unwanted.contains(&key).then_some(Event::Cleared { key, node })
+}
+
 /// How the process left, where there was one that somebody saw leave.
 fn exit_of(how: How) -> Exit {
     match how {

@@ -1,8 +1,9 @@
 //! A node as the scheduler sees it: what it offers, what is held of it, and whether its link is up.
 
+use imbl::OrdSet;
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Name, NodeId, Timestamp};
+use crate::ids::{AttemptKey, Name, NodeId, Timestamp};
 use crate::resources::Amount;
 
 /// A machine (or container) with a `noded`.
@@ -20,6 +21,9 @@ pub struct Node {
     pub attempts: u32,
     /// Whether it can be given work.
     pub health: Health,
+    /// Attempts that it still has to end though nobody wants them: they were given up with it, and it has come back.
+    #[serde(default)]
+    pub unwanted: OrdSet<AttemptKey>,
 }
 
 /// What a node says of itself when it registers.
@@ -54,14 +58,20 @@ pub enum Health {
 }
 
 impl Node {
-    /// What can still be taken; nothing unless the node is up.
+    /// Whether tasks may be given to it: its link is up, and nothing runs there that is in nobody's books.
+    #[must_use]
+    pub fn takes_work(&self) -> bool {
+        match self.health {
+            Health::Up { .. } => self.unwanted.is_empty(),
+            Health::Silent { .. } | Health::Down { .. } => false,
+        }
+    }
+
+    /// What can still be taken; nothing unless it takes work.
     #[must_use]
     pub fn free(&self) -> Amount {
-        match self.health {
-            // A node may come back with less than its attempts still hold.
-            Health::Up { .. } => self.offer.amount.saturating_sub(&self.held),
-            Health::Silent { .. } | Health::Down { .. } => Amount::default(),
-        }
+        // A node may come back with less than its attempts still hold.
+        if self.takes_work() { self.offer.amount.saturating_sub(&self.held) } else { Amount::default() }
     }
 
     /// The word of `sinfo`'s default table, with its suffix `*` for a node that does not answer.
@@ -75,6 +85,7 @@ impl Node {
             NodeWord::Allocated
         };
         match self.health {
+            Health::Up { .. } if !self.unwanted.is_empty() => NodeState { word: NodeWord::Completing, responds: true },
             Health::Up { .. } => NodeState { word: in_use, responds: true },
             Health::Silent { .. } => NodeState { word: in_use, responds: false },
             Health::Down { .. } => NodeState { word: NodeWord::Down, responds: false },
@@ -102,4 +113,6 @@ pub enum NodeWord {
     Allocated,
     /// Given up.
     Down,
+    /// It ends what nobody wants any more, and takes nothing else meanwhile.
+    Completing,
 }

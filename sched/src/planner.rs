@@ -75,6 +75,7 @@ impl Planner {
             // Neither the queue nor what is held changes.
             Event::Stopped { .. } | Event::Forgotten { .. } => {}
             Event::NodeRegistered { .. }
+            | Event::Cleared { .. }
             | Event::NodeSilent { .. }
             | Event::NodeDown { .. }
             | Event::NodeRemoved { .. }

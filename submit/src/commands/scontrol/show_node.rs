@@ -28,7 +28,9 @@ pub(super) fn node(row: &NodeRow) -> Block {
         ("Sockets", &1),
         ("Boards", &1),
     ]);
-    let word = state(row.state()).0.to_uppercase() + if row.responds { "" } else { "*" };
+    // What completes is a flag beside the base state here, and a word of its own in sinfo.
+    let base = if row.state() == NodeState::Completing { "idle+completing" } else { state(row.state()).0 };
+    let word = base.to_uppercase() + if row.responds { "" } else { "*" };
     block.line(&[
         ("State", &word),
         ("ThreadsPerCore", &1),
