@@ -5,6 +5,7 @@
 
 mod cli;
 mod clock;
+mod count;
 pub mod environment;
 mod hand;
 pub mod launch;

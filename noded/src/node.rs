@@ -9,6 +9,7 @@ use blobs::Environment;
 use proto::endpoint::Endpoints;
 use proto::link::{FromNode, Register, ToNode, Welcome};
 use sched::ids::AttemptKey;
+use sched::node::Abilities;
 use sched::reconcile::AttemptEnd;
 use sched::resources::Amount;
 use thiserror::Error;
@@ -17,6 +18,7 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use crate::clock;
+use crate::count::Registrations;
 use crate::environment::NodeFacts;
 use crate::hand::{self, Hand, Word, stop_why};
 use crate::launch::LaunchRules;
@@ -87,6 +89,8 @@ struct Node {
     settings: NodeSettings,
     spool: u128,
     launcher_id: String,
+    abilities: Abilities,
+    registrations: Registrations,
     roster: Roster,
     rules: LaunchRules,
     hand: Hand,
@@ -112,13 +116,15 @@ impl Node {
             },
         };
         let mut words = hand.listen().await?.into_iter();
-        let Some(Word::Hello { launcher_id, attempts }) = words.next() else {
+        let Some(Word::Hello { launcher_id, attempts, abilities }) = words.next() else {
             return Err(NodeError::NoHello(settings.folder.clone()));
         };
         let mut node = Node {
             settings: settings.clone(),
             spool: spool_of(&launcher_id),
             launcher_id,
+            abilities,
+            registrations: Registrations::of(&settings.folder),
             roster: Roster::default(),
             rules,
             hand,
@@ -191,7 +197,7 @@ impl Node {
         }
     }
 
-    fn registration(&self) -> Register {
+    fn registration(&mut self) -> Register {
         Register {
             name: self.settings.name.clone(),
             amount: self.settings.amount,
@@ -200,6 +206,8 @@ impl Node {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             epoch_seen: self.roster.epoch_seen(),
             claims: self.roster.claims(clock::monotonic_ms()),
+            registration: self.registrations.next(clock::wall_ms_unsigned()),
+            abilities: self.abilities,
         }
     }
 
@@ -221,12 +229,15 @@ impl Node {
         for word in words {
             acts.extend(match word {
                 Word::Of(key, seen) => self.roster.on_process(key, seen, now_ms),
-                Word::Hello { launcher_id, attempts } => {
+                Word::Hello { launcher_id, attempts, abilities } => {
                     let fresh = launcher_id != self.launcher_id;
                     if fresh {
-                        // The controller must hear that the records are new: the link is made anew.
                         warn!("the launcher has lost its records");
                         (self.spool, self.launcher_id) = (spool_of(&launcher_id), launcher_id);
+                    }
+                    if fresh || abilities != self.abilities {
+                        // The controller must hear of it: the link is made anew.
+                        self.abilities = abilities;
                         self.to_controller = None;
                     }
                     self.roster.on_launcher_hello(attempts, fresh, now_ms, |_| None)

@@ -1,5 +1,7 @@
 //! A node as the scheduler sees it: what it offers, what is held of it, and whether its link is up.
 
+use std::fmt;
+
 use imbl::OrdSet;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +37,63 @@ pub struct Offer {
     pub spool: u128,
     /// Where its machine can be reached, for people.
     pub address: String,
+    /// The number of its registration, higher than all before.
+    #[serde(default)]
+    pub registration: u64,
+    /// What it holds tasks to.
+    #[serde(default)]
+    pub abilities: Abilities,
+}
+
+/// What a node can hold a task's whole tree of processes to, beside its time limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Abilities {
+    /// By what.
+    pub means: Means,
+    /// Its memory.
+    pub memory: bool,
+    /// Its share of the CPUs.
+    pub cpus: bool,
+    /// The number of its processes.
+    pub processes: bool,
+    /// The open files of each process.
+    pub open_files: bool,
+}
+
+/// By what a node holds tasks to what they asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Means {
+    /// It has not said so.
+    #[default]
+    Unknown,
+    /// Control groups of the unified hierarchy.
+    Cgroup2,
+    /// Control groups of one hierarchy for each controller.
+    Cgroup1,
+    /// A look at the memory of each task a few times a second: a fast one gets past its limit for a moment.
+    Sampling,
+}
+
+impl fmt::Display for Abilities {
+    /// As in `cgroup2:memory,cpus`; nothing for a node that has not said anything.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.means {
+            Means::Unknown => return Ok(()),
+            Means::Cgroup2 => "cgroup2",
+            Means::Cgroup1 => "cgroup1",
+            Means::Sampling => "sampling",
+        })?;
+        let named = [
+            ("memory", self.memory),
+            ("cpus", self.cpus),
+            ("processes", self.processes),
+            ("open_files", self.open_files),
+        ];
+        for (position, (name, _)) in named.iter().filter(|(_, able)| *able).enumerate() {
+            write!(f, "{}{name}", if position == 0 { ":" } else { "," })?;
+        }
+        Ok(())
+    }
 }
 
 /// Whether a node is there.

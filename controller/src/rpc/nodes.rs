@@ -41,6 +41,7 @@ fn node_row(cluster: &Cluster, node: &Node) -> v1::NodeRow {
         since_ms: since.0,
         attempts: node.attempts,
         partitions: mine.map(|partition| partition.name.to_string()).collect(),
+        abilities: node.offer.abilities.to_string(),
     }
 }
 

@@ -50,6 +50,10 @@ pub(super) fn node(row: &NodeRow) -> Block {
     if is_down {
         block.line(&[("Reason", &format!("Not responding [slurm@{since}]"))]);
     }
+    // Covey's own line: whether a task is held to the memory and CPUs that it asked for, and by what.
+    if !row.abilities.is_empty() {
+        block.line(&[("Enforces", &row.abilities)]);
+    }
     block
 }
 
