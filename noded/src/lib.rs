@@ -14,6 +14,7 @@ pub mod link;
 mod machine;
 pub mod node;
 pub mod roster;
+mod signals;
 pub mod stage;
 
 pub use cli::{run_launcher, run_noded};

@@ -13,7 +13,6 @@ use sched::node::Abilities;
 use sched::reconcile::AttemptEnd;
 use sched::resources::Amount;
 use thiserror::Error;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
@@ -26,6 +25,7 @@ use crate::launcher::frame::Request;
 use crate::launcher::{self, LauncherError, LinkError};
 use crate::link::{Heard, MESSAGES_MAX, keep_up};
 use crate::roster::{Act, Ends, Job, Roster};
+use crate::signals::Signals;
 use crate::stage::{Moved, Pipeline};
 
 /// What the link may have said and nobody has heard yet.
@@ -78,7 +78,8 @@ pub fn run(settings: NodeSettings) -> Result<(), NodeError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(NodeError::Runtime)?;
     let left = runtime.block_on(async {
         let hand = Hand::new(settings.folder.clone(), settings.program.clone(), stream)?;
-        Node::start(&settings, hand).await?.serve(settings.controller.clone()).await
+        let signals = Signals::listen().map_err(NodeError::Runtime)?;
+        Node::start(&settings, hand).await?.serve(settings.controller.clone(), signals).await
     });
     // A conversion may still be computing; nobody wants its result.
     runtime.shutdown_background();
@@ -153,9 +154,7 @@ impl Node {
         Ok(node)
     }
 
-    async fn serve(mut self, controller: Endpoints) -> Result<(), NodeError> {
-        let mut term = signal(SignalKind::terminate()).map_err(NodeError::Runtime)?;
-        let mut int = signal(SignalKind::interrupt()).map_err(NodeError::Runtime)?;
+    async fn serve(mut self, controller: Endpoints, mut signals: Signals) -> Result<(), NodeError> {
         let (hears, mut heard) = mpsc::channel(HEARD_MAX);
         let link = tokio::spawn(keep_up(controller, hears));
         loop {
@@ -163,8 +162,8 @@ impl Node {
                 Some(heard) = heard.recv() => self.on_heard(heard),
                 words = self.hand.listen() => self.on_words(words?),
                 Some(moved) = self.moved.recv() => self.on_moved(moved),
-                _ = term.recv() => break,
-                _ = int.recv() => {
+                _ = signals.term.recv() => break,
+                _ = signals.int.recv() => {
                     self.leave(&mut heard).await?;
                     break;
                 }

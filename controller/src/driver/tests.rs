@@ -137,3 +137,27 @@ async fn what_one_pass_leaves_starts_without_waiting_for_anything_to_happen() {
     tokio::time::timeout(Duration::from_secs(60), all_run).await.expect("everything runs");
     bench.stop().await;
 }
+
+#[tokio::test]
+async fn a_registration_that_comes_late_is_refused() {
+    let bench = start(Arc::default());
+    let register = |registration| proto::link::Register {
+        name: "n1".into(),
+        amount: Amount { cpus: Cpus::whole(1), memory_mib: 1 },
+        spool: 1,
+        address: String::new(),
+        version: String::new(),
+        epoch_seen: 0,
+        claims: Vec::new(),
+        registration,
+        abilities: Default::default(),
+    };
+    let (sender, _orders) = tokio::sync::mpsc::channel(8);
+    for (registration, welcome) in [(5, true), (6, true), (6, false), (5, false), (7, true)] {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        bench.post.put(Letter::Register { register: register(registration), sender: sender.clone(), reply }).await;
+        let answer = answer.await.expect("it is answered");
+        assert_eq!(answer.is_ok(), welcome, "{registration}: {answer:?}");
+    }
+    bench.stop().await;
+}
