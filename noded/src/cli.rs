@@ -15,7 +15,7 @@ use sched::resources::{Amount, Cpus};
 use sched::spec::size::Mebibytes;
 
 use crate::node::{self, NodeSettings};
-use crate::{launcher, machine};
+use crate::{launcher, machine, signals};
 
 /// Runs a node: offers this machine's CPUs and memory to a controller, and runs the tasks that it gets.
 #[derive(Debug, Parser)]
@@ -72,6 +72,7 @@ pub fn run_launcher(arguments: Vec<OsString>) -> ExitCode {
 }
 
 fn noded(arguments: NodedArguments) -> Result<(), Box<dyn Error>> {
+    signals::hold()?;
     let dir = std::path::absolute(&arguments.dir)?;
     let name = arguments.name;
     let folder = dir.join("nodes").join(&name);

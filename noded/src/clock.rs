@@ -19,6 +19,11 @@ pub(crate) fn ms_since_wall(then_ms: i64) -> u64 {
     u64::try_from(wall_ms().saturating_sub(then_ms)).unwrap_or(0)
 }
 
+/// Milliseconds since 1970.
+pub(crate) fn wall_ms_unsigned() -> u64 {
+    wall_ms().max(0).unsigned_abs()
+}
+
 fn wall_ms() -> i64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)

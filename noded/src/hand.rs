@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use sched::ids::AttemptKey;
+use sched::node::{Abilities, Means};
 use sched::reason::{Exit, Scope, StopWhy};
 use sched::reconcile::How;
 use sched::task::Usage;
@@ -10,7 +11,7 @@ use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
 use crate::clock;
-use crate::launcher::frame::{self, AttemptStatus, Ending, Notice, RawStr, Request};
+use crate::launcher::frame::{self, AttemptStatus, Controller, Ending, Notice, RawStr, Request};
 use crate::launcher::wire::{FRAME_BYTES_MAX, FrameError};
 use crate::launcher::{self, LauncherError, Link, LinkError, NoticeReceiver, RequestSender};
 use crate::roster::Seen;
@@ -29,7 +30,7 @@ pub(crate) struct Hand {
 /// What the launcher said, in the roster's words.
 pub(crate) enum Word {
     /// Everything that it knows, after a connection. Another id means that its records are new.
-    Hello { launcher_id: String, attempts: Vec<(AttemptKey, Seen)> },
+    Hello { launcher_id: String, attempts: Vec<(AttemptKey, Seen)>, abilities: Abilities },
     /// News of one attempt.
     Of(AttemptKey, Seen),
 }
@@ -146,11 +147,24 @@ fn word(notice: Notice) -> Word {
                 AttemptStatus::Claimed | AttemptStatus::Running { .. } => (key, Seen::Running),
                 AttemptStatus::Ended(ending) => (key, left(&ending)),
             });
-            Word::Hello { launcher_id, attempts: seen.collect() }
+            Word::Hello { launcher_id, attempts: seen.collect(), abilities: able(&abilities) }
         }
         Notice::Started { key, .. } => Word::Of(key, Seen::Running),
         Notice::Ended { key, ending } => Word::Of(key, left(&ending)),
     }
+}
+
+/// What the launcher is able to do, in the words of the core.
+fn able(abilities: &frame::Abilities) -> Abilities {
+    let by_group = |controller| abilities.controllers.contains(&controller);
+    let means = match abilities.means {
+        frame::Means::Cgroup2 => Means::Cgroup2,
+        frame::Means::Cgroup1 => Means::Cgroup1,
+        frame::Means::Sampling => Means::Sampling,
+    };
+    // Where no group holds memory, it is sampled; open files are the business of each process.
+    let (cpus, processes) = (by_group(Controller::Cpu), by_group(Controller::Processes));
+    Abilities { means, memory: true, cpus, processes, open_files: true }
 }
 
 fn left(ending: &Ending) -> Seen {

@@ -5,6 +5,7 @@
 
 mod cli;
 mod clock;
+mod count;
 pub mod environment;
 mod hand;
 pub mod launch;
@@ -13,6 +14,7 @@ pub mod link;
 mod machine;
 pub mod node;
 pub mod roster;
+mod signals;
 pub mod stage;
 
 pub use cli::{run_launcher, run_noded};

@@ -9,14 +9,15 @@ use blobs::Environment;
 use proto::endpoint::Endpoints;
 use proto::link::{FromNode, Register, ToNode, Welcome};
 use sched::ids::AttemptKey;
+use sched::node::Abilities;
 use sched::reconcile::AttemptEnd;
 use sched::resources::Amount;
 use thiserror::Error;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use crate::clock;
+use crate::count::Registrations;
 use crate::environment::NodeFacts;
 use crate::hand::{self, Hand, Word, stop_why};
 use crate::launch::LaunchRules;
@@ -24,6 +25,7 @@ use crate::launcher::frame::Request;
 use crate::launcher::{self, LauncherError, LinkError};
 use crate::link::{Heard, MESSAGES_MAX, keep_up};
 use crate::roster::{Act, Ends, Job, Roster};
+use crate::signals::Signals;
 use crate::stage::{Moved, Pipeline};
 
 /// What the link may have said and nobody has heard yet.
@@ -76,7 +78,8 @@ pub fn run(settings: NodeSettings) -> Result<(), NodeError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(NodeError::Runtime)?;
     let left = runtime.block_on(async {
         let hand = Hand::new(settings.folder.clone(), settings.program.clone(), stream)?;
-        Node::start(&settings, hand).await?.serve(settings.controller.clone()).await
+        let signals = Signals::listen().map_err(NodeError::Runtime)?;
+        Node::start(&settings, hand).await?.serve(settings.controller.clone(), signals).await
     });
     // A conversion may still be computing; nobody wants its result.
     runtime.shutdown_background();
@@ -87,6 +90,8 @@ struct Node {
     settings: NodeSettings,
     spool: u128,
     launcher_id: String,
+    abilities: Abilities,
+    registrations: Registrations,
     roster: Roster,
     rules: LaunchRules,
     hand: Hand,
@@ -112,13 +117,15 @@ impl Node {
             },
         };
         let mut words = hand.listen().await?.into_iter();
-        let Some(Word::Hello { launcher_id, attempts }) = words.next() else {
+        let Some(Word::Hello { launcher_id, attempts, abilities }) = words.next() else {
             return Err(NodeError::NoHello(settings.folder.clone()));
         };
         let mut node = Node {
             settings: settings.clone(),
             spool: spool_of(&launcher_id),
             launcher_id,
+            abilities,
+            registrations: Registrations::of(&settings.folder),
             roster: Roster::default(),
             rules,
             hand,
@@ -147,9 +154,7 @@ impl Node {
         Ok(node)
     }
 
-    async fn serve(mut self, controller: Endpoints) -> Result<(), NodeError> {
-        let mut term = signal(SignalKind::terminate()).map_err(NodeError::Runtime)?;
-        let mut int = signal(SignalKind::interrupt()).map_err(NodeError::Runtime)?;
+    async fn serve(mut self, controller: Endpoints, mut signals: Signals) -> Result<(), NodeError> {
         let (hears, mut heard) = mpsc::channel(HEARD_MAX);
         let link = tokio::spawn(keep_up(controller, hears));
         loop {
@@ -157,8 +162,8 @@ impl Node {
                 Some(heard) = heard.recv() => self.on_heard(heard),
                 words = self.hand.listen() => self.on_words(words?),
                 Some(moved) = self.moved.recv() => self.on_moved(moved),
-                _ = term.recv() => break,
-                _ = int.recv() => {
+                _ = signals.term.recv() => break,
+                _ = signals.int.recv() => {
                     self.leave(&mut heard).await?;
                     break;
                 }
@@ -191,7 +196,7 @@ impl Node {
         }
     }
 
-    fn registration(&self) -> Register {
+    fn registration(&mut self) -> Register {
         Register {
             name: self.settings.name.clone(),
             amount: self.settings.amount,
@@ -200,6 +205,8 @@ impl Node {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             epoch_seen: self.roster.epoch_seen(),
             claims: self.roster.claims(clock::monotonic_ms()),
+            registration: self.registrations.next(clock::wall_ms_unsigned()),
+            abilities: self.abilities,
         }
     }
 
@@ -221,12 +228,15 @@ impl Node {
         for word in words {
             acts.extend(match word {
                 Word::Of(key, seen) => self.roster.on_process(key, seen, now_ms),
-                Word::Hello { launcher_id, attempts } => {
+                Word::Hello { launcher_id, attempts, abilities } => {
                     let fresh = launcher_id != self.launcher_id;
                     if fresh {
-                        // The controller must hear that the records are new: the link is made anew.
                         warn!("the launcher has lost its records");
                         (self.spool, self.launcher_id) = (spool_of(&launcher_id), launcher_id);
+                    }
+                    if fresh || abilities != self.abilities {
+                        // The controller must hear of it: the link is made anew.
+                        self.abilities = abilities;
                         self.to_controller = None;
                     }
                     self.roster.on_launcher_hello(attempts, fresh, now_ms, |_| None)

@@ -93,8 +93,6 @@ pub struct Roster {
 #[derive(Debug)]
 struct Entry {
     state: State,
-    /// Nobody wants its end any more: it is dropped when it comes.
-    unwanted: bool,
     /// The stop that was ordered, if any.
     stopped: bool,
     /// Whether it was last ordered to stand still, or to go on.
@@ -190,7 +188,7 @@ impl Roster {
                 Claim { key: *key, end: None }
             }
         };
-        self.attempts.iter().filter(|(_, entry)| !entry.unwanted).map(claim).collect()
+        self.attempts.iter().map(claim).collect()
     }
 
     /// The controller's answer to a registration; `None` when it comes from a controller older than one already obeyed.
@@ -205,12 +203,9 @@ impl Roster {
         for key in &welcome.forget {
             acts.extend(self.forget(*key));
         }
-        for key in &welcome.kill {
-            if let Some(entry) = self.attempts.get_mut(key) {
-                entry.unwanted = true;
-            }
-            acts.extend(self.stop(*key, StopWhy::Cancelled(0)));
-        }
+        // Their ends are waited for: until then the controller gives this node nothing else.
+        let stops = welcome.kill.iter().map(|key| Order::Stop { key: *key, why: StopWhy::Cancelled(0) });
+        acts.extend(stops.flat_map(|order| self.on_order(order)).collect::<Vec<_>>());
         Some(acts)
     }
 
@@ -264,7 +259,6 @@ impl Roster {
         match entry.state {
             State::Launched(_) => Some(Act::Stop(key, why)),
             State::Staging(_) | State::Converting | State::Publishing { .. } => Some(Act::Abandon(key)),
-            State::Ended { .. } if entry.unwanted => self.attempts.remove(&key).map(|_| Act::Drop(key)),
             State::Ended { .. } => None,
         }
     }
@@ -356,13 +350,13 @@ impl Roster {
     fn end(&mut self, key: AttemptKey, end: AttemptEnd, now_ms: u64) -> Vec<Act> {
         let Some(entry) = self.attempts.get_mut(&key) else { return Vec::new() };
         entry.state = State::Ended { end: end.clone(), at_ms: now_ms };
-        if entry.unwanted { self.forget(key) } else { vec![Act::Report(key, end)] }
+        vec![Act::Report(key, end)]
     }
 }
 
 impl Entry {
     fn new(state: State) -> Entry {
-        Entry { state, unwanted: false, stopped: false, suspended: None, limit: None }
+        Entry { state, stopped: false, suspended: None, limit: None }
     }
 
     /// What a process has to be told that may not have heard it. Hearing it again changes nothing.

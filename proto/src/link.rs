@@ -9,7 +9,8 @@ mod write;
 pub use kept::{keep, read_kept};
 
 use bytes::Bytes;
-use sched::ids::{AttemptKey, JobId};
+use sched::ids::{AttemptKey, JobId, Name};
+use sched::node::{Abilities, Offer};
 use sched::reason::{Scope, StopWhy};
 use sched::reconcile::{AttemptEnd, Claim};
 use sched::resources::{Amount, Cpus};
@@ -45,6 +46,19 @@ pub struct Register {
     pub epoch_seen: u64,
     /// What it has records of.
     pub claims: Vec<Claim>,
+    /// Higher than in all its registrations before.
+    pub registration: u64,
+    /// What it holds tasks to.
+    pub abilities: Abilities,
+}
+
+impl Register {
+    /// The same in the words of the core: name, offer and claims.
+    #[must_use]
+    pub fn into_parts(self) -> (Name, Offer, Vec<Claim>) {
+        let Register { name, amount, spool, address, claims, registration, abilities, .. } = self;
+        (name.into(), Offer { amount, spool, address, registration, abilities }, claims)
+    }
 }
 
 /// What the controller says.
@@ -67,7 +81,7 @@ pub struct Welcome {
     pub cluster: String,
     /// Attempts that go on.
     pub adopt: Vec<AttemptKey>,
-    /// Attempts to stop and then forget.
+    /// Attempts to stop; their ends are reported like all others.
     pub kill: Vec<AttemptKey>,
     /// Ends that are counted.
     pub forget: Vec<AttemptKey>,

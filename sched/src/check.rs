@@ -2,12 +2,14 @@
 //! that there is, so the controller runs it on start only.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use thiserror::Error;
 
 use crate::cluster::Cluster;
 use crate::ids::{JobId, NodeId};
 use crate::job::Job;
+use crate::node::Node;
 use crate::resources::Amount;
 use crate::task::{Task, TaskState};
 
@@ -27,6 +29,9 @@ pub enum Broken {
     /// More is held of a node than it offers.
     #[error("node {0:?} is over-committed")]
     OverCommitted(NodeId),
+    /// An attempt is wanted and unwanted at once.
+    #[error("node {0:?} is to end an attempt that it is to run")]
+    Unwanted(NodeId),
     /// A task is in two places, or the counts of a job do not add up to its tasks.
     #[error("job {job}: {what}")]
     Tasks {
@@ -53,6 +58,10 @@ impl Cluster {
     }
 
     fn check_nodes(&self) -> Result<(), Broken> {
+        let wanted = |node: &&Arc<Node>| node.unwanted.iter().any(|key| self.index.attempts.contains(&(node.id, *key)));
+        if let Some(node) = self.nodes.values().find(wanted) {
+            return Err(Broken::Unwanted(node.id));
+        }
         let mut held: BTreeMap<NodeId, (Amount, u32)> = BTreeMap::new();
         let shares = self.jobs().flat_map(|job| job.tasks.values()).filter_map(|task| task.state.shares());
         for share in shares.flat_map(|shares| shares.iter()) {

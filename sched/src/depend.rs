@@ -117,6 +117,7 @@ pub fn follow(cluster: &Cluster, event: &Event) -> Vec<Event> {
         | Event::Began { .. }
         | Event::Forgotten { .. }
         | Event::NodeRegistered { .. }
+        | Event::Cleared { .. }
         | Event::NodeSilent { .. }
         | Event::NodeDown { .. }
         | Event::NodeRemoved { .. }

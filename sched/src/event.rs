@@ -110,7 +110,7 @@ pub enum Event {
         tasks: IndexSet,
     },
     /// An attempt was stopped in its tracks; its CPUs are free.
-    #[serde(rename = "u")]
+    #[serde(rename = "sp")]
     Suspended {
         /// The attempt.
         key: AttemptKey,
@@ -118,7 +118,7 @@ pub enum Event {
         node: NodeId,
     },
     /// A suspended attempt goes on.
-    #[serde(rename = "v")]
+    #[serde(rename = "rs")]
     Resumed {
         /// The attempt.
         key: AttemptKey,
@@ -242,6 +242,17 @@ pub enum Event {
         name: Name,
         /// What it offers.
         offer: Offer,
+        /// What it runs and nobody wants any more.
+        #[serde(default)]
+        unwanted: Vec<AttemptKey>,
+    },
+    /// An attempt that nobody wanted any more is known dead.
+    #[serde(rename = "u")]
+    Cleared {
+        /// The attempt.
+        key: AttemptKey,
+        /// Where it ran.
+        node: NodeId,
     },
     /// A node's link broke.
     #[serde(rename = "q")]
@@ -370,7 +381,7 @@ pub fn effects(event: &Event) -> Option<Effect> {
         Event::Signalled { key, node, signal, scope } => {
             Some(Effect::Signal { node: *node, key: *key, signal: *signal, scope: *scope })
         }
-        Event::Ended { key, node, .. } | Event::Requeued { key, node, .. } => {
+        Event::Ended { key, node, .. } | Event::Requeued { key, node, .. } | Event::Cleared { key, node } => {
             Some(Effect::Forget { node: *node, key: *key })
         }
         Event::Submitted { .. }

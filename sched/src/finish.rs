@@ -85,6 +85,11 @@ fn retry_wait_ms(settings: &Settings, task: &Task) -> u64 {
     settings.retry_wait_ms.saturating_mul(1 << task.retried.min(20)).min(RETRY_WAIT_MS_MAX)
 }
 
+/// The fact that follows from the end of an attempt that was counted long ago, when its node was given up with it.
+pub(crate) fn clear(cluster: &Cluster, node: NodeId, key: AttemptKey) -> Option<Event> {
+    cluster.node(node)?.unwanted.contains(&key).then_some(Event::Cleared { key, node })
+}
+
 /// How the process left, where there was one that somebody saw leave.
 fn exit_of(how: How) -> Exit {
     match how {

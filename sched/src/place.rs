@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::cluster::Cluster;
 use crate::ids::NodeId;
-use crate::node::{Health, Node};
+use crate::node::Node;
 use crate::partition::{Members, Partition};
 use crate::resources::{Amount, Cpus, Share};
 use crate::spec::job::{Memory, Request};
@@ -46,7 +46,7 @@ impl Slot {
 impl Board {
     /// What is held now.
     pub(crate) fn of(cluster: &Cluster) -> Board {
-        let up = cluster.nodes().filter(|node| matches!(node.health, Health::Up { .. }));
+        let up = cluster.nodes().filter(|node| node.takes_work());
         let slots: Vec<Slot> =
             up.map(|node| Slot { node: node.id, offer: node.offer.amount, held: node.held }).collect();
         let per_cpu =

@@ -97,6 +97,7 @@ impl Planner {
             Event::Stopped { .. } | Event::Forgotten { .. } | Event::Signalled { .. } | Event::Limited { .. } => {}
             Event::Prioritized { .. }
             | Event::NodeRegistered { .. }
+            | Event::Cleared { .. }
             | Event::NodeSilent { .. }
             | Event::NodeDown { .. }
             | Event::NodeRemoved { .. }

@@ -55,7 +55,7 @@ pub enum How {
 pub struct Reconciled {
     /// Attempts that go on.
     pub adopt: Vec<AttemptKey>,
-    /// Attempts that nobody wants any more: stop them, and then forget them.
+    /// Attempts that nobody wants any more: stop them, and say when they have ended.
     pub kill: Vec<AttemptKey>,
     /// Ends that are counted already.
     pub forget: Vec<AttemptKey>,

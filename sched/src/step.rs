@@ -159,8 +159,11 @@ pub fn decide(cluster: &Cluster, settings: &Settings, now: Timestamp, input: Inp
         Input::Ends { node, ends } => {
             // Said twice in one breath is said once.
             let ends: BTreeMap<AttemptKey, AttemptEnd> = ends.into_iter().collect();
-            let events = ends.iter().filter_map(|(key, end)| finish::judge(cluster, settings, now, node, *key, end));
-            (events.collect(), Answer::Done)
+            let judged = |(key, end): (&AttemptKey, &AttemptEnd)| {
+                let event = finish::judge(cluster, settings, now, node, *key, end);
+                event.or_else(|| finish::clear(cluster, node, *key))
+            };
+            (ends.iter().filter_map(judged).collect(), Answer::Done)
         }
         Input::LinkLost { node } => (link_lost(cluster, node), Answer::Done),
         Input::Leave { node } => (leave(cluster, settings, now, node), Answer::Done),
@@ -187,7 +190,8 @@ fn register(
     let same_spool = known.is_some_and(|node| node.offer.spool == offer.spool);
     let reconciled = reconcile(cluster, node, same_spool, claims);
     let judged = reconciled.ends.iter().filter_map(|(key, end)| finish::judge(cluster, settings, now, node, *key, end));
-    let events = std::iter::once(Event::NodeRegistered { node, name, offer }).chain(judged).collect();
+    let registered = Event::NodeRegistered { node, name, offer, unwanted: reconciled.kill.clone() };
+    let events = std::iter::once(registered).chain(judged).collect();
     (events, Answer::Registered(node, reconciled))
 }
 

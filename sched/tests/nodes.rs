@@ -3,11 +3,13 @@
 mod rig;
 
 use rig::*;
-use sched::event::Event;
-use sched::ids::{AttemptKey, JobId};
+use sched::event::{Effect, Event};
+use sched::ids::{AttemptKey, JobId, NodeId};
+use sched::node::NodeWord;
 use sched::reason::{Exit, StopWhy};
-use sched::reconcile::How;
+use sched::reconcile::{Claim, How};
 use sched::spec::job::JobDraft;
+use sched::step::{Answer, Input};
 
 fn key(index: u32, attempt: u32) -> AttemptKey {
     AttemptKey { job: JobId(1), index, attempt }
@@ -61,4 +63,47 @@ fn what_was_stopped_at_its_deadline_ends_so_and_is_not_tried_again() {
         let job = rig.cluster.job(JobId(1)).expect("there");
         assert_eq!((job.done[&0].outcome.reason(), job.tally.failed), ("DeadLine", 1), "{how:?}");
     }
+}
+
+/// One node of one CPU whose task was given up with it, and that has come back with the task still running.
+fn returned() -> (Rig, NodeId) {
+    let mut rig = Rig::with_nodes(1, 1);
+    rig.submit(job()).expect("accepted");
+    rig.plan();
+    let node = rig.node_of(key(0, 1));
+    rig.input(Input::LinkLost { node });
+    rig.now = rig.now.plus_ms(rig.settings.node_timeout_s * 1000);
+    rig.input(Input::Tick);
+    assert_eq!(rig.cluster.job(JobId(1)).expect("there").tally.failed, 1, "given up");
+    rig.submit(job()).expect("accepted");
+    let (_, answer) = rig.register("n1", 1, &[Claim { key: key(0, 1), end: None }]);
+    let Answer::Registered(_, missed) = answer else { panic!("registered") };
+    assert_eq!(missed.kill, [key(0, 1)]);
+    (rig, node)
+}
+
+#[test]
+fn a_node_that_returns_gets_nothing_until_it_has_ended_what_nobody_wants() {
+    let (mut rig, node) = returned();
+    rig.plan();
+    assert!(rig.running().is_empty());
+    assert_eq!(rig.cluster.node(node).expect("there").state().word, NodeWord::Completing);
+    let end = vec![(key(0, 1), ended(How::Exited(Exit { code: 0, signal: 15 })))];
+    rig.effects.clear();
+    for _ in 0..2 {
+        rig.input(Input::Ends { node, ends: end.clone() });
+    }
+    assert_eq!(rig.effects, [Effect::Forget { node, key: key(0, 1) }], "the node may drop its record");
+    rig.plan();
+    assert_eq!(rig.running(), [AttemptKey { job: JobId(2), ..key(0, 1) }]);
+    assert_eq!(rig.cluster.job(JobId(1)).expect("there").tally.failed, 1, "it is not counted again");
+}
+
+#[test]
+fn what_a_node_no_longer_claims_keeps_it_from_nothing() {
+    let (mut rig, node) = returned();
+    rig.input(Input::LinkLost { node });
+    rig.register("n1", 1, &[Claim { key: key(0, 1), end: Some(ended(How::Lost)) }]);
+    rig.plan();
+    assert_eq!(rig.running().len(), 1);
 }

@@ -27,6 +27,8 @@ pub(crate) struct Node {
     pub(crate) lives: u64,
     /// Counts the connections to the launcher; what was asked on an older one is lost.
     pub(crate) connections: u64,
+    /// On disk: the number of its last registration.
+    registration: u64,
     sabotage: Option<Sabotage>,
 }
 
@@ -68,6 +70,7 @@ impl Node {
             noded: None,
             lives: 0,
             connections: 0,
+            registration: 0,
             sabotage,
         }
     }
@@ -105,6 +108,13 @@ impl Node {
         self.powered = false;
         self.kill_noded();
         self.launcher.die(now_ms);
+    }
+
+    /// A machine that is off loses its disk.
+    pub(crate) fn wipe(&mut self, spool: u128) {
+        self.launcher.wipe(spool);
+        self.pipeline.wipe();
+        self.registration = 0;
     }
 
     /// What runs, beside whoever was told.
@@ -170,6 +180,7 @@ impl Node {
     pub(crate) fn on_dialled(&mut self, stream: StreamId, now_ms: u64) -> Option<FromNode> {
         let forgets = self.sabotage == Some(Sabotage::ForgetsClaims);
         let noded = self.noded.as_mut()?;
+        self.registration = now_ms.max(self.registration + 1);
         (noded.stream, noded.talks) = (Some(stream), true);
         let spool = noded.spool.expect("it dials after the launcher's hello");
         let claims = if forgets { Vec::new() } else { noded.roster.claims(now_ms) };
@@ -181,6 +192,8 @@ impl Node {
             version: String::new(),
             epoch_seen: noded.roster.epoch_seen(),
             claims,
+            registration: self.registration,
+            abilities: Default::default(),
         }))
     }
 

@@ -87,6 +87,7 @@ fn draw_world(seed: u64, sabotage: Option<Sabotage>, story: Story) -> World {
     world.set_weather(Weather { every_ms, kinds, loses_answers, wipes }, gone);
     world.put(2, Happening::Traffic);
     world.put(3, Happening::Trouble);
+    world.put(4, Happening::Meddling);
     world.put(calm_at_ms, Happening::Calm);
     world
 }

@@ -30,7 +30,7 @@ pub(crate) struct Witness {
     order: Order,
     /// Nodes that were given up and have not come back.
     down: BTreeSet<NodeId>,
-    /// Attempts whose node was given up: they may run on, and count for nothing.
+    /// Attempts whose node was given up: they may run on there, and count for nothing elsewhere.
     given_up: BTreeSet<AttemptKey>,
     /// Attempts that were told to stop: they no longer count against the limit of their array.
     stopped: BTreeSet<AttemptKey>,
@@ -163,7 +163,8 @@ impl Witness {
     }
 
     fn check_throttle(&self, job: JobId, limit: u32) -> Result<(), Violation> {
-        let counts = |(key, _): &(AttemptKey, &Live)| key.job == job && !self.stopped.contains(key);
+        let passed = |key: &AttemptKey| self.stopped.contains(key) || self.given_up.contains(key);
+        let counts = |(key, _): &(AttemptKey, &Live)| key.job == job && !passed(key);
         let running = self.running().filter(counts).count();
         let running = u32::try_from(running).expect("a run has few tasks");
         if running > limit { Err(Violation::Throttle { job, running, limit }) } else { Ok(()) }
@@ -171,21 +172,22 @@ impl Witness {
 
     fn check_node(&self, node: &Node) -> Result<(), Violation> {
         let mut held = Amount::default();
-        let shares = self.running().flat_map(|(_, live)| &live.shares).filter(|(name, _)| *name == node.name);
-        shares.for_each(|(_, amount)| held += amount);
+        for (key, live) in self.running() {
+            // What a given-up attempt held beside its processes' node was given away with it: nothing runs there.
+            let count = if self.given_up.contains(&key) { 1 } else { live.shares.len() };
+            let here = live.shares.iter().take(count).filter(|(name, _)| *name == node.name);
+            here.for_each(|(_, amount)| held += amount);
+        }
         if node.amount.covers(&held) {
             return Ok(());
         }
         Err(Violation::OverCommitted { node: node.name.clone(), held, offered: node.amount })
     }
 
-    /// What runs and counts.
+    /// What runs.
     fn running(&self) -> impl Iterator<Item = (AttemptKey, &Live)> {
-        let keyed = self
-            .live
-            .iter()
-            .map(|((job, index), live)| (AttemptKey { job: *job, index: *index, attempt: live.attempt }, live));
-        keyed.filter(|(key, _)| !self.given_up.contains(key))
+        let key = |job, index, attempt| AttemptKey { job, index, attempt };
+        self.live.iter().map(move |((job, index), live)| (key(*job, *index, live.attempt), live))
     }
 
     /// Whether nothing runs.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -80,10 +80,10 @@ impl Rig {
     }
 
     /// Ends a noded by a signal and waits until it is gone.
-    pub(crate) fn end_node(&mut self, name: &str, signal: &str) {
+    pub(crate) fn end_node(&mut self, name: &str, signal: &str) -> ExitStatus {
         let mut child = self.take_node(name);
         send(child.id(), signal);
-        child.wait().expect("a child can be waited for");
+        child.wait().expect("a child can be waited for")
     }
 
     fn take_node(&mut self, name: &str) -> Child {

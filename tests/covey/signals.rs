@@ -1,4 +1,4 @@
-//! Signals that a job asks for, sent to real processes.
+//! Signals: those that a job asks for, and those that end a noded.
 
 use std::fs;
 
@@ -23,4 +23,17 @@ fn a_warning_reaches_the_batch_shell_and_only_where_it_is_asked_for_it() {
     let refused = rig.try_run("sbatch", &["--signal=USR9", "warn.sh"]);
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(!refused.status.success() && said.contains("Invalid --signal specification"), "{said}");
+}
+
+#[test]
+fn a_noded_that_is_told_to_go_while_it_starts_leaves_a_launcher_that_can_be_found() {
+    let mut rig = Rig::start(0);
+    rig.start_node("linux9");
+    let folder = rig.dir().join("nodes").join("linux9");
+    wait_for("noded begins", || folder.join("noded.lock").exists());
+    let left = rig.end_node("linux9", "TERM");
+    assert!(left.success(), "it goes as it would at any other time: {left}");
+    assert!(folder.join("launcher.pid").exists());
+    let said = rig.run("down", &["--dir", &rig.dir().to_string_lossy()]);
+    assert!(said.starts_with("stopped the controller and 1 launcher in "), "{said}");
 }

@@ -6,7 +6,6 @@ use proto::link::{Order, Register, ToNode, Welcome};
 use sched::event::{Effect, Event, Placement, effects};
 use sched::ids::{JobId, NodeId};
 use sched::job::Job;
-use sched::node::Offer;
 use sched::step::{Answer, Input};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
@@ -31,14 +30,15 @@ impl Driver {
             reply.send(Err(why)).ok();
             return;
         }
-        let offer = Offer { amount: register.amount, spool: register.spool, address: register.address };
-        let input = Input::Register { name: register.name.into(), offer, claims: register.claims };
+        let (name, offer, claims) = register.into_parts();
+        let input = Input::Register { name, offer, claims };
         if let Answer::Registered(node, missed) = self.decide(input, batch) {
             batch.registrations.push(Registration { node, missed, sender, reply });
         }
     }
 
-    /// Whether a node may register: not when it has obeyed a newer controller, and not under the name of one that is connected
+    /// Whether a node may register: not when a later registration of it is known, because what this one claims has passed; not
+    /// when it has obeyed a newer controller; and not under the name of one that is connected
     /// and keeps other records, because that one's tasks would be taken for lost while they run.
     fn admit(&self, register: &Register) -> Result<(), String> {
         if register.epoch_seen > self.epoch {
@@ -46,6 +46,12 @@ impl Driver {
             return Err(format!("it has obeyed a controller of epoch {seen}, and this one is of epoch {own}"));
         }
         let known = self.cluster.node_named(&register.name);
+        if let Some(node) = known.filter(|node| register.registration <= node.offer.registration) {
+            let (late, last) = (register.registration, node.offer.registration);
+            return Err(format!(
+                "its registration {late} comes after {last}: it was late, or the node's clock went back"
+            ));
+        }
         match known.filter(|node| node.offer.spool != register.spool && self.links.is_live(node.id)) {
             Some(node) => Err(format!("a node named {} is connected already: give another --name", node.name)),
             None => Ok(()),

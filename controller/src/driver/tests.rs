@@ -124,7 +124,7 @@ async fn a_commit_that_failed_after_it_was_stored_has_happened_once() {
 async fn what_one_pass_leaves_starts_without_waiting_for_anything_to_happen() {
     let bench = start(Arc::new(MemoryJournal::default()));
     let amount = Amount { cpus: Cpus::whole(30_000), memory_mib: 30_000 };
-    let offer = Offer { amount, spool: 1, address: String::new() };
+    let offer = Offer { amount, spool: 1, address: String::new(), registration: 0, abilities: Default::default() };
     let input = Input::Register { name: "big".into(), offer, claims: Vec::new() };
     bench.post.ask(input, Vec::new()).await.expect("registered");
     let tasks = sched::plan::STARTS_MAX as u64 + 1;
@@ -139,5 +139,29 @@ async fn what_one_pass_leaves_starts_without_waiting_for_anything_to_happen() {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), all_run).await.expect("everything runs");
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_registration_that_comes_late_is_refused() {
+    let bench = start(Arc::default());
+    let register = |registration| proto::link::Register {
+        name: "n1".into(),
+        amount: Amount { cpus: Cpus::whole(1), memory_mib: 1 },
+        spool: 1,
+        address: String::new(),
+        version: String::new(),
+        epoch_seen: 0,
+        claims: Vec::new(),
+        registration,
+        abilities: Default::default(),
+    };
+    let (sender, _orders) = tokio::sync::mpsc::channel(8);
+    for (registration, welcome) in [(5, true), (6, true), (6, false), (5, false), (7, true)] {
+        let (reply, answer) = tokio::sync::oneshot::channel();
+        bench.post.put(Letter::Register { register: register(registration), sender: sender.clone(), reply }).await;
+        let answer = answer.await.expect("it is answered");
+        assert_eq!(answer.is_ok(), welcome, "{registration}: {answer:?}");
+    }
     bench.stop().await;
 }

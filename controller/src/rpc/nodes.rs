@@ -25,6 +25,7 @@ fn node_row(cluster: &Cluster, node: &Node) -> v1::NodeRow {
         NodeWord::Mixed => v1::NodeState::Mixed,
         NodeWord::Allocated => v1::NodeState::Allocated,
         NodeWord::Down => v1::NodeState::Down,
+        NodeWord::Completing => v1::NodeState::Completing,
     };
     let (Health::Up { since } | Health::Silent { since } | Health::Down { since }) = node.health;
     let mine = cluster.partitions().filter(|partition| partition.has(&node.name));
@@ -40,6 +41,7 @@ fn node_row(cluster: &Cluster, node: &Node) -> v1::NodeRow {
         since_ms: since.0,
         attempts: node.attempts,
         partitions: mine.map(|partition| partition.name.to_string()).collect(),
+        abilities: node.offer.abilities.to_string(),
     }
 }
 

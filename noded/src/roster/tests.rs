@@ -117,12 +117,19 @@ fn a_stop_goes_to_whoever_holds_the_attempt() {
 }
 
 #[test]
-fn what_nobody_wants_is_killed_and_dropped_without_a_report() {
+fn what_nobody_wants_is_killed_and_its_end_reported_like_all_others() {
     let (mut roster, _) = started(command(), false);
-    let acts = roster.on_welcome(&welcome(1, vec![key(0, 1)], vec![])).expect("the first epoch");
-    assert_eq!(acts, [Act::Stop(key(0, 1), StopWhy::Cancelled(0))]);
-    assert!(roster.claims(0).is_empty(), "it is not claimed again");
-    assert_eq!(roster.on_process(key(0, 1), left(0), 5), [Act::Drop(key(0, 1)), Act::DropJob(JobId(5))]);
+    for session in 0..2 {
+        let acts = roster.on_welcome(&welcome(1, vec![key(0, 1)], vec![])).expect("the first epoch");
+        assert_eq!(acts, [Act::Stop(key(0, 1), StopWhy::Cancelled(0))]);
+        assert_eq!(roster.claims(0), [Claim { key: key(0, 1), end: None }], "session {session}");
+    }
+    let acts = roster.on_process(key(0, 1), left(0), 5);
+    assert!(matches!(&acts[..], [Act::Report(known, _)] if *known == key(0, 1)), "{acts:?}");
+    assert!(roster.claims(5)[0].end.is_some());
+    assert_eq!(roster.on_order(Order::Forget(key(0, 1))), [Act::Drop(key(0, 1)), Act::DropJob(JobId(5))]);
+    let acts = roster.on_welcome(&welcome(1, vec![key(0, 1)], vec![])).expect("the same epoch");
+    assert!(matches!(&acts[..], [Act::Report(_, end)] if end.how == How::Lost), "one that is gone is not waited for");
 }
 
 #[test]

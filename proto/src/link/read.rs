@@ -1,6 +1,7 @@
 //! From messages to values: what is missing or means nothing is an error that names the field.
 
 use sched::ids::{AttemptKey, JobId};
+use sched::node::{Abilities, Means};
 use sched::reason::{Exit, Scope, StopWhy};
 use sched::reconcile::{AttemptEnd, Claim, How};
 use sched::resources::{Amount, Cpus};
@@ -57,7 +58,23 @@ impl TryFrom<v1::Register> for Register {
             version: register.version,
             epoch_seen: register.epoch_seen,
             claims: all(register.claims)?,
+            registration: register.registration,
+            abilities: register.abilities.map(Into::into).unwrap_or_default(),
         })
+    }
+}
+
+impl From<v1::Abilities> for Abilities {
+    /// Means that a newer node knows and this controller does not are unknown here; they are only shown.
+    fn from(abilities: v1::Abilities) -> Abilities {
+        let means = match abilities.means() {
+            v1::Means::Unspecified => Means::Unknown,
+            v1::Means::Cgroup2 => Means::Cgroup2,
+            v1::Means::Cgroup1 => Means::Cgroup1,
+            v1::Means::Sampling => Means::Sampling,
+        };
+        let v1::Abilities { memory, cpus, processes, open_files, .. } = abilities;
+        Abilities { means, memory, cpus, processes, open_files }
     }
 }
 

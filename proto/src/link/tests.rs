@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use sched::ids::{AttemptKey, JobId};
+use sched::node::Means;
 use sched::reason::{Exit, Scope, StopWhy};
 use sched::reconcile::{AttemptEnd, Claim, How};
 use sched::resources::{Amount, Cpus};
@@ -31,6 +32,8 @@ fn register() -> Register {
         version: "0.1.0".into(),
         epoch_seen: 4,
         claims: vec![Claim { key: key(), end: None }, Claim { key: key(), end: Some(end(How::Lost)) }],
+        registration: 12,
+        abilities: Abilities { means: Means::Cgroup1, memory: true, open_files: true, ..Abilities::default() },
     }
 }
 

@@ -1,6 +1,7 @@
 //! From values to messages: nothing here can fail.
 
 use sched::ids::AttemptKey;
+use sched::node::{Abilities, Means};
 use sched::reason::{Scope, StopWhy};
 use sched::reconcile::{AttemptEnd, Claim, How};
 use sched::task::Usage;
@@ -21,6 +22,8 @@ impl From<FromNode> for v1::FromNode {
                 version: register.version,
                 epoch_seen: register.epoch_seen,
                 claims: register.claims.into_iter().map(Into::into).collect(),
+                registration: register.registration,
+                abilities: Some(register.abilities.into()),
             }),
             FromNode::Ends(ends) => {
                 let claim = |(key, end)| Claim { key, end: Some(end) }.into();
@@ -29,6 +32,19 @@ impl From<FromNode> for v1::FromNode {
             FromNode::Leave => v1::from_node::Kind::Leave(v1::Leave {}),
         };
         v1::FromNode { kind: Some(kind) }
+    }
+}
+
+impl From<Abilities> for v1::Abilities {
+    fn from(abilities: Abilities) -> v1::Abilities {
+        let Abilities { means, memory, cpus, processes, open_files } = abilities;
+        let means = match means {
+            Means::Unknown => v1::Means::Unspecified,
+            Means::Cgroup2 => v1::Means::Cgroup2,
+            Means::Cgroup1 => v1::Means::Cgroup1,
+            Means::Sampling => v1::Means::Sampling,
+        };
+        v1::Abilities { means: means.into(), memory, cpus, processes, open_files }
     }
 }
 

@@ -8,7 +8,7 @@ mod waits;
 
 use std::sync::Arc;
 
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
 
 use crate::cluster::{Cluster, NodeOrder, blobs_of, namesake, targets};
 use crate::depend::Waits;
@@ -84,7 +84,13 @@ impl Cluster {
                 self.change_job(at, *job, Rows::All, |job| waits::settle_tasks(job, term, met, failed));
             }
             Event::Forgotten { job } => self.forgotten(*job),
-            Event::NodeRegistered { node, name, offer } => self.node_registered(at, *node, name, offer),
+            Event::NodeRegistered { node, name, offer, unwanted } => {
+                self.node_registered(at, *node, name, offer);
+                self.change_node(*node, |node| node.unwanted = unwanted.iter().copied().collect());
+            }
+            Event::Cleared { key, node } => self.change_node(*node, |node| {
+                node.unwanted.remove(key);
+            }),
             Event::NodeSilent { node } => self.change_node(*node, |node| node.health = Health::Silent { since: at }),
             Event::NodeDown { node } => self.change_node(*node, |node| node.health = Health::Down { since: at }),
             Event::NodeRemoved { node } => {
@@ -312,7 +318,8 @@ impl Cluster {
         let health = Health::Up { since: at };
         let (held, attempts) = self.nodes.get(&id).map_or((Amount::default(), 0), |node| (node.held, node.attempts));
         self.index.by_name.insert(NodeOrder::of(name), id);
-        let node = Node { id, name: name.clone(), offer: offer.clone(), held, attempts, health };
+        let unwanted = OrdSet::new();
+        let node = Node { id, name: name.clone(), offer: offer.clone(), held, attempts, health, unwanted };
         self.nodes.insert(id, Arc::new(node));
     }
 

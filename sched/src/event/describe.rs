@@ -82,10 +82,12 @@ impl fmt::Display for Event {
                 write_list(f, tasks.iter().map(|(index, _)| *index))
             }
             Event::Forgotten { job } => write!(f, "forgotten job={job}"),
-            Event::NodeRegistered { node, name, offer } => {
+            Event::NodeRegistered { node, name, offer, unwanted } => {
                 let (cpus, memory) = (offer.amount.cpus, offer.amount.memory_mib);
-                write!(f, "node_registered node={} name={name} cpus={cpus} memory_mib={memory}", node.0)
+                write!(f, "node_registered node={} name={name} cpus={cpus} memory_mib={memory}", node.0)?;
+                if unwanted.is_empty() { Ok(()) } else { write!(f, " unwanted={}", unwanted.len()) }
             }
+            Event::Cleared { key, node } => write!(f, "cleared attempt={key} node={}", node.0),
             Event::NodeSilent { node } => write!(f, "node_silent node={}", node.0),
             Event::NodeDown { node } => write!(f, "node_down node={}", node.0),
             Event::NodeRemoved { node } => write!(f, "node_removed node={}", node.0),

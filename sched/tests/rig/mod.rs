@@ -110,7 +110,8 @@ impl Rig {
 
     pub(crate) fn register_with(&mut self, name: &str, cpus: u32, spool: u128, claims: &[Claim]) -> (NodeId, Answer) {
         let amount = Amount { cpus: Cpus::whole(cpus), memory_mib: u64::from(cpus) * 1000 };
-        let offer = Offer { amount, spool, address: "127.0.0.1".into() };
+        let offer =
+            Offer { amount, spool, address: "127.0.0.1".into(), registration: 0, abilities: Default::default() };
         let answer = self.input(Input::Register { name: name.into(), offer, claims: claims.to_vec() });
         let Answer::Registered(node, _) = &answer else { panic!("a registration is answered: {answer:?}") };
         (*node, answer)

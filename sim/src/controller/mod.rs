@@ -15,7 +15,7 @@ use sched::cluster::Cluster;
 use sched::depend::follow;
 use sched::event::Event;
 use sched::ids::{AttemptKey, NodeId, Timestamp};
-use sched::node::{Health, Offer};
+use sched::node::Health;
 use sched::partition::Partition;
 use sched::plan::{Planner, plan};
 use sched::reason::{Ending, Outcome};
@@ -250,16 +250,19 @@ impl Desk {
             self.streams.remove(&stream);
             return outs.push(Out::HangUp(stream));
         }
-        let offer = Offer { amount: register.amount, spool: register.spool, address: register.address };
-        let input = Input::Register { name: register.name.into(), offer, claims: register.claims };
+        let (name, offer, claims) = register.into_parts();
+        let input = Input::Register { name, offer, claims };
         if let Answer::Registered(node, missed) = self.decide(input, batch) {
             batch.registrations.push((node, missed, stream));
         }
     }
 
-    /// Not a node that has obeyed a newer controller, nor one under the name of another that is connected and keeps other records.
+    /// Not one that comes late, nor a node that has obeyed a newer controller, nor one under the name of another that is connected and keeps other records.
     fn admits(&self, register: &Register) -> bool {
         let known = self.cluster.node_named(&register.name);
+        if known.is_some_and(|node| register.registration <= node.offer.registration) {
+            return false;
+        }
         let other = known.filter(|node| node.offer.spool != register.spool);
         let live = |node: NodeId| self.links.stream(node).is_some_and(|stream| self.streams.contains_key(&stream));
         register.epoch_seen <= self.epoch && !other.is_some_and(|node| live(node.id))

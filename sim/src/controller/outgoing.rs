@@ -36,9 +36,19 @@ impl Desk {
         for job in touched {
             self.release_job(job, &mut outbox);
         }
-        for (node, orders) in outbox {
-            outs.extend(self.links.stream(node).map(|stream| Out::Say(stream, ToNode::Orders(orders))));
-        }
+        outs.extend(self.post(outbox));
+    }
+
+    /// Lets out what no fact asks for.
+    pub(crate) fn pass_on(&mut self, effect: Effect) -> Vec<Out> {
+        let mut outbox = Outbox::new();
+        self.order(effect, &mut outbox);
+        self.post(outbox).collect()
+    }
+
+    fn post(&self, outbox: Outbox) -> impl Iterator<Item = Out> {
+        let said = |(node, orders)| Some(Out::Say(self.links.stream(node)?, ToNode::Orders(orders)));
+        outbox.into_iter().filter_map(said)
     }
 
     fn welcome(

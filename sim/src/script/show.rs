@@ -88,6 +88,7 @@ fn node_rows(cluster: &Cluster) -> Vec<String> {
             NodeWord::Mixed => "mixed",
             NodeWord::Allocated => "allocated",
             NodeWord::Down => "down",
+            NodeWord::Completing => "completing",
         };
         let star = if state.responds { "" } else { "*" };
         format!("{} {word}{star}, {} of {} CPUs held", node.name, node.held.cpus, node.offer.amount.cpus)

@@ -143,7 +143,7 @@ impl World {
         self.witness.check_jobs(cluster)
     }
 
-    fn let_out(&mut self, out: Out) {
+    pub(super) fn let_out(&mut self, out: Out) {
         match out {
             Out::Say(stream, said) => self.send(stream, End::Node, Message::ToNode(said)),
             Out::HangUp(stream) => self.send(stream, End::Node, Message::Closed),

@@ -255,8 +255,7 @@ impl World {
         self.nodes[node].powered = true;
         if wiped {
             let spool = u128::from(self.now_ms) + 1_000;
-            self.nodes[node].launcher.wipe(spool);
-            self.nodes[node].pipeline.wipe();
+            self.nodes[node].wipe(spool);
         }
         self.start_noded(node);
     }

@@ -5,6 +5,7 @@
 
 mod carry;
 mod faults;
+mod meddle;
 mod traffic;
 
 use sched::cluster::Cluster;
@@ -27,6 +28,7 @@ use crate::sabotage::Sabotage;
 use crate::story::Story;
 use crate::violation::Violation;
 use crate::witness::Witness;
+use meddle::Meddler;
 
 pub(crate) use faults::{Fault, Kind, Weather};
 
@@ -72,6 +74,8 @@ pub(crate) enum Happening {
     LosesPatience { ticket: Ticket, tries: u32 },
     /// A client thinks of something.
     Traffic,
+    /// An attempt that runs is told something.
+    Meddling,
     /// Something breaks, as chance has it.
     Trouble,
     /// Something breaks, or is repaired.
@@ -119,6 +123,7 @@ pub(crate) struct World {
     /// A node that goes for good, and when.
     gone: Option<(usize, u64)>,
     clients: Clients,
+    meddler: Meddler,
     weather: Weather,
     calm: bool,
     witness: Witness,
@@ -154,6 +159,7 @@ impl World {
             nodes,
             gone: None,
             clients: Clients::default(),
+            meddler: Meddler::new(seed),
             weather: Weather::default(),
             calm: false,
             witness: Witness::default(),
@@ -222,6 +228,7 @@ impl World {
                 }
             }
             Happening::Traffic => self.traffic(),
+            Happening::Meddling => self.meddle(),
             Happening::Trouble => self.trouble(),
             Happening::Fault(fault) => return self.fault(fault),
             Happening::Calm => self.calm_down(),

@@ -122,6 +122,7 @@ impl World {
     /// Releases what is held and cancels what can never end by itself; again after a while, for what has become so since.
     pub(super) fn show_mercy(&mut self) {
         self.put(MERCY_MS, Happening::Mercy);
+        self.let_go();
         let jobs: Vec<_> = self.published().jobs().filter(|job| !job.is_done()).cloned().collect();
         for job in jobs {
             let target = JobRef { job: job.id.0, tasks: TaskSelector::All };

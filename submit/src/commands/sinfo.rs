@@ -42,9 +42,7 @@ Examples:
   sinfo -h -t idle -o '%N %c %m'         idle nodes for a script";
 
 /// The words for states that Slurm has and Covey's nodes never get; asking for them finds nothing.
-const OTHER_STATES: [&str; 14] = [
-    "comp",
-    "completing",
+const OTHER_STATES: [&str; 12] = [
     "drain",
     "drained",
     "draining",

@@ -28,7 +28,9 @@ pub(super) fn node(row: &NodeRow) -> Block {
         ("Sockets", &1),
         ("Boards", &1),
     ]);
-    let word = state(row.state()).0.to_uppercase() + if row.responds { "" } else { "*" };
+    // What completes is a flag beside the base state here, and a word of its own in sinfo.
+    let base = if row.state() == NodeState::Completing { "idle+completing" } else { state(row.state()).0 };
+    let word = base.to_uppercase() + if row.responds { "" } else { "*" };
     block.line(&[
         ("State", &word),
         ("ThreadsPerCore", &1),
@@ -47,6 +49,10 @@ pub(super) fn node(row: &NodeRow) -> Block {
     block.line(&[("AllocTRES", if row.cpus_held == 0 { &NONE } else { &held })]);
     if is_down {
         block.line(&[("Reason", &format!("Not responding [slurm@{since}]"))]);
+    }
+    // Covey's own line: whether a task is held to the memory and CPUs that it asked for, and by what.
+    if !row.abilities.is_empty() {
+        block.line(&[("Enforces", &row.abilities)]);
     }
     block
 }

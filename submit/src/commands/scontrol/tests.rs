@@ -112,6 +112,7 @@ fn nodes_and_partitions_have_their_keys() {
         memory_mib: 4096,
         memory_held_mib: 1024,
         partitions: vec!["normal".into()],
+        abilities: "cgroup1:memory,cpus".into(),
         ..NodeRow::default()
     };
     let text = show_node::node(&node).text(Style::OneLine);
@@ -121,10 +122,12 @@ fn nodes_and_partitions_have_their_keys() {
         " RealMemory=4096 AllocMem=1024 FreeMem=3072 ",
         " State=MIXED ThreadsPerCore=1 ",
         " Partitions=normal ",
-        " CfgTRES=cpu=4,mem=4096M,billing=4 AllocTRES=cpu=1,mem=1024M\n",
+        " CfgTRES=cpu=4,mem=4096M,billing=4 AllocTRES=cpu=1,mem=1024M Enforces=cgroup1:memory,cpus\n",
     ] {
         assert!(text.contains(part), "{part:?} in {text}");
     }
+    let completing = NodeRow { state: NodeState::Completing.into(), ..node.clone() };
+    assert!(show_node::node(&completing).text(Style::OneLine).contains(" State=IDLE+COMPLETING "));
     let down = NodeRow { state: NodeState::Down.into(), responds: false, ..node.clone() };
     assert!(show_node::node(&down).text(Style::OneLine).contains(" State=DOWN* "));
     let partition = PartitionRow {

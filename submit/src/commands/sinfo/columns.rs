@@ -84,6 +84,7 @@ pub(crate) fn state(state: NodeState) -> (&'static str, &'static str) {
         NodeState::Mixed => ("mixed", "mix"),
         NodeState::Allocated => ("allocated", "alloc"),
         NodeState::Down => ("down", "down"),
+        NodeState::Completing => ("completing", "comp"),
     }
 }
 
@@ -110,7 +111,7 @@ fn counts(line: &Line, amount: fn(&NodeRow) -> u64) -> [u64; 4] {
         let at = match node.state() {
             NodeState::Mixed | NodeState::Allocated => 0,
             NodeState::Idle => 1,
-            NodeState::Down | NodeState::Unspecified => 2,
+            NodeState::Down | NodeState::Completing | NodeState::Unspecified => 2,
         };
         sums[at] += amount(node);
         sums[3] += amount(node);

@@ -70,7 +70,7 @@ fn state_rank(node: &NodeRow) -> (bool, u8) {
     let base = match node.state() {
         NodeState::Unspecified => 0,
         NodeState::Down => 1,
-        NodeState::Idle => 2,
+        NodeState::Idle | NodeState::Completing => 2,
         NodeState::Allocated => 3,
         NodeState::Mixed => 5,
     };
