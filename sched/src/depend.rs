@@ -108,6 +108,8 @@ pub fn follow(cluster: &Cluster, event: &Event) -> Vec<Event> {
         | Event::NodeRegistered { .. }
         | Event::NodeSilent { .. }
         | Event::NodeDown { .. }
+        | Event::NodeMarked { .. }
+        | Event::NodeUnmarked { .. }
         | Event::NodeRemoved { .. }
         | Event::PartitionSet { .. }
         | Event::PartitionRemoved { .. } => Vec::new(),

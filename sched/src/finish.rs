@@ -3,7 +3,7 @@
 use crate::cluster::Cluster;
 use crate::event::Event;
 use crate::ids::{AttemptKey, NodeId};
-use crate::job::{TaskState, Usage};
+use crate::job::{Job, TaskState, Usage};
 use crate::reason::{Ending, Exit, Outcome, StopWhy, note};
 use crate::reconcile::{AttemptEnd, How};
 use crate::settings::Settings;
@@ -22,11 +22,20 @@ pub(crate) fn give_up(cluster: &Cluster, node: NodeId, key: AttemptKey) -> Optio
     Some(Event::Ended { key, node, outcome, age_ms: 0, usage })
 }
 
+/// An attempt that went with its node: it waits again where its user lets it and it was not lost too often.
+fn lost_with_node(job: &Job, settings: &Settings, node: NodeId, key: AttemptKey, end: &AttemptEnd) -> Event {
+    if job.spec.requeue && key.attempt <= settings.requeues_max {
+        return Event::Requeued { key, node };
+    }
+    let outcome = Outcome { note: end.note.as_deref().map(note), ..Outcome::bare(Ending::NodeFail) };
+    Event::Ended { key, node, outcome, age_ms: end.age_ms, usage: end.usage }
+}
+
 /// Who has cancelled a task whose processes are still going away.
 fn cancelled_by(state: &TaskState) -> Option<u32> {
     match state {
         TaskState::Finishing { why: StopWhy::Cancelled(uid), .. } => Some(*uid),
-        TaskState::Finishing { why: StopWhy::TimeLimit, .. }
+        TaskState::Finishing { why: StopWhy::TimeLimit | StopWhy::NodeDown, .. }
         | TaskState::Running { .. }
         | TaskState::Pending { .. } => None,
     }
@@ -46,6 +55,10 @@ pub(crate) fn judge(
         return None;
     }
     let cancelled = cancelled_by(&task.state);
+    if let TaskState::Finishing { why: StopWhy::NodeDown, .. } = task.state {
+        // However it left: a script that catches its TERM may end well without being done.
+        return Some(lost_with_node(job, settings, node, key, end));
+    }
     let (ending, exit) = match (end.how, cancelled) {
         (How::Exited(exit) | How::TimedOut(exit), Some(uid)) => (Ending::Cancelled(uid), exit),
         (How::Lost | How::NotStarted | How::OutOfMemory, Some(uid)) => (Ending::Cancelled(uid), Exit::default()),
@@ -54,10 +67,7 @@ pub(crate) fn judge(
         (How::TimedOut(exit), None) => (Ending::Timeout, exit),
         (How::OutOfMemory, None) => (Ending::OutOfMemory, OUT_OF_MEMORY),
         (How::NotStarted, None) => (Ending::LaunchFailed, LAUNCH_FAILED),
-        (How::Lost, None) if job.spec.requeue && key.attempt <= settings.requeues_max => {
-            return Some(Event::Requeued { key, node });
-        }
-        (How::Lost, None) => (Ending::NodeFail, Exit::default()),
+        (How::Lost, None) => return Some(lost_with_node(job, settings, node, key, end)),
     };
     let outcome = Outcome { ending, exit, note: end.note.as_deref().map(note) };
     Some(Event::Ended { key, node, outcome, age_ms: end.age_ms, usage: end.usage })

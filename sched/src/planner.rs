@@ -17,6 +17,7 @@ use crate::reason::Reason;
 use crate::resources::{Amount, Share};
 use crate::settings::Settings;
 use crate::spec::duration::TimeLimit;
+use crate::spec::job::Request;
 use crate::walk::{Decided, Scene, Walk};
 
 /// Makes one pass after the other over one cluster.
@@ -45,6 +46,10 @@ pub(crate) struct Lane {
     /// Why nothing of it starts, whatever is free.
     pub(crate) closed: Option<Reason>,
     time_max: TimeLimit,
+    /// Where it has limits of nodes or memory.
+    limits: Option<Partition>,
+    /// What jobs ask for under these limits, where that is not what they say.
+    requests: BTreeMap<JobId, Request>,
     /// For each slot of the board, whether it serves here.
     pub(crate) members: Vec<bool>,
     pub(crate) keys: BTreeSet<QueueKey>,
@@ -77,6 +82,8 @@ impl Planner {
             Event::NodeRegistered { .. }
             | Event::NodeSilent { .. }
             | Event::NodeDown { .. }
+            | Event::NodeMarked { .. }
+            | Event::NodeUnmarked { .. }
             | Event::NodeRemoved { .. }
             | Event::PartitionSet { .. }
             | Event::PartitionRemoved { .. } => self.reset(),
@@ -124,6 +131,7 @@ impl Planner {
         {
             let lane = known.lane_of(&job.partition);
             known.lanes[lane].keys.remove(&key);
+            known.lanes[lane].requests.remove(&id);
             known.unsettled.remove(&key);
         }
     }
@@ -173,7 +181,7 @@ impl Known {
                 keys.resize(known.lanes.len(), Vec::new());
             }
             let lane = &mut known.lanes[at];
-            lane.lower(known.board.least_of(&job.spec.request));
+            lane.learn(&known.board, job);
             keys[at].push(*key);
             if job.reason != lane.reason_behind(job) {
                 unsettled.push(*key);
@@ -238,18 +246,28 @@ impl Lane {
         };
         let members = board.members(cluster, partition);
         let (name, time_max) = (partition.name.clone(), partition.time_max);
-        Lane { name, closed, time_max, members, keys: BTreeSet::new(), least: None }
+        let limits = (!partition.takes_requests_as_they_are()).then(|| partition.clone());
+        let (requests, keys) = (BTreeMap::new(), BTreeSet::new());
+        Lane { name, closed, time_max, limits, requests, members, keys, least: None }
     }
 
     fn closed(name: &Name, slots: usize) -> Lane {
         let closed = Some(Reason::PartitionDown);
-        let (members, keys) = (vec![false; slots], BTreeSet::new());
-        Lane { name: name.clone(), closed, time_max: TimeLimit::Unlimited, members, keys, least: None }
+        let (members, requests, keys) = (vec![false; slots], BTreeMap::new(), BTreeSet::new());
+        let (name, time_max) = (name.clone(), TimeLimit::Unlimited);
+        Lane { name, closed, time_max, limits: None, requests, members, keys, least: None }
     }
 
     /// Why the partition lets nothing of the job start.
     pub(crate) fn refuses(&self, job: &Job) -> Option<Reason> {
-        self.closed.or((job.time_limit > self.time_max).then_some(Reason::PartitionTimeLimit))
+        let too_long = (job.time_limit > self.time_max).then_some(Reason::PartitionTimeLimit);
+        let too_much = || self.limits.as_ref()?.request(&job.spec.request).err();
+        self.closed.or(too_long).or_else(too_much)
+    }
+
+    /// What the job asks for here.
+    pub(crate) fn request<'a>(&'a self, job: &'a Job) -> &'a Request {
+        self.requests.get(&job.id).unwrap_or(&job.spec.request)
     }
 
     /// Why a job waits that is behind another.
@@ -258,11 +276,16 @@ impl Lane {
     }
 
     fn admit(&mut self, key: QueueKey, board: &Board, job: &Job) {
-        self.lower(board.least_of(&job.spec.request));
+        self.learn(board, job);
         self.keys.insert(key);
     }
 
-    fn lower(&mut self, least: Amount) {
+    /// Works out what the job asks for here.
+    fn learn(&mut self, board: &Board, job: &Job) {
+        if let Some(Ok(request)) = self.limits.as_ref().map(|limits| limits.request(&job.spec.request)) {
+            self.requests.insert(job.id, request);
+        }
+        let least = board.least_of(self.request(job));
         let known = self.least.unwrap_or(least);
         let cpus = known.cpus.min(least.cpus);
         self.least = Some(Amount { cpus, memory_mib: known.memory_mib.min(least.memory_mib) });

@@ -22,6 +22,22 @@ pub struct Settings {
     /// `SchedulerParameters=bf_max_job_test`: jobs of a partition, behind the first that waits for resources, that one pass
     /// looks at; 0 starts everything strictly in order.
     pub backfill_jobs_max: usize,
+    /// `ReturnToService`: when a node that is DOWN comes back by registering.
+    pub return_to_service: ReturnToService,
+    /// So many different jobs in a row that fail at once on a node drain it; 0 never ([`crate::failures`]).
+    pub drain_after_failures: u32,
+}
+
+/// Slurm's `ReturnToService`. A drained node stays drained with each of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReturnToService {
+    /// 0: it stays DOWN until an administrator resumes it.
+    Never,
+    /// 1: it comes back if it was DOWN for its silence.
+    #[default]
+    FromSilence,
+    /// 2: it comes back whatever it was DOWN for.
+    Always,
 }
 
 impl Default for Settings {
@@ -36,6 +52,8 @@ impl Default for Settings {
             script_bytes_max: 4 * 1024 * 1024,
             requeues_max: 5,
             backfill_jobs_max: 500,
+            return_to_service: ReturnToService::default(),
+            drain_after_failures: 0,
         }
     }
 }

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use crate::cluster::Cluster;
 use crate::event::Event;
 use crate::ids::{AttemptKey, JobId, Name, NodeId, RequestId, Timestamp};
+use crate::mark::{self, NodesUpdate};
 use crate::node::{Health, Offer};
-use crate::partition::Partition;
+use crate::partition::{Change, Partition, update};
 use crate::reconcile::{AttemptEnd, Claim, How, Reconciled, reconcile};
 use crate::refusal::Refusal;
 use crate::select::{self, Selection};
 use crate::settings::Settings;
 use crate::spec::array::JobRef;
 use crate::spec::job::JobSpec;
-use crate::{finish, submit};
+use crate::{failures, finish, submit};
 
 /// What reached the controller.
 #[derive(Clone, Debug)]
@@ -68,8 +69,29 @@ pub enum Input {
         /// The node.
         node: NodeId,
     },
-    /// The settings name these partitions and no others.
+    /// Nodes are to be taken out of service, or put back.
+    UpdateNodes(NodesUpdate),
+    /// The settings name these partitions ([`update::from_settings`]).
     Partitions(Vec<Partition>),
+    /// A partition is to be made.
+    CreatePartition {
+        /// Its name.
+        name: Name,
+        /// What is said of it.
+        change: Change,
+    },
+    /// A partition is to be changed.
+    UpdatePartition {
+        /// Its name.
+        name: Name,
+        /// What is said of it.
+        change: Change,
+    },
+    /// A partition is to go.
+    DeletePartition {
+        /// Its name.
+        name: Name,
+    },
     /// A moment named by [`next_wake`] has come.
     Tick,
 }
@@ -105,17 +127,33 @@ pub fn decide(cluster: &Cluster, settings: &Settings, now: Timestamp, input: Inp
             let (events, found) = select::hold(cluster, &targets, hold);
             (events, Answer::Found(found))
         }
-        Input::Register { name, offer, claims } => register(cluster, settings, name, offer, &claims),
+        Input::Register { name, offer, claims } => register(cluster, settings, now, name, offer, &claims),
         Input::Ends { node, ends } => {
             // Said twice in one breath is said once.
             let ends: BTreeMap<AttemptKey, AttemptEnd> = ends.into_iter().collect();
-            let events = ends.iter().filter_map(|(key, end)| finish::judge(cluster, settings, node, *key, end));
-            (events.collect(), Answer::Done)
+            let judged = ends.iter().filter_map(|(key, end)| finish::judge(cluster, settings, node, *key, end));
+            let mut events: Vec<Event> = judged.collect();
+            events.extend(failures::drain(cluster, settings, now, node, &events));
+            (events, Answer::Done)
         }
         Input::LinkLost { node } => (link_lost(cluster, node), Answer::Done),
         Input::Leave { node } => (leave(cluster, settings, node), Answer::Done),
-        Input::Partitions(partitions) => (set_partitions(cluster, &partitions), Answer::Done),
+        Input::UpdateNodes(update) => {
+            let (events, found) = mark::update(cluster, now, &update);
+            (events, Answer::Found(found))
+        }
+        Input::Partitions(partitions) => (update::from_settings(cluster, partitions), Answer::Done),
+        Input::CreatePartition { name, change } => answered(update::create(cluster, name, &change)),
+        Input::UpdatePartition { name, change } => answered(update::update(cluster, &name, &change)),
+        Input::DeletePartition { name } => answered(update::delete(cluster, &name)),
         Input::Tick => (tick(cluster, settings, now), Answer::Done),
+    }
+}
+
+fn answered(decided: Result<Vec<Event>, Refusal>) -> (Vec<Event>, Answer) {
+    match decided {
+        Ok(events) => (events, Answer::Done),
+        Err(refusal) => (Vec::new(), Answer::Refused(refusal)),
     }
 }
 
@@ -125,7 +163,8 @@ pub fn next_wake(cluster: &Cluster, settings: &Settings) -> Option<Timestamp> {
     let forget = cluster.index.done.get_min().map(|(at, _)| at.plus_ms(settings.job_age_s_min * 1000));
     let give_up = cluster.nodes.values().filter_map(|node| give_up_at(node.health, settings)).min();
     let begin = cluster.index.begins.get_min().map(|(at, _)| *at);
-    forget.into_iter().chain(give_up).chain(begin).min()
+    let resume = cluster.nodes.values().filter_map(|node| mark::resume_at(node)).min();
+    forget.into_iter().chain(give_up).chain(begin).chain(resume).min()
 }
 
 /// The most jobs that one tick forgets; the next tick goes on at once.
@@ -137,6 +176,7 @@ fn tick(cluster: &Cluster, settings: &Settings, now: Timestamp) -> Vec<Event> {
     let mut events: Vec<Event> = old.map(|(_, job)| Event::Forgotten { job: *job }).collect();
     let begun = cluster.index.begins.iter().take_while(|(at, _)| *at <= now);
     events.extend(begun.map(|(_, job)| Event::Began { job: *job }));
+    events.extend(mark::resume_due(cluster, now));
     for node in cluster.nodes.values() {
         if give_up_at(node.health, settings).is_some_and(|at| at <= now) {
             events.push(Event::NodeDown { node: node.id });
@@ -158,6 +198,7 @@ fn give_up_at(health: Health, settings: &Settings) -> Option<Timestamp> {
 fn register(
     cluster: &Cluster,
     settings: &Settings,
+    now: Timestamp,
     name: Name,
     offer: Offer,
     claims: &[Claim],
@@ -167,7 +208,9 @@ fn register(
     let same_spool = known.is_some_and(|node| node.offer.spool == offer.spool);
     let reconciled = reconcile(cluster, node, same_spool, claims);
     let judged = reconciled.ends.iter().filter_map(|(key, end)| finish::judge(cluster, settings, node, *key, end));
-    let events = std::iter::once(Event::NodeRegistered { node, name, offer }).chain(judged).collect();
+    let returned = known.and_then(|node| mark::returned(settings, now, node));
+    let registered = Event::NodeRegistered { node, name, offer };
+    let events = std::iter::once(registered).chain(returned).chain(judged).collect();
     (events, Answer::Registered(node, reconciled))
 }
 
@@ -178,7 +221,7 @@ fn link_lost(cluster: &Cluster, node: NodeId) -> Vec<Event> {
     }
 }
 
-/// A node that leaves has stopped what it ran: its attempts are lost, and its name is free.
+/// A node that leaves has stopped what it ran: its attempts are lost, and its name is free unless somebody has marked it.
 fn leave(cluster: &Cluster, settings: &Settings, id: NodeId) -> Vec<Event> {
     let Some(node) = cluster.node(id) else { return Vec::new() };
     let lost = AttemptEnd::lost();
@@ -186,21 +229,12 @@ fn leave(cluster: &Cluster, settings: &Settings, id: NodeId) -> Vec<Event> {
         cluster.attempts_on(id).filter_map(|key| finish::judge(cluster, settings, id, key, &lost)).collect();
     // Shares of attempts whose batch process is elsewhere keep the node in the books until they end.
     let own = cluster.attempts_on(id).count();
-    if node.attempts as usize == own {
+    if node.attempts as usize == own && node.mark.is_none() {
         events.push(Event::NodeRemoved { node: id });
     } else {
         events.push(Event::NodeSilent { node: id });
     }
     events
-}
-
-fn set_partitions(cluster: &Cluster, wanted: &[Partition]) -> Vec<Event> {
-    let gone = cluster.partitions.keys().filter(|name| wanted.iter().all(|partition| partition.name != **name));
-    let removed = gone.map(|name| Event::PartitionRemoved { name: name.clone() });
-    let changed = wanted
-        .iter()
-        .filter(|partition| cluster.partitions.get(&partition.name).is_none_or(|known| **known != **partition));
-    removed.chain(changed.map(|partition| Event::PartitionSet { partition: partition.clone() })).collect()
 }
 
 impl How {

@@ -134,7 +134,7 @@ impl<'a> Walk<'a> {
         if let Some(refused) = lane.refuses(job) {
             return Some(refused);
         }
-        let shape = Shape { members: &lane.members, request: &job.spec.request, limit: job.time_limit };
+        let shape = Shape { members: &lane.members, request: lane.request(job), limit: job.time_limit };
         let room = usize::try_from(job.throttle_room()).unwrap_or(usize::MAX);
         let (started, full) = self.start_tasks(job, &shape, room.min(STARTS_MAX - self.decided.starts));
         self.decided.starts += started;
