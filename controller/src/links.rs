@@ -114,7 +114,13 @@ fn weight(order: &Order) -> usize {
         Order::Start { tasks, .. } => {
             tasks.iter().map(|task| 64 + 64 * task.shares.len() + task.blob.as_ref().map_or(0, String::len)).sum()
         }
-        Order::Stop { .. } | Order::Forget(_) | Order::JobGone(_) => 32,
+        Order::Stop { .. }
+        | Order::Forget(_)
+        | Order::JobGone(_)
+        | Order::Suspend(_)
+        | Order::Resume(_)
+        | Order::Limit { .. }
+        | Order::Signal { .. } => 32,
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use sched::ids::AttemptKey;
 use sched::job::Usage;
-use sched::reason::{Exit, StopWhy};
+use sched::reason::{Exit, Scope, StopWhy};
 use sched::reconcile::How;
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
@@ -81,6 +81,18 @@ pub(crate) fn stop_why(why: StopWhy) -> frame::StopWhy {
     match why {
         StopWhy::Cancelled(_) => frame::StopWhy::Cancelled,
         StopWhy::TimeLimit => frame::StopWhy::TimeLimit,
+        StopWhy::Requeue => frame::StopWhy::Requeue,
+        StopWhy::NodeDown => frame::StopWhy::NodeFailure,
+        StopWhy::Deadline => frame::StopWhy::Deadline,
+    }
+}
+
+/// A signal in the launcher's words; `None` where it would reach nothing, because no steps exist yet.
+pub(crate) fn signal(key: AttemptKey, signal: i32, scope: Scope) -> Option<Request> {
+    match scope {
+        Scope::Steps => None,
+        Scope::Batch => Some(Request::Signal { key, signal, whole_tree: false }),
+        Scope::Full => Some(Request::Signal { key, signal, whole_tree: true }),
     }
 }
 
@@ -110,7 +122,7 @@ fn left(ending: &Ending) -> Seen {
             (How::NotStarted, Some(format!("{path}: {error} ({step})")))
         }
         (frame::Outcome::Lost, _) => (How::Lost, None),
-        (_, Some(frame::StopWhy::TimeLimit)) => (How::TimedOut(exit), None),
+        (_, Some(frame::StopWhy::TimeLimit | frame::StopWhy::Deadline)) => (How::TimedOut(exit), None),
         (_, Some(frame::StopWhy::Requeue | frame::StopWhy::NodeFailure | frame::StopWhy::Preemption)) => {
             (How::Lost, None)
         }

@@ -19,7 +19,7 @@ use tracing::{error, info, warn};
 
 use crate::clock;
 use crate::environment::NodeFacts;
-use crate::hand::{Hand, Word, stop_why};
+use crate::hand::{self, Hand, Word, stop_why};
 use crate::launch::LaunchRules;
 use crate::launcher::frame::Request;
 use crate::launcher::{self, LauncherError, LinkError};
@@ -276,6 +276,10 @@ impl Node {
                     let kill_wait_ms = self.rules.kill_wait_ms;
                     requests.push(Request::Stop { key, why: stop_why(why), kill_wait_ms });
                 }
+                Act::Suspend(key) => requests.push(Request::Suspend { key }),
+                Act::Resume(key) => requests.push(Request::Resume { key }),
+                Act::Limit(key, limit) => requests.push(Request::Limit { key, time_limit_s: limit.seconds() }),
+                Act::Signal(key, signal, scope) => requests.extend(hand::signal(key, signal, scope)),
                 Act::Abandon(key) => self.pipeline.abandon(key),
                 Act::Report(key, end) => ends.push((key, end)),
                 Act::Drop(key) => {

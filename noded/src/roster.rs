@@ -2,6 +2,9 @@
 //!
 //! Orders, the launcher's notices and the pipeline's results go in; [`Act`]s come out, for `node.rs` to carry out. No clock, no
 //! runtime and no file is known here; `now_ms` is any clock that never goes back.
+//!
+//! What suspends, resumes or limits an attempt is for its process: one whose blob is on its way in hears of it when it is
+//! launched, and operations and transfers go on as they were, because they are short. A signal is for a process that runs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,8 +12,9 @@ use std::sync::Arc;
 use proto::link::{Brief, Order, StartTask, Welcome, Work};
 use sched::ids::{AttemptKey, JobId};
 use sched::job::Usage;
-use sched::reason::{Exit, StopWhy};
+use sched::reason::{Exit, Scope, StopWhy};
 use sched::reconcile::{AttemptEnd, Claim, How};
+use sched::spec::duration::TimeLimit;
 
 /// What the shell is to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +29,14 @@ pub enum Act {
     Publish(Job),
     /// Let the launcher stop the attempt's process.
     Stop(AttemptKey, StopWhy),
+    /// Let the launcher make the attempt's processes stand still.
+    Suspend(AttemptKey),
+    /// Let the launcher make them go on.
+    Resume(AttemptKey),
+    /// Let the launcher hold the attempt to another time limit.
+    Limit(AttemptKey, TimeLimit),
+    /// Let the launcher send a signal.
+    Signal(AttemptKey, i32, Scope),
     /// Give up an operation or a transfer that is under way.
     Abandon(AttemptKey),
     /// Tell the controller of an end.
@@ -85,6 +97,10 @@ struct Entry {
     unwanted: bool,
     /// The stop that was ordered, if any.
     stopped: bool,
+    /// Whether it was last ordered to stand still, or to go on.
+    suspended: Option<bool>,
+    /// The time limit that it was last given.
+    limit: Option<TimeLimit>,
 }
 
 #[derive(Debug)]
@@ -130,27 +146,28 @@ impl Roster {
                 Seen::Left { .. } => acts.extend(self.on_process(key, seen, now_ms)),
                 // A stop that the broken connection may have swallowed is asked again.
                 Seen::Running if entry.stopped => acts.push(Act::Stop(key, StopWhy::Cancelled(0))),
-                Seen::Running => {}
+                Seen::Running => acts.extend(entry.adjustments(key)),
             }
         }
         acts
     }
 
     /// What was asked of the launcher and is not known there: asked again, which its records make harmless; with new records
-    /// nobody can tell whether it ran, and it is lost.
+    /// nobody can tell whether it ran, and it is lost. What was to stop meanwhile has never begun, and does not.
     fn ask_again(&mut self, seen: &[(AttemptKey, Seen)], fresh: bool, now_ms: u64) -> Vec<Act> {
         let known = |key: &AttemptKey| seen.iter().any(|(other, _)| other == key);
         let unknown = self.attempts.iter().filter(|(key, _)| !known(key));
-        let asked: Vec<(AttemptKey, Option<Job>)> = unknown
+        let asked: Vec<(AttemptKey, Option<Job>, bool)> = unknown
             .filter_map(|(key, entry)| match &entry.state {
-                State::Launched(job) => Some((*key, job.clone())),
+                State::Launched(job) => Some((*key, job.clone(), entry.stopped)),
                 State::Staging(_) | State::Converting | State::Publishing { .. } | State::Ended { .. } => None,
             })
             .collect();
         asked
             .into_iter()
-            .flat_map(|(key, job)| match job.filter(|_| !fresh) {
-                Some(job) => vec![Act::Launch(job)],
+            .flat_map(|(key, job, stopped)| match job.filter(|_| !fresh) {
+                Some(_) if stopped => self.end(key, AttemptEnd::terminated(), now_ms),
+                Some(job) => std::iter::once(Act::Launch(job)).chain(self.attempts[&key].adjustments(key)).collect(),
                 None => self.end(key, AttemptEnd::lost(), now_ms),
             })
             .collect()
@@ -213,6 +230,10 @@ impl Roster {
                 vec![Act::Report(key, AttemptEnd::lost())]
             }
             Order::Stop { key, why } => self.stop(key, why).into_iter().collect(),
+            Order::Suspend(key) => self.adjust(key, Act::Suspend(key), |entry| entry.suspended = Some(true)),
+            Order::Resume(key) => self.adjust(key, Act::Resume(key), |entry| entry.suspended = Some(false)),
+            Order::Limit { key, limit } => self.adjust(key, Act::Limit(key, limit), |entry| entry.limit = Some(limit)),
+            Order::Signal { key, signal, scope } => self.adjust(key, Act::Signal(key, signal, scope), |_| {}),
             Order::Forget(key) => self.forget(key),
             Order::JobGone(job) => {
                 self.briefs.remove(&job);
@@ -248,6 +269,16 @@ impl Roster {
         }
     }
 
+    /// Remembers how an attempt is to go on, and lets its process know if it has one. What is being ended is left alone.
+    fn adjust(&mut self, key: AttemptKey, act: Act, remember: impl FnOnce(&mut Entry)) -> Vec<Act> {
+        let Some(entry) = self.attempts.get_mut(&key).filter(|entry| !entry.stopped) else { return Vec::new() };
+        remember(entry);
+        match entry.state {
+            State::Launched(_) => vec![act],
+            State::Staging(_) | State::Converting | State::Publishing { .. } | State::Ended { .. } => Vec::new(),
+        }
+    }
+
     /// Drops an attempt whose end is counted, and what is kept for a job that this session has not told of when it was the last.
     /// One that has not ended is kept.
     fn forget(&mut self, key: AttemptKey) -> Vec<Act> {
@@ -280,7 +311,7 @@ impl Roster {
             None => {
                 let job = job.clone();
                 entry.state = State::Launched(Some(job.clone()));
-                vec![Act::Launch(job)]
+                std::iter::once(Act::Launch(job)).chain(entry.adjustments(key)).collect()
             }
         }
     }
@@ -331,7 +362,14 @@ impl Roster {
 
 impl Entry {
     fn new(state: State) -> Entry {
-        Entry { state, unwanted: false, stopped: false }
+        Entry { state, unwanted: false, stopped: false, suspended: None, limit: None }
+    }
+
+    /// What a process has to be told that may not have heard it. Hearing it again changes nothing.
+    fn adjustments(&self, key: AttemptKey) -> impl Iterator<Item = Act> + use<> {
+        let limit = self.limit.map(|limit| Act::Limit(key, limit));
+        let pace = self.suspended.map(|suspended| if suspended { Act::Suspend(key) } else { Act::Resume(key) });
+        limit.into_iter().chain(pace)
     }
 }
 

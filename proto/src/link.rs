@@ -10,7 +10,7 @@ pub use kept::{keep, read_kept};
 
 use bytes::Bytes;
 use sched::ids::{AttemptKey, JobId};
-use sched::reason::StopWhy;
+use sched::reason::{Scope, StopWhy};
 use sched::reconcile::{AttemptEnd, Claim};
 use sched::resources::{Amount, Cpus};
 use sched::spec::duration::TimeLimit;
@@ -97,7 +97,30 @@ pub enum Order {
     Forget(AttemptKey),
     /// No task of this job will come any more.
     JobGone(JobId),
+    /// Let nothing of an attempt run, and its time limit wait.
+    Suspend(AttemptKey),
+    /// Let a suspended attempt go on.
+    Resume(AttemptKey),
+    /// Hold an attempt to another time limit.
+    Limit {
+        /// Which.
+        key: AttemptKey,
+        /// The new limit, counted from its start.
+        limit: TimeLimit,
+    },
+    /// Send an attempt a signal without ending it.
+    Signal {
+        /// Which.
+        key: AttemptKey,
+        /// The signal's number, 1 to [`SIGNAL_MAX`].
+        signal: i32,
+        /// Whom it reaches.
+        scope: Scope,
+    },
 }
+
+/// The highest signal that travels: those above have no names that mean the same everywhere.
+pub const SIGNAL_MAX: i32 = 31;
 
 /// All that a node must know of a job to run its tasks.
 #[derive(Clone, Debug, PartialEq)]

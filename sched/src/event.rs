@@ -14,7 +14,7 @@ use crate::ids::{AttemptKey, JobId, Name, NodeId, RequestId};
 use crate::job::Usage;
 use crate::node::{Mark, Offer};
 use crate::partition::Partition;
-use crate::reason::{Outcome, Reason, StopWhy};
+use crate::reason::{Outcome, Reason, Scope, StopWhy};
 use crate::resources::Share;
 use crate::spec::dependency::Term;
 use crate::spec::duration::TimeLimit;
@@ -238,6 +238,40 @@ pub enum Effect {
         node: NodeId,
         /// The attempt.
         key: AttemptKey,
+    },
+    /// Let nothing of an attempt run, and its time limit wait.
+    Suspend {
+        /// The node.
+        node: NodeId,
+        /// The attempt.
+        key: AttemptKey,
+    },
+    /// Let a suspended attempt go on.
+    Resume {
+        /// The node.
+        node: NodeId,
+        /// The attempt.
+        key: AttemptKey,
+    },
+    /// Hold an attempt to another time limit.
+    Limit {
+        /// The node.
+        node: NodeId,
+        /// The attempt.
+        key: AttemptKey,
+        /// The new limit, counted from the attempt's start.
+        limit: TimeLimit,
+    },
+    /// Send an attempt a signal that ends nothing by itself.
+    Signal {
+        /// The node.
+        node: NodeId,
+        /// The attempt.
+        key: AttemptKey,
+        /// The signal's number, 1 to 31.
+        signal: i32,
+        /// Whom it reaches.
+        scope: Scope,
     },
 }
 

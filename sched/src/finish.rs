@@ -3,7 +3,7 @@
 use crate::cluster::Cluster;
 use crate::event::Event;
 use crate::ids::{AttemptKey, NodeId};
-use crate::job::{Job, TaskState, Usage};
+use crate::job::{TaskState, Usage};
 use crate::reason::{Ending, Exit, Outcome, StopWhy, note};
 use crate::reconcile::{AttemptEnd, How};
 use crate::settings::Settings;
@@ -17,27 +17,20 @@ const OUT_OF_MEMORY: Exit = Exit { code: 0, signal: 125 };
 /// The end of an attempt whose node is given up: nobody knows whether it still runs, so its task is not tried again.
 pub(crate) fn give_up(cluster: &Cluster, node: NodeId, key: AttemptKey) -> Option<Event> {
     let task = cluster.job(key.job)?.tasks.get(&key.index)?;
-    let ending = cancelled_by(&task.state).map_or(Ending::NodeFail, Ending::Cancelled);
+    let ending = match why_stopped(&task.state) {
+        Some(StopWhy::Cancelled(uid)) => Ending::Cancelled(uid),
+        Some(StopWhy::Deadline) => Ending::Deadline,
+        Some(StopWhy::TimeLimit | StopWhy::Requeue | StopWhy::NodeDown) | None => Ending::NodeFail,
+    };
     let (outcome, usage) = (Outcome::bare(ending), Usage::default());
     Some(Event::Ended { key, node, outcome, age_ms: 0, usage })
 }
 
-/// An attempt that went with its node: it waits again where its user lets it and it was not lost too often.
-fn lost_with_node(job: &Job, settings: &Settings, node: NodeId, key: AttemptKey, end: &AttemptEnd) -> Event {
-    if job.spec.requeue && key.attempt <= settings.requeues_max {
-        return Event::Requeued { key, node };
-    }
-    let outcome = Outcome { note: end.note.as_deref().map(note), ..Outcome::bare(Ending::NodeFail) };
-    Event::Ended { key, node, outcome, age_ms: end.age_ms, usage: end.usage }
-}
-
-/// Who has cancelled a task whose processes are still going away.
-fn cancelled_by(state: &TaskState) -> Option<u32> {
+/// Why a task was told to stop whose processes are still going away.
+fn why_stopped(state: &TaskState) -> Option<StopWhy> {
     match state {
-        TaskState::Finishing { why: StopWhy::Cancelled(uid), .. } => Some(*uid),
-        TaskState::Finishing { why: StopWhy::TimeLimit | StopWhy::NodeDown, .. }
-        | TaskState::Running { .. }
-        | TaskState::Pending { .. } => None,
+        TaskState::Finishing { why, .. } => Some(*why),
+        TaskState::Running { .. } | TaskState::Pending { .. } => None,
     }
 }
 
@@ -54,21 +47,31 @@ pub(crate) fn judge(
     if task.state.shares()?.first()?.node != node {
         return None;
     }
-    let cancelled = cancelled_by(&task.state);
-    if let TaskState::Finishing { why: StopWhy::NodeDown, .. } = task.state {
-        // However it left: a script that catches its TERM may end well without being done.
-        return Some(lost_with_node(job, settings, node, key, end));
-    }
-    let (ending, exit) = match (end.how, cancelled) {
-        (How::Exited(exit) | How::TimedOut(exit), Some(uid)) => (Ending::Cancelled(uid), exit),
-        (How::Lost | How::NotStarted | How::OutOfMemory, Some(uid)) => (Ending::Cancelled(uid), Exit::default()),
-        (How::Exited(exit), None) if exit == Exit::default() => (Ending::Completed, exit),
-        (How::Exited(exit), None) => (Ending::Failed, exit),
-        (How::TimedOut(exit), None) => (Ending::Timeout, exit),
-        (How::OutOfMemory, None) => (Ending::OutOfMemory, OUT_OF_MEMORY),
-        (How::NotStarted, None) => (Ending::LaunchFailed, LAUNCH_FAILED),
-        (How::Lost, None) => return Some(lost_with_node(job, settings, node, key, end)),
+    let (again, exit) = (Some(Event::Requeued { key, node }), exit_of(end.how));
+    let (ending, exit) = match (why_stopped(&task.state), end.how) {
+        (Some(StopWhy::Cancelled(uid)), _) => (Ending::Cancelled(uid), exit),
+        (Some(StopWhy::Deadline), _) => (Ending::Deadline, exit),
+        (Some(StopWhy::Requeue), _) => return again,
+        (Some(StopWhy::NodeDown), _) if job.spec.requeue => return again,
+        (Some(StopWhy::NodeDown), _) => (Ending::NodeFail, exit),
+        (Some(StopWhy::TimeLimit) | None, How::Exited(Exit { code: 0, signal: 0 })) => (Ending::Completed, exit),
+        (Some(StopWhy::TimeLimit) | None, How::Exited(_)) => (Ending::Failed, exit),
+        (Some(StopWhy::TimeLimit) | None, How::TimedOut(_)) => (Ending::Timeout, exit),
+        (Some(StopWhy::TimeLimit) | None, How::OutOfMemory) => (Ending::OutOfMemory, OUT_OF_MEMORY),
+        (Some(StopWhy::TimeLimit) | None, How::NotStarted) => (Ending::LaunchFailed, LAUNCH_FAILED),
+        (Some(StopWhy::TimeLimit) | None, How::Lost) if job.spec.requeue && key.attempt <= settings.requeues_max => {
+            return again;
+        }
+        (Some(StopWhy::TimeLimit) | None, How::Lost) => (Ending::NodeFail, exit),
     };
     let outcome = Outcome { ending, exit, note: end.note.as_deref().map(note) };
     Some(Event::Ended { key, node, outcome, age_ms: end.age_ms, usage: end.usage })
+}
+
+/// How the process left, where there was one that somebody saw leave.
+fn exit_of(how: How) -> Exit {
+    match how {
+        How::Exited(exit) | How::TimedOut(exit) => exit,
+        How::OutOfMemory | How::NotStarted | How::Lost => Exit::default(),
+    }
 }

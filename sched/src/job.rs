@@ -177,9 +177,12 @@ impl Tally {
         match outcome.ending {
             Ending::Completed => self.completed += 1,
             Ending::Cancelled(_) => self.cancelled += 1,
-            Ending::Failed | Ending::LaunchFailed | Ending::Timeout | Ending::NodeFail | Ending::OutOfMemory => {
-                self.failed += 1;
-            }
+            Ending::Failed
+            | Ending::LaunchFailed
+            | Ending::Timeout
+            | Ending::NodeFail
+            | Ending::OutOfMemory
+            | Ending::Deadline => self.failed += 1,
         }
         self.wait_status = self.wait_status.max(outcome.wait_status());
     }

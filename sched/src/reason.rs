@@ -87,8 +87,23 @@ pub enum StopWhy {
     Cancelled(u32),
     /// Its time limit passed.
     TimeLimit,
-    /// An administrator took its node down.
+    /// It goes back into the queue, because a user asked.
+    Requeue,
+    /// An administrator downed its node.
     NodeDown,
+    /// The time came by which it had to be done.
+    Deadline,
+}
+
+/// Which processes of an attempt a signal goes to: `scancel --signal` as it is, with `--batch` or with `--full`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Scope {
+    /// What `srun` has started, and not the batch shell.
+    Steps,
+    /// The batch shell alone.
+    Batch,
+    /// The batch shell, its children and the steps.
+    Full,
 }
 
 /// How a task ended for good.
@@ -122,6 +137,8 @@ pub enum Ending {
     NodeFail,
     /// Took more memory than it had asked for.
     OutOfMemory,
+    /// Was not done by the time that it had to be.
+    Deadline,
 }
 
 impl Outcome {
@@ -142,6 +159,7 @@ impl Outcome {
             Ending::Timeout => "TimeLimit",
             Ending::NodeFail => "NodeDown",
             Ending::OutOfMemory => "OutOfMemory",
+            Ending::Deadline => "DeadLine",
         }
     }
 

@@ -76,7 +76,7 @@ pub fn reconcile(cluster: &Cluster, node: NodeId, same_spool: bool, claims: &[Cl
             Some(Claim { end: Some(end), .. }) => found.ends.push((key, end.clone())),
             Some(Claim { end: None, .. }) => {
                 found.adopt.push(key);
-                found.again.extend(stop_again(cluster, node, key));
+                found.again.extend(tell_again(cluster, node, key));
             }
             None if same_spool => found.again.extend(order_again(cluster, node, key)),
             None => found.ends.push((key, AttemptEnd::lost())),
@@ -96,10 +96,13 @@ impl AttemptEnd {
     }
 }
 
-fn stop_again(cluster: &Cluster, node: NodeId, key: AttemptKey) -> Option<Effect> {
-    match cluster.job(key.job)?.tasks.get(&key.index)?.state {
-        TaskState::Finishing { why, .. } => Some(Effect::Stop { node, key, why }),
-        TaskState::Running { .. } | TaskState::Pending { .. } => None,
+/// What a node is told again of an attempt that has begun, or is about to: all that was ordered since its start and that
+/// the state still says. A signal is not: it may have arrived.
+fn tell_again(cluster: &Cluster, node: NodeId, key: AttemptKey) -> Vec<Effect> {
+    let Some(task) = cluster.job(key.job).and_then(|job| job.tasks.get(&key.index)) else { return Vec::new() };
+    match task.state {
+        TaskState::Finishing { why, .. } => vec![Effect::Stop { node, key, why }],
+        TaskState::Running { .. } | TaskState::Pending { .. } => Vec::new(),
     }
 }
 
@@ -109,5 +112,5 @@ fn order_again(cluster: &Cluster, node: NodeId, key: AttemptKey) -> Vec<Effect> 
     let Some(shares) = task.state.shares() else { return Vec::new() };
     let placement = Placement { index: key.index, id: task.id, attempt: key.attempt, shares: shares.clone() };
     let start = Effect::Start { node, job: key.job, placements: vec![placement] };
-    std::iter::once(start).chain(stop_again(cluster, node, key)).collect()
+    std::iter::once(start).chain(tell_again(cluster, node, key)).collect()
 }

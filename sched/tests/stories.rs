@@ -301,7 +301,7 @@ fn a_node_that_comes_back_is_told_what_it_missed() {
         .map(|order| match order {
             Effect::Start { placements, .. } => placements[0].index,
             Effect::Stop { key, .. } => 100 + key.index,
-            Effect::Forget { .. } => panic!("nothing to forget"),
+            other => panic!("nothing else was ordered: {other:?}"),
         })
         .collect();
     assert_eq!(again, [101, 3, 4], "the stop and the starts that it never heard");

@@ -25,6 +25,10 @@ const LEAVE_MS: u64 = 120;
 pub(crate) enum Request {
     Launch(Job),
     Stop { key: AttemptKey, why: StopWhy, kill_wait_ms: u64 },
+    Suspend(AttemptKey),
+    Resume(AttemptKey),
+    Limit { key: AttemptKey, limit_s: Option<u64> },
+    Signal { key: AttemptKey, signal: i32 },
     Forget(Vec<AttemptKey>),
 }
 
@@ -77,9 +81,21 @@ enum Record {
 #[derive(Debug)]
 struct Process {
     stubborn: bool,
-    /// When it leaves, and how, if nobody interferes; `None` is never.
-    leaves: Option<(u64, How)>,
+    clock: Clock,
+    /// When it leaves by itself, in its own time; `None` is never.
+    own: Option<(u64, How)>,
+    /// How long it may run, in its own time.
+    limit_ms: Option<u64>,
+    /// When it leaves because somebody ends it.
+    ending: Option<(u64, How)>,
     stopped: bool,
+}
+
+/// A process's own time, which stands still while it is suspended.
+#[derive(Clone, Copy, Debug)]
+enum Clock {
+    Runs { since_ms: u64 },
+    Stands { ran_ms: u64 },
 }
 
 impl Launcher {
@@ -141,21 +157,29 @@ impl Launcher {
 
     fn obey_one(&mut self, request: Request, now_ms: u64) -> Option<Word> {
         match request {
-            Request::Launch(job) => self.launch(&job, now_ms),
+            Request::Launch(job) => return self.launch(&job, now_ms),
             Request::Stop { key, why, kill_wait_ms } => {
-                if let Some(Record::Runs(process)) = self.records.get_mut(&key) {
-                    process.stop(why, kill_wait_ms, now_ms);
-                }
-                None
+                self.with(key, |process| process.stop(why, kill_wait_ms, now_ms));
             }
+            Request::Suspend(key) => self.with(key, |process| process.suspend(now_ms)),
+            Request::Resume(key) => self.with(key, |process| process.resume(now_ms)),
+            Request::Limit { key, limit_s } => self.with(key, |process| process.limit(limit_s, now_ms)),
+            Request::Signal { key, signal } => self.with(key, |process| process.signal(signal, now_ms)),
             Request::Forget(keys) => {
                 for key in keys {
                     if matches!(self.records.get(&key), Some(Record::Ended { .. })) {
                         self.records.remove(&key);
                     }
                 }
-                None
             }
+        }
+        None
+    }
+
+    /// Does something to a process that runs.
+    fn with(&mut self, key: AttemptKey, deed: impl FnOnce(&mut Process)) {
+        if let Some(Record::Runs(process)) = self.records.get_mut(&key) {
+            deed(process);
         }
     }
 
@@ -176,7 +200,7 @@ impl Launcher {
     /// When the next process leaves.
     pub(crate) fn next_due(&self) -> Option<u64> {
         let running = self.records.values().filter_map(|record| match record {
-            Record::Runs(process) => process.leaves,
+            Record::Runs(process) => process.leaves(),
             Record::Ended { .. } => None,
         });
         running.map(|(at_ms, _)| at_ms).min()
@@ -186,8 +210,10 @@ impl Launcher {
     pub(crate) fn on_clock(&mut self, now_ms: u64) -> Vec<Word> {
         let mut words = Vec::new();
         for (key, record) in &mut self.records {
-            let Record::Runs(Process { leaves: Some((at_ms, how)), .. }) = *record else { continue };
-            if at_ms <= now_ms {
+            let Record::Runs(process) = &*record else { continue };
+            if let Some((at_ms, how)) = process.leaves()
+                && at_ms <= now_ms
+            {
                 *record = Record::Ended { how, at_ms };
                 self.facts.push(Fact::Over { key: *key, how });
                 words.push(Word::Of(*key, record.seen(now_ms)));
@@ -221,10 +247,23 @@ impl Record {
 
 impl Process {
     fn new(conduct: Conduct, limit_s: Option<u64>, now_ms: u64) -> Process {
-        let own = conduct.runs_ms.map(|ms| (now_ms + ms, How::Exited(Exit { code: conduct.code, signal: 0 })));
-        let limit = limit_s.map(|s| (now_ms + s * 1000, How::TimedOut(Exit { code: 0, signal: TERM })));
-        let leaves = own.into_iter().chain(limit).min_by_key(|(at_ms, _)| *at_ms);
-        Process { stubborn: conduct.stubborn, leaves, stopped: false }
+        Process {
+            stubborn: conduct.stubborn,
+            clock: Clock::Runs { since_ms: now_ms },
+            own: conduct.runs_ms.map(|ms| (ms, How::Exited(Exit { code: conduct.code, signal: 0 }))),
+            limit_ms: limit_s.map(|s| s * 1000),
+            ending: None,
+            stopped: false,
+        }
+    }
+
+    /// When it leaves, and how, if nobody interferes.
+    fn leaves(&self) -> Option<(u64, How)> {
+        let Clock::Runs { since_ms } = self.clock else { return None };
+        let own = self.own.map(|(ran_ms, how)| (since_ms + ran_ms, how));
+        let exit = Exit { code: 0, signal: TERM };
+        let limit = self.limit_ms.map(|ran_ms| (since_ms + ran_ms, How::TimedOut(exit)));
+        own.into_iter().chain(limit).chain(self.ending).min_by_key(|(at_ms, _)| *at_ms)
     }
 
     /// TERM, and KILL where that does not help. A second wish changes nothing.
@@ -232,16 +271,52 @@ impl Process {
         if self.stopped {
             return;
         }
+        self.resume(now_ms);
         self.stopped = true;
         let (wait_ms, signal) = if self.stubborn { (kill_wait_ms, KILL) } else { (LEAVE_MS, TERM) };
         let exit = Exit { code: 0, signal };
-        let at_ms = now_ms + wait_ms;
-        if self.leaves.is_none_or(|(own_ms, _)| at_ms < own_ms) {
-            let how = match why {
-                StopWhy::Cancelled(_) => How::Exited(exit),
-                StopWhy::TimeLimit => How::TimedOut(exit),
-            };
-            self.leaves = Some((at_ms, how));
+        let how = match why {
+            StopWhy::Cancelled(_) => How::Exited(exit),
+            StopWhy::TimeLimit | StopWhy::Deadline => How::TimedOut(exit),
+            StopWhy::Requeue | StopWhy::NodeDown => How::Lost,
+        };
+        self.end(now_ms + wait_ms, how);
+    }
+
+    /// A signal ends what does not stand against it.
+    fn signal(&mut self, signal: i32, now_ms: u64) {
+        let signal = u8::try_from(signal).expect("a signal that travelled is in bounds");
+        if !self.stubborn || signal == KILL {
+            self.end(now_ms + LEAVE_MS, How::Exited(Exit { code: 0, signal }));
+        }
+    }
+
+    fn end(&mut self, at_ms: u64, how: How) {
+        if self.ending.is_none_or(|(sooner_ms, _)| at_ms < sooner_ms) {
+            self.ending = Some((at_ms, how));
+        }
+    }
+
+    fn suspend(&mut self, now_ms: u64) {
+        if let (Clock::Runs { since_ms }, false) = (self.clock, self.stopped) {
+            self.clock = Clock::Stands { ran_ms: now_ms - since_ms };
+        }
+    }
+
+    fn resume(&mut self, now_ms: u64) {
+        if let Clock::Stands { ran_ms } = self.clock {
+            self.clock = Clock::Runs { since_ms: now_ms - ran_ms };
+        }
+    }
+
+    /// A limit that has passed ends it at once.
+    fn limit(&mut self, limit_s: Option<u64>, now_ms: u64) {
+        let ran_ms = match self.clock {
+            Clock::Runs { since_ms } => now_ms - since_ms,
+            Clock::Stands { ran_ms } => ran_ms,
+        };
+        if !self.stopped {
+            self.limit_ms = limit_s.map(|s| (s * 1000).max(ran_ms));
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use noded::roster::{Act, Job, Roster, Seen};
 use proto::link::{FromNode, Register, ToNode};
 use sched::ids::AttemptKey;
+use sched::reason::Scope;
 use sched::reconcile::AttemptEnd;
 use sched::resources::Amount;
 
@@ -229,6 +230,11 @@ impl Node {
                 Act::Stage(job) => self.pipeline.stage(job, now_ms),
                 Act::Publish(job) => self.pipeline.publish(&job, now_ms),
                 Act::Stop(key, why) => requests.push(Request::Stop { key, why, kill_wait_ms }),
+                Act::Suspend(key) => requests.push(Request::Suspend(key)),
+                Act::Resume(key) => requests.push(Request::Resume(key)),
+                Act::Limit(key, limit) => requests.push(Request::Limit { key, limit_s: limit.seconds() }),
+                Act::Signal(_, _, Scope::Steps) => {}
+                Act::Signal(key, signal, Scope::Batch | Scope::Full) => requests.push(Request::Signal { key, signal }),
                 Act::Abandon(key) => self.pipeline.abandon(key, now_ms),
                 Act::Report(key, end) => ends.push((key, end)),
                 Act::Drop(key) => {

@@ -126,7 +126,7 @@ impl Witness {
             Ending::Completed | Ending::Failed => seen == Some(How::Exited(outcome.exit)),
             Ending::Timeout => seen == Some(How::TimedOut(outcome.exit)),
             // How a cancelled or lost attempt left is for nobody to say: its record may be lost, too.
-            Ending::Cancelled(_) | Ending::NodeFail => true,
+            Ending::Cancelled(_) | Ending::Deadline | Ending::NodeFail => true,
             Ending::LaunchFailed | Ending::OutOfMemory => false,
         };
         let counted = outcome.clone();

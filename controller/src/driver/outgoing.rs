@@ -125,6 +125,10 @@ impl Driver {
             }
             Effect::Stop { node, key, why } => outbox.add(node, Order::Stop { key, why }),
             Effect::Forget { node, key } => outbox.add(node, Order::Forget(key)),
+            Effect::Suspend { node, key } => outbox.add(node, Order::Suspend(key)),
+            Effect::Resume { node, key } => outbox.add(node, Order::Resume(key)),
+            Effect::Limit { node, key, limit } => outbox.add(node, Order::Limit { key, limit }),
+            Effect::Signal { node, key, signal, scope } => outbox.add(node, Order::Signal { key, signal, scope }),
         }
     }
 

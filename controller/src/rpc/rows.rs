@@ -5,7 +5,7 @@ use sched::cluster::Cluster;
 use sched::depend::Wait;
 use sched::ids::{JobId, NodeId, Timestamp};
 use sched::job::{Done, Job, Task, TaskState};
-use sched::reason::{Ending, Outcome};
+use sched::reason::{Ending, Outcome, StopWhy};
 use sched::resources::Share;
 use sched::spec::array::TaskSelector;
 use sched::spec::dependency::Term;
@@ -103,8 +103,13 @@ impl RowMaker<'_> {
             TaskState::Pending { .. } => v1::JobState::Pending,
             TaskState::Running { .. } => v1::JobState::Running,
             TaskState::Finishing { why, .. } => match why {
-                sched::reason::StopWhy::Cancelled(_) => v1::JobState::Cancelled,
-                sched::reason::StopWhy::TimeLimit => v1::JobState::Timeout,
+                StopWhy::Cancelled(_) => v1::JobState::Cancelled,
+                StopWhy::TimeLimit => v1::JobState::Timeout,
+                StopWhy::Deadline => v1::JobState::Deadline,
+                // What goes back into the queue is PENDING and COMPLETING at once, as in Slurm.
+                StopWhy::Requeue => v1::JobState::Pending,
+                StopWhy::NodeDown if job.spec.requeue => v1::JobState::Pending,
+                StopWhy::NodeDown => v1::JobState::NodeFail,
             },
         };
         let mut row = self.shared(job, task.id, state);
@@ -252,5 +257,6 @@ fn state_of(outcome: &Outcome) -> v1::JobState {
         Ending::Timeout => v1::JobState::Timeout,
         Ending::NodeFail => v1::JobState::NodeFail,
         Ending::OutOfMemory => v1::JobState::OutOfMemory,
+        Ending::Deadline => v1::JobState::Deadline,
     }
 }

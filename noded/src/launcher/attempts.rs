@@ -85,6 +85,9 @@ impl Attempts {
                     }
                 }
                 Request::Resume { key } => self.resume(key, now),
+                Request::Limit { key, time_limit_s } => {
+                    self.tasks.get_mut(&key).into_iter().for_each(|task| task.on_limit(time_limit_s));
+                }
                 Request::Forget { keys } => self.forget(keys),
             }
         }

@@ -58,6 +58,7 @@ pub(super) fn note_stop(stderr: &Path, job_label: &str, node_name: &str, why: St
         StopWhy::TimeLimit => " DUE TO TIME LIMIT",
         StopWhy::Requeue => " DUE TO JOB REQUEUE",
         StopWhy::Preemption => " DUE TO PREEMPTION",
+        StopWhy::Deadline => " DUE TO DEADLINE",
         StopWhy::NodeFailure | StopWhy::Shutdown => " DUE TO NODE FAILURE, SEE SLURMCTLD LOG FOR DETAILS",
     };
     let text = format!("slurmstepd: error: *** JOB {job_label} ON {node_name} CANCELLED AT {at}{because} ***\n");

@@ -47,6 +47,13 @@ pub enum Request {
         /// Which attempt.
         key: AttemptKey,
     },
+    /// Hold an attempt to another time limit. One that does not run or is being ended is passed over.
+    Limit {
+        /// Which attempt.
+        key: AttemptKey,
+        /// From its start, the time in which it was suspended not counted; no limit if none. What has passed already ends it.
+        time_limit_s: Option<u64>,
+    },
     /// Drop the records of attempts whose end is safe elsewhere. Attempts that still run are passed over.
     Forget {
         /// Which attempts.
@@ -320,6 +327,8 @@ pub enum StopWhy {
     Preemption,
     /// The launcher itself was told to go.
     Shutdown,
+    /// The time came by which it had to be done.
+    Deadline,
 }
 
 /// What the main process, and those descendants that it waited for, have used.

@@ -27,6 +27,9 @@ pub(super) struct Task {
     kill_wait: Duration,
     /// Read only while nobody stops it.
     clock: Clock,
+    /// How long it may run, in its own time.
+    limit: Option<Duration>,
+    /// Gone once it is sent.
     warning: Option<Warning>,
     /// What the launcher itself has to watch over.
     memory_bytes_max: Option<u64>,
@@ -37,23 +40,12 @@ pub(super) struct Task {
 }
 
 /// A task's own time, which stands still while it is suspended.
-enum Clock {
-    Runs(Deadlines<Instant>),
-    Stands(Deadlines<Duration>),
-}
-
-/// When something is due: at a time, or after so much more of it.
 #[derive(Clone, Copy)]
-struct Deadlines<T> {
-    limit: Option<T>,
-    /// Gone once the warning is sent.
-    warning: Option<T>,
-}
-
-impl<T> Deadlines<T> {
-    fn map<U>(self, change: impl Fn(T) -> U) -> Deadlines<U> {
-        Deadlines { limit: self.limit.map(&change), warning: self.warning.map(&change) }
-    }
+enum Clock {
+    /// It is what has passed since then.
+    Runs { since: Instant },
+    /// It has come so far.
+    Stands { ran: Duration },
 }
 
 /// How far the launcher is with ending a task before its time.
@@ -89,9 +81,6 @@ pub(super) enum Due {
 
 impl Task {
     pub(super) fn new(launch: &Launch, pid: i32, started_ms: i64, now: Instant) -> Self {
-        let limit_s = launch.time_limit_s.filter(|&limit_s| limit_s <= TIME_LIMIT_S_MAX);
-        let in_seconds = |seconds| now + Duration::from_secs(seconds);
-        let warn_s = limit_s.zip(launch.warning).map(|(limit_s, warning)| limit_s.saturating_sub(warning.before_s));
         Self {
             pid,
             stderr: files::stderr_path(launch),
@@ -99,7 +88,8 @@ impl Task {
             node_name: launch.node_name.clone(),
             started_ms,
             kill_wait: bounded(launch.kill_wait_ms),
-            clock: Clock::Runs(Deadlines { limit: limit_s.map(in_seconds), warning: warn_s.map(in_seconds) }),
+            clock: Clock::Runs { since: now },
+            limit: limit(launch.time_limit_s),
             warning: launch.warning,
             memory_bytes_max: None,
             oom_kills: 0,
@@ -134,9 +124,9 @@ impl Task {
 
     /// Somebody wants it to stand still; whether it has to be made to.
     pub(super) fn on_suspend(&mut self, now: Instant) -> bool {
-        match (&self.clock, self.stop, &self.main) {
-            (Clock::Runs(deadlines), Stop::NotAsked, Main::Alive) => {
-                self.clock = Clock::Stands(deadlines.map(|at| at.saturating_duration_since(now)));
+        match (self.clock, self.stop, &self.main) {
+            (Clock::Runs { since }, Stop::NotAsked, Main::Alive) => {
+                self.clock = Clock::Stands { ran: now.saturating_duration_since(since) };
                 true
             }
             _ => false,
@@ -145,18 +135,23 @@ impl Task {
 
     /// Somebody wants it to go on; whether it has to be made to.
     pub(super) fn on_resume(&mut self, now: Instant) -> bool {
-        match &self.clock {
-            Clock::Stands(left) => {
-                self.clock = Clock::Runs(left.map(|left| now + left));
+        match self.clock {
+            Clock::Stands { ran } => {
+                self.clock = Clock::Runs { since: now.checked_sub(ran).unwrap_or(now) };
                 true
             }
-            Clock::Runs(_) => false,
+            Clock::Runs { .. } => false,
         }
     }
 
     /// Whether it stands still.
     pub(super) fn is_suspended(&self) -> bool {
-        matches!(self.clock, Clock::Stands(_))
+        matches!(self.clock, Clock::Stands { .. })
+    }
+
+    /// Somebody gives it another limit, counted from its start. A warning that was sent is not sent again.
+    pub(super) fn on_limit(&mut self, time_limit_s: Option<u64>) {
+        self.limit = limit(time_limit_s);
     }
 
     /// Somebody wants it to end. A second wish can only bring the KILL forward.
@@ -189,11 +184,14 @@ impl Task {
 
     /// What its own time brings: first the warning, and at the next call the end.
     fn on_own_clock(&mut self, now: Instant) -> Option<Due> {
-        let Clock::Runs(deadlines) = &mut self.clock else { return None };
-        if deadlines.warning.take_if(|at| *at <= now).is_some() {
-            return self.warning.map(Due::Warn);
+        let Clock::Runs { since } = self.clock else { return None };
+        let (ran, limit) = (now.saturating_duration_since(since), self.limit?);
+        if let Some(warning) = self.warning.take_if(|warning| warn_after(limit, warning) <= ran) {
+            return Some(Due::Warn(warning));
         }
-        deadlines.limit.take_if(|at| *at <= now)?;
+        if ran < limit {
+            return None;
+        }
         self.stop = Stop::Terminated { why: StopWhy::TimeLimit, kill_at: now + self.kill_wait };
         Some(Due::Terminate(StopWhy::TimeLimit))
     }
@@ -223,9 +221,11 @@ impl Task {
     /// When something will be due.
     pub(super) fn next_wake(&self) -> Option<Instant> {
         let by_stop = match (self.stop, &self.main) {
-            (Stop::NotAsked, Main::Alive) => match self.clock {
-                Clock::Runs(Deadlines { limit, warning }) => limit.into_iter().chain(warning).min(),
-                Clock::Stands(_) => None,
+            (Stop::NotAsked, Main::Alive) => match (self.clock, self.limit) {
+                (Clock::Runs { since }, Some(limit)) => {
+                    Some(since + self.warning.map_or(limit, |warning| warn_after(limit, &warning)))
+                }
+                (Clock::Runs { .. }, None) | (Clock::Stands { .. }, _) => None,
             },
             (Stop::Terminated { kill_at, .. }, _) => Some(kill_at),
             (Stop::NotAsked, Main::Gone { .. }) | (Stop::Killed { .. }, _) => None,
@@ -252,6 +252,15 @@ impl Task {
         let outcome = if stopped == Some(StopWhy::Shutdown) { Outcome::Lost } else { outcome };
         Ending { outcome, stopped, started_ms: self.started_ms, ended_ms, usage }
     }
+}
+
+/// A limit that a clock can be set to.
+fn limit(time_limit_s: Option<u64>) -> Option<Duration> {
+    time_limit_s.filter(|&limit_s| limit_s <= TIME_LIMIT_S_MAX).map(Duration::from_secs)
+}
+
+fn warn_after(limit: Duration, warning: &Warning) -> Duration {
+    limit.saturating_sub(Duration::from_secs(warning.before_s))
 }
 
 /// A wait that a clock can be set to.
@@ -325,6 +334,26 @@ mod tests {
         assert_eq!(task.next_wake(), Some(start + seconds(108)), "the limit");
         assert_eq!(task.on_stop(StopWhy::Cancelled, 0, start + seconds(105)), Some(Due::Terminate(StopWhy::Cancelled)));
         assert!(!task.on_suspend(start + seconds(105)), "what is being ended is not held up");
+    }
+
+    #[test]
+    fn a_new_limit_counts_from_the_start_and_may_have_passed_already() {
+        let start = Instant::now();
+        let mut task = task(start);
+        task.on_limit(Some(60));
+        assert_eq!(task.next_wake(), Some(start + seconds(56)), "the warning moves with it");
+        assert!(task.on_suspend(start + seconds(5)));
+        task.on_limit(Some(20));
+        assert!(task.on_resume(start + seconds(100)));
+        assert_eq!(task.on_clock(start + seconds(111)), Some(Due::Warn(WARNING)), "after 16 s of its own time");
+        task.on_limit(Some(50));
+        assert_eq!((task.on_clock(start + seconds(142)), task.next_wake()), (None, Some(start + seconds(145))));
+        task.on_limit(None);
+        assert_eq!((task.on_clock(start + seconds(9_999)), task.next_wake()), (None, None));
+        task.on_limit(Some(1));
+        assert_eq!(task.on_clock(start + seconds(200)), Some(Due::Terminate(StopWhy::TimeLimit)));
+        task.on_limit(None);
+        assert_eq!(task.on_clock(start + seconds(203)), Some(Due::Kill), "what is being ended has no other limit");
     }
 
     #[test]

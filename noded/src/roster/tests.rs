@@ -136,6 +136,49 @@ fn a_stop_of_what_was_never_heard_of_is_answered_and_one_that_was_swallowed_is_a
 }
 
 #[test]
+fn how_an_attempt_goes_on_is_told_to_its_process_and_again_to_a_launcher_that_may_not_have_heard() {
+    let (mut roster, _) = started(command(), false);
+    let (key, limit) = (key(0, 1), TimeLimit::Unlimited);
+    let told = [Act::Limit(key, limit), Act::Suspend(key)];
+    for _ in 0..2 {
+        assert_eq!(roster.on_order(Order::Limit { key, limit }), told[..1]);
+        assert_eq!(roster.on_order(Order::Suspend(key)), told[1..]);
+    }
+    assert_eq!(roster.on_launcher_hello(vec![(key, Seen::Running)], false, 1, |_| None), told);
+    let acts = roster.on_launcher_hello(Vec::new(), false, 1, |_| None);
+    assert!(matches!(&acts[0], Act::Launch(_)) && acts[1..] == told, "{acts:?}");
+    assert_eq!(roster.on_order(Order::Resume(key)), [Act::Resume(key)]);
+    let signal = |scope| Order::Signal { key, signal: 10, scope };
+    assert_eq!(roster.on_order(signal(Scope::Batch)), [Act::Signal(key, 10, Scope::Batch)]);
+    let acts = roster.on_launcher_hello(vec![(key, Seen::Running)], false, 1, |_| None);
+    assert_eq!(acts, [Act::Limit(key, limit), Act::Resume(key)], "a signal may have arrived, and is not sent again");
+    roster.on_order(Order::Stop { key, why: StopWhy::Requeue });
+    for late in [Order::Suspend(key), Order::Limit { key, limit }, signal(Scope::Full)] {
+        assert!(roster.on_order(late).is_empty(), "what is being ended is left alone");
+    }
+}
+
+#[test]
+fn what_has_no_process_yet_is_suspended_when_it_has_and_what_never_will_is_not() {
+    let key = key(0, 1);
+    let (mut roster, _) = started(command(), true);
+    assert!(roster.on_order(Order::Suspend(key)).is_empty());
+    let acts = roster.on_staged(key, None, 1);
+    assert!(matches!(&acts[..], [Act::Launch(_), Act::Suspend(_)]), "{acts:?}");
+    let (mut roster, _) = started(Work::Op("grayscale".into()), true);
+    assert!(roster.on_order(Order::Suspend(key)).is_empty());
+    assert!(Roster::default().on_order(Order::Resume(key)).is_empty(), "nor what was never heard of");
+}
+
+#[test]
+fn what_was_to_stop_is_not_launched_by_a_launcher_that_had_not_heard_of_it() {
+    let (mut roster, _) = started(command(), false);
+    roster.on_order(Order::Stop { key: key(0, 1), why: StopWhy::Cancelled(0) });
+    let acts = roster.on_launcher_hello(Vec::new(), false, 1, |_| None);
+    assert!(matches!(&acts[..], [Act::Report(_, end)] if *end == AttemptEnd::terminated()), "{acts:?}");
+}
+
+#[test]
 fn an_older_controller_is_not_obeyed() {
     let mut roster = Roster::default();
     assert!(roster.on_welcome(&welcome(3, vec![], vec![])).is_some());

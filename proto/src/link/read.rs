@@ -2,12 +2,14 @@
 
 use sched::ids::{AttemptKey, JobId};
 use sched::job::Usage;
-use sched::reason::{Exit, StopWhy};
+use sched::reason::{Exit, Scope, StopWhy};
 use sched::reconcile::{AttemptEnd, Claim, How};
 use sched::resources::{Amount, Cpus};
 use sched::spec::duration::TimeLimit;
 
-use super::{ArrayFacts, Brief, FromNode, MapUrls, NodeShare, Order, Register, StartTask, ToNode, Welcome, Work};
+use super::{
+    ArrayFacts, Brief, FromNode, MapUrls, NodeShare, Order, Register, SIGNAL_MAX, StartTask, ToNode, Welcome, Work,
+};
 use crate::error::WireError;
 use crate::spec::{read_time_limit, read_u128};
 use crate::v1;
@@ -88,20 +90,50 @@ impl TryFrom<v1::Order> for Order {
             v1::order::Kind::Start(start) => {
                 Order::Start { job: JobId(start.job), tasks: start.tasks.into_iter().map(Into::into).collect() }
             }
-            v1::order::Kind::Stop(stop) => {
-                let key = AttemptKey::from(stop.key.ok_or(WireError::Missing("key"))?);
-                let why = match stop.why() {
-                    v1::StopWhy::Cancelled => StopWhy::Cancelled(0),
-                    v1::StopWhy::TimeLimit => StopWhy::TimeLimit,
-                    v1::StopWhy::Unspecified => {
-                        return Err(WireError::Meaningless { field: "why", value: stop.why.to_string() });
-                    }
-                };
-                Order::Stop { key, why }
-            }
+            v1::order::Kind::Stop(stop) => Order::Stop { why: read_why(&stop)?, key: read_key(stop.key)? },
             v1::order::Kind::Forget(key) => Order::Forget(key.into()),
             v1::order::Kind::JobGone(job) => Order::JobGone(JobId(job)),
+            v1::order::Kind::Suspend(key) => Order::Suspend(key.into()),
+            v1::order::Kind::Resume(key) => Order::Resume(key.into()),
+            v1::order::Kind::Limit(limit) => {
+                let minutes = read_time_limit(limit.time_limit_minutes, true)?;
+                Order::Limit { key: read_key(limit.key)?, limit: minutes.unwrap_or(TimeLimit::Unlimited) }
+            }
+            v1::order::Kind::Signal(signal) => {
+                let (number, scope) = (read_signal(&signal)?, read_scope(&signal)?);
+                Order::Signal { key: read_key(signal.key)?, signal: number, scope }
+            }
         })
+    }
+}
+
+fn read_key(key: Option<v1::AttemptKey>) -> Result<AttemptKey, WireError> {
+    Ok(key.ok_or(WireError::Missing("key"))?.into())
+}
+
+fn read_why(stop: &v1::Stop) -> Result<StopWhy, WireError> {
+    match stop.why() {
+        // Who cancelled is nothing to a node.
+        v1::StopWhy::Cancelled => Ok(StopWhy::Cancelled(0)),
+        v1::StopWhy::TimeLimit => Ok(StopWhy::TimeLimit),
+        v1::StopWhy::Requeue => Ok(StopWhy::Requeue),
+        v1::StopWhy::NodeDown => Ok(StopWhy::NodeDown),
+        v1::StopWhy::Deadline => Ok(StopWhy::Deadline),
+        v1::StopWhy::Unspecified => Err(WireError::Meaningless { field: "why", value: stop.why.to_string() }),
+    }
+}
+
+fn read_signal(signal: &v1::Signal) -> Result<i32, WireError> {
+    let number = i32::try_from(signal.signal).ok().filter(|number| (1..=SIGNAL_MAX).contains(number));
+    number.ok_or_else(|| WireError::Meaningless { field: "signal", value: signal.signal.to_string() })
+}
+
+fn read_scope(signal: &v1::Signal) -> Result<Scope, WireError> {
+    match signal.scope() {
+        v1::SignalScope::Steps => Ok(Scope::Steps),
+        v1::SignalScope::Batch => Ok(Scope::Batch),
+        v1::SignalScope::Full => Ok(Scope::Full),
+        v1::SignalScope::Unspecified => Err(WireError::Meaningless { field: "scope", value: signal.scope.to_string() }),
     }
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use sched::ids::{AttemptKey, JobId};
 use sched::job::Usage;
-use sched::reason::{Exit, StopWhy};
+use sched::reason::{Exit, Scope, StopWhy};
 use sched::reconcile::{AttemptEnd, Claim, How};
 use sched::resources::{Amount, Cpus};
 use sched::spec::duration::TimeLimit;
@@ -87,10 +87,18 @@ fn what_the_controller_says_is_read_back() {
     let orders = vec![
         Order::Job(Box::new(brief())),
         Order::Start { job: JobId(5), tasks: vec![task(), StartTask { blob: None, ..task() }] },
-        Order::Stop { key: key(), why: StopWhy::TimeLimit },
         Order::Forget(key()),
         Order::JobGone(JobId(5)),
+        Order::Suspend(key()),
+        Order::Resume(key()),
+        Order::Limit { key: key(), limit: TimeLimit::Minutes(9.try_into().expect("not 0")) },
+        Order::Limit { key: key(), limit: TimeLimit::Unlimited },
     ];
+    let whys = [StopWhy::Cancelled(0), StopWhy::TimeLimit, StopWhy::Requeue, StopWhy::NodeDown, StopWhy::Deadline];
+    let stops = whys.map(|why| Order::Stop { key: key(), why });
+    let scopes = [Scope::Steps, Scope::Batch, Scope::Full];
+    let signals = scopes.map(|scope| Order::Signal { key: key(), signal: 10, scope });
+    let orders: Vec<Order> = orders.into_iter().chain(stops).chain(signals).collect();
     for said in [ToNode::Welcome(welcome), ToNode::Orders(orders)] {
         assert_eq!(ToNode::try_from(v1::ToNode::from(said.clone())).expect("readable"), said);
     }
@@ -121,7 +129,19 @@ fn what_means_nothing_is_refused_with_its_field() {
     assert!(refused(|message| message.memory_mib = u64::MAX).contains("memory_mib"));
     assert!(refused(|message| message.spool = vec![1, 2]).contains("spool"));
     assert!(FromNode::try_from(v1::FromNode { kind: None }).is_err());
-    let stop = v1::Stop { key: Some(key().into()), why: 99 };
-    let order = v1::Order { kind: Some(v1::order::Kind::Stop(stop)) };
-    assert!(Order::try_from(order).expect_err("refused").to_string().contains("why"));
+}
+
+#[test]
+fn an_order_that_means_nothing_is_refused_with_its_field() {
+    let refused = |kind| Order::try_from(v1::Order { kind: Some(kind) }).expect_err("refused").to_string();
+    let key = Some(v1::AttemptKey::from(key()));
+    assert!(refused(v1::order::Kind::Stop(v1::Stop { key, why: 99 })).contains("why"));
+    assert!(refused(v1::order::Kind::Stop(v1::Stop { key: None, why: 1 })).contains("key"));
+    let limit = v1::Limit { key, time_limit_minutes: Some(0) };
+    assert!(refused(v1::order::Kind::Limit(limit)).contains("time_limit_minutes"));
+    let signal = |signal, scope| refused(v1::order::Kind::Signal(v1::Signal { key, signal, scope }));
+    assert!(
+        signal(0, 1).contains("signal") && signal(32, 1).contains("signal") && signal(u32::MAX, 1).contains("signal")
+    );
+    assert!(signal(10, 0).contains("scope"));
 }

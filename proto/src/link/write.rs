@@ -2,7 +2,7 @@
 
 use sched::ids::AttemptKey;
 use sched::job::Usage;
-use sched::reason::StopWhy;
+use sched::reason::{Scope, StopWhy};
 use sched::reconcile::{AttemptEnd, Claim, How};
 
 use super::{Brief, FromNode, Order, StartTask, ToNode, Welcome, Work};
@@ -67,16 +67,45 @@ impl From<Order> for v1::Order {
                 v1::order::Kind::Start(v1::Start { job: job.0, tasks: tasks.into_iter().map(Into::into).collect() })
             }
             Order::Stop { key, why } => {
-                let why = match why {
-                    StopWhy::Cancelled(_) => v1::StopWhy::Cancelled,
-                    StopWhy::TimeLimit => v1::StopWhy::TimeLimit,
-                };
-                v1::order::Kind::Stop(v1::Stop { key: Some(key.into()), why: why.into() })
+                v1::order::Kind::Stop(v1::Stop { key: Some(key.into()), why: v1::StopWhy::from(why).into() })
             }
             Order::Forget(key) => v1::order::Kind::Forget(key.into()),
             Order::JobGone(job) => v1::order::Kind::JobGone(job.0),
+            Order::Suspend(key) => v1::order::Kind::Suspend(key.into()),
+            Order::Resume(key) => v1::order::Kind::Resume(key.into()),
+            Order::Limit { key, limit } => {
+                let (time_limit_minutes, _) = write_time_limit(Some(limit));
+                v1::order::Kind::Limit(v1::Limit { key: Some(key.into()), time_limit_minutes })
+            }
+            Order::Signal { key, signal, scope } => v1::order::Kind::Signal(v1::Signal {
+                key: Some(key.into()),
+                signal: signal.unsigned_abs(),
+                scope: v1::SignalScope::from(scope).into(),
+            }),
         };
         v1::Order { kind: Some(kind) }
+    }
+}
+
+impl From<StopWhy> for v1::StopWhy {
+    fn from(why: StopWhy) -> v1::StopWhy {
+        match why {
+            StopWhy::Cancelled(_) => v1::StopWhy::Cancelled,
+            StopWhy::TimeLimit => v1::StopWhy::TimeLimit,
+            StopWhy::Requeue => v1::StopWhy::Requeue,
+            StopWhy::NodeDown => v1::StopWhy::NodeDown,
+            StopWhy::Deadline => v1::StopWhy::Deadline,
+        }
+    }
+}
+
+impl From<Scope> for v1::SignalScope {
+    fn from(scope: Scope) -> v1::SignalScope {
+        match scope {
+            Scope::Steps => v1::SignalScope::Steps,
+            Scope::Batch => v1::SignalScope::Batch,
+            Scope::Full => v1::SignalScope::Full,
+        }
     }
 }
 

@@ -82,7 +82,7 @@ impl Rig {
         pass
     }
 
-    fn apply(&mut self, events: Vec<Event>) {
+    pub(crate) fn apply(&mut self, events: Vec<Event>) {
         let mut next = VecDeque::from(events);
         while let Some(event) = next.pop_front() {
             self.planner.note(&self.cluster, &event);

@@ -87,6 +87,12 @@ impl Desk {
             }
             Effect::Stop { node, key, why } => outbox.entry(node).or_default().push(Order::Stop { key, why }),
             Effect::Forget { node, key } => outbox.entry(node).or_default().push(Order::Forget(key)),
+            Effect::Suspend { node, key } => outbox.entry(node).or_default().push(Order::Suspend(key)),
+            Effect::Resume { node, key } => outbox.entry(node).or_default().push(Order::Resume(key)),
+            Effect::Limit { node, key, limit } => outbox.entry(node).or_default().push(Order::Limit { key, limit }),
+            Effect::Signal { node, key, signal, scope } => {
+                outbox.entry(node).or_default().push(Order::Signal { key, signal, scope });
+            }
         }
     }
 

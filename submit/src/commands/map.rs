@@ -135,7 +135,8 @@ fn map(args: &[OsString]) -> Outcome<ExitCode> {
 
 /// Says which tasks failed, and why.
 async fn tell_failed(channel: &Channel, job_id: u32) -> Result<(), CallError> {
-    let failed = [JobState::Failed, JobState::Timeout, JobState::NodeFail, JobState::OutOfMemory].map(i32::from);
+    let failed = [JobState::Failed, JobState::Timeout, JobState::NodeFail, JobState::OutOfMemory, JobState::Deadline]
+        .map(i32::from);
     let request = ListJobsRequest {
         ids: vec![job_id.to_string()],
         states: failed.to_vec(),
