@@ -37,7 +37,7 @@ pub enum Refusal {
     #[error("Invalid node state specified")]
     NodeState(String),
     /// A partition of that name is there already.
-    #[error("Partition name already exists")]
+    #[error("Invalid partition name specified")]
     PartitionExists(String),
     /// Jobs wait or run there.
     #[error("Partition is in use")]

@@ -291,7 +291,7 @@ fn defaults(rig: &Rig) -> Vec<String> {
 fn a_partition_is_made_used_and_deleted() {
     let mut rig = Rig::with_nodes(2, 1);
     assert_eq!(create(&mut rig, "fast", "nodes=n2 prioritytier=5"), Answer::Done);
-    assert_eq!(refused(&create(&mut rig, "fast", "")), "Partition name already exists");
+    assert_eq!(refused(&create(&mut rig, "fast", "")), "Invalid partition name specified");
     for bad in ["", "a b", "a,b", "*"] {
         assert!(matches!(create(&mut rig, bad, ""), Answer::Refused(Refusal::PartitionChange(_))), "{bad:?}");
     }

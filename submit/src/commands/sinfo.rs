@@ -4,6 +4,7 @@
 
 mod columns;
 mod group;
+pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +22,6 @@ use crate::getopt;
 use crate::show::{date_line, items};
 use crate::table::Format;
 use columns::COLUMNS;
-pub(crate) use columns::state;
 use group::{Line, Listing, lines};
 
 /// What a refused listing starts with; Slurm prints it without the command's name.
@@ -41,24 +41,6 @@ Examples:
   sinfo -s                               one line for every partition
   sinfo -h -t idle -o '%N %c %m'         idle nodes for a script";
 
-/// The words for states that Slurm has and Covey's nodes never get; asking for them finds nothing.
-const OTHER_STATES: [&str; 14] = [
-    "comp",
-    "completing",
-    "drain",
-    "drained",
-    "draining",
-    "drng",
-    "fail",
-    "future",
-    "maint",
-    "planned",
-    "power_down",
-    "reserved",
-    "resv",
-    "unknown",
-];
-
 #[derive(Args, Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own on the command line")]
 struct Options {
@@ -71,7 +53,7 @@ struct Options {
     /// One line for every partition
     #[arg(short, long)]
     summarize: bool,
-    /// Only nodes that are down, with the reason
+    /// Only nodes that are drained, down or failing, with the reason, who gave it and when
     #[arg(short = 'R', long)]
     list_reasons: bool,
     /// No line above the rows
@@ -95,7 +77,7 @@ struct Options {
     /// Columns, as in '%P %D %N'
     #[arg(short = 'o', long, value_name = "FORMAT")]
     format: Option<String>,
-    /// Also hidden partitions; Covey hides none
+    /// Also hidden partitions
     #[arg(short, long)]
     all: bool,
     /// Nodes on one line are the same in every column
@@ -165,6 +147,10 @@ struct Choice {
     nodes: Vec<String>,
     states: Vec<String>,
     responds: Option<bool>,
+    /// Only what is kept from work.
+    out: bool,
+    /// Hidden partitions, too.
+    all: bool,
 }
 
 impl Choice {
@@ -173,46 +159,39 @@ impl Choice {
         let nodes = options.nodes.as_deref().unwrap_or_default();
         let nodes = sched::spec::hostlist::expand(nodes)
             .map_err(|error| Failure::new(format_args!("sinfo: error: Invalid node name {nodes}")).hint(Some(error)))?;
-        let mut states = items(&options.states.as_deref().unwrap_or_default().to_ascii_lowercase());
-        if let Some(bad) = states.iter().find(|state| !is_state(state)) {
+        let states = items(&options.states.as_deref().unwrap_or_default().to_ascii_lowercase());
+        if let Some(bad) = states.iter().find(|state| !state::is_known(state)) {
             return Err(Failure::new(format_args!("sinfo: error: Bad state string: \"{bad}\"")).line(
-                "sinfo: error: Valid node states are: alloc, down, idle, mix, and the others that Slurm documents",
+                "sinfo: error: Valid node states are: alloc, comp, down, drain, fail, idle, mix, and the others that Slurm documents",
             ));
-        }
-        if options.list_reasons && states.is_empty() {
-            states.push("down".into());
         }
         let responds = match (options.responding, options.dead) {
             (true, false) => Some(true),
             (false, true) => Some(false),
             _ => None,
         };
-        Ok(Choice { partitions: items(&partitions.unwrap_or_default()), nodes, states, responds })
+        let out = options.list_reasons && states.is_empty();
+        let all = options.all || std::env::var_os("SINFO_ALL").is_some();
+        Ok(Choice { partitions: items(&partitions.unwrap_or_default()), nodes, states, responds, out, all })
     }
 
     fn applied(&self, reply: ListNodesReply) -> Listing {
         let one_of = |wanted: &[String], name: &String| wanted.is_empty() || wanted.contains(name);
         let mut partitions = reply.partitions;
+        let unnamed = self.partitions.is_empty();
         partitions.retain(|partition| one_of(&self.partitions, &partition.name));
+        partitions.retain(|partition| self.all || !unnamed || !partition.hidden);
         let mut nodes = reply.nodes;
         nodes.retain(|node| one_of(&self.nodes, &node.name) && self.has_state(node));
-        let filtered = !self.nodes.is_empty() || !self.states.is_empty() || self.responds.is_some();
+        let filtered = !self.nodes.is_empty() || !self.states.is_empty() || self.responds.is_some() || self.out;
         Listing { partitions, nodes, filtered }
     }
 
     fn has_state(&self, node: &NodeRow) -> bool {
-        let (long, short) = state(node.state());
-        let named = |wanted: &String| {
-            wanted == long || wanted == short || wanted == "all" || (wanted == "no_respond" && !node.responds)
-        };
-        (self.states.is_empty() || self.states.iter().any(named))
+        (self.states.is_empty() || self.states.iter().any(|word| state::is_meant(word, node)))
+            && (!self.out || state::is_out(node))
             && self.responds.is_none_or(|responds| responds == node.responds)
     }
-}
-
-fn is_state(word: &str) -> bool {
-    ["all", "alloc", "allocated", "down", "idle", "mix", "mixed", "no_respond"].contains(&word)
-        || OTHER_STATES.contains(&word)
 }
 
 fn write_table(format: &Format<Line>, date: Option<String>, header: bool, lines: &[Line]) -> Outcome<()> {
