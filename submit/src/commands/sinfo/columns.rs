@@ -84,6 +84,11 @@ pub(super) fn parts_nodes(letter: char, exact: bool) -> bool {
     }
 }
 
+/// Whether a column is the same for all nodes of a partition.
+pub(super) fn tells_of_partition(letter: char) -> bool {
+    "aBghLlMPpRrSs".contains(letter)
+}
+
 fn starred(name: &str, node: &NodeRow) -> String {
     format!("{name}{}", if node.responds { "" } else { "*" })
 }
