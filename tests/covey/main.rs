@@ -6,3 +6,4 @@ mod commands;
 mod faults;
 mod maps;
 mod rig;
+mod service;

@@ -31,7 +31,7 @@ pub(super) struct Line {
 pub(super) fn lines(listing: &Listing, format: &Format<Line>, by_node: bool, exact: bool) -> Vec<Line> {
     let by_name: HashMap<&str, &NodeRow> = listing.nodes.iter().map(|node| (node.name.as_str(), node)).collect();
     let mut all = Vec::new();
-    for partition in &partitions(listing, format) {
+    for partition in &partitions(listing, format, by_node) {
         let members = partition.nodes.iter().filter_map(|name| by_name.get(name.as_str()));
         let mut lines: Vec<Line> = Vec::new();
         let mut places: HashMap<Vec<String>, usize> = HashMap::new();
@@ -59,10 +59,11 @@ pub(super) fn lines(listing: &Listing, format: &Format<Line>, by_node: bool, exa
     all
 }
 
-/// The partitions, each with its own lines; all of them as one where no column speaks of partitions.
-fn partitions(listing: &Listing, format: &Format<Line>) -> Vec<PartitionRow> {
+/// The partitions, each with its own lines; all of them as one where no column speaks of partitions. By node there is always
+/// one line for each pair, as in Slurm.
+fn partitions(listing: &Listing, format: &Format<Line>, by_node: bool) -> Vec<PartitionRow> {
     match listing.partitions.as_slice() {
-        [first, _, ..] if !format.columns().any(|column| tells_of_partition(column.letter)) => {
+        [first, _, ..] if !by_node && !format.columns().any(|column| tells_of_partition(column.letter)) => {
             let has = |name: &String| listing.partitions.iter().any(|partition| partition.nodes.contains(name));
             let nodes = listing.nodes.iter().map(|node| node.name.clone()).filter(has).collect();
             vec![PartitionRow { nodes, ..first.clone() }]
