@@ -15,7 +15,7 @@ use crate::event::Event;
 use crate::ids::{Name, NodeId, Timestamp};
 use crate::job::{Job, TaskState};
 use crate::node::{Mark, MarkKind};
-use crate::reason::{Ending, Outcome};
+use crate::reason::{Ending, Exit, Outcome};
 use crate::settings::Settings;
 
 /// What ends so soon after its start failed at once.
@@ -67,12 +67,13 @@ pub(crate) fn drain(
         let Some(job) = cluster.job(key.job) else { continue };
         run.note(job, outcome, ran_ms(job, key.index, now, *age_ms));
         if run.count() >= settings.drain_after_failures as usize {
+            let exit = match outcome.exit {
+                Exit { code, signal: 0 } => code.to_string(),
+                exit => exit.to_string(),
+            };
+            let (count, within_s, last) = (run.count(), AT_ONCE_MS / 1000, job.label(key.index));
             let reason = format!(
-                "{} jobs in a row failed within {} s of their start; the last was {} with exit {}",
-                run.count(),
-                AT_ONCE_MS / 1000,
-                job.label(key.index),
-                outcome.exit
+                "{count} jobs in a row failed within {within_s} s of their start; the last was {last} with exit {exit}"
             );
             return Some(Event::NodeMarked { node: id, mark: Mark::own(MarkKind::Drain, &reason, now) });
         }

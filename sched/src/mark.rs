@@ -144,9 +144,14 @@ impl Cluster {
     /// Whether all that is left on a node is going away.
     #[must_use]
     pub fn is_completing(&self, node: NodeId) -> bool {
+        let goes = |key: AttemptKey| {
+            let task = self.jobs.get(&key.job).and_then(|job| job.tasks.get(&key.index));
+            task.is_some_and(|task| matches!(task.state, TaskState::Finishing { .. }))
+        };
         let there = self.node(node).filter(|node| node.attempts > 0);
-        there.is_some_and(|node| {
-            self.attempts_touching(node).all(|(_, state)| matches!(state, TaskState::Finishing { .. }))
+        // Its own come first: most nodes have one that runs, which settles it.
+        there.is_some_and(|there| {
+            self.attempts_on(node).all(goes) && self.attempts_touching(there).all(|(key, _)| goes(key))
         })
     }
 

@@ -232,7 +232,7 @@ fn different_jobs_that_fail_at_once_in_a_row_drain_the_node() {
     fail(&mut rig, named("c"), 2_000, NOT_FOUND);
     let mark = node(&rig, "n1").mark.clone().expect("drained");
     assert_eq!(mark.kind, MarkKind::Drain);
-    let reason = "3 jobs in a row failed within 2 s of their start; the last was 4 with exit 127:0";
+    let reason = "3 jobs in a row failed within 2 s of their start; the last was 4 with exit 127";
     assert_eq!(&*mark.reason, reason);
     assert_eq!(wish(&mut rig, &["n1"], Wish::Resume), [Ok(())]);
     fail(&mut rig, named("d"), 10, NOT_FOUND);

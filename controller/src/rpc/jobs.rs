@@ -48,7 +48,8 @@ fn make_rows(
     let filter = Filter::new(request);
     let maker = RowMaker { cluster, detail: request.detail };
     let mut visit = |job: &Job, tasks: Option<&IndexSet>| {
-        if !filter.lets_pass(job) {
+        let is_hidden = || cluster.partition(&job.partition).is_some_and(|partition| partition.hidden);
+        if !filter.lets_pass(job) || request.skip_hidden && is_hidden() {
             return Ok(());
         }
         maker.rows(job, tasks, request.ended, &mut |row| if filter.takes(&row) { pager.add(row) } else { Ok(()) })

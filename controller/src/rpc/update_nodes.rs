@@ -69,3 +69,29 @@ fn read_wish(request: &v1::UpdateNodesRequest) -> Result<Wish, Status> {
     }
     Ok(Wish::Mark { kind, reason: reason.into(), resume_after_s: request.resume_after_s })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(names: &[&str], wish: v1::NodeWish, reason: &str) -> v1::UpdateNodesRequest {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        v1::UpdateNodesRequest { names, wish: wish.into(), reason: reason.into(), ..Default::default() }
+    }
+
+    #[test]
+    fn whoever_calls_has_to_give_names_and_a_reason() {
+        let said = |request| read(&Cluster::default(), request, 0).map_err(|status| status.message().to_owned());
+        let drain = said(request(&["n1"], v1::NodeWish::Drain, " disk bad ")).expect("good");
+        let (kind, reason) = (MarkKind::Drain, "disk bad".into());
+        assert_eq!(drain.wish, Wish::Mark { kind, reason, resume_after_s: None });
+        for wish in [v1::NodeWish::Drain, v1::NodeWish::Down, v1::NodeWish::Fail] {
+            let text = "You must specify a reason when DOWNING or DRAINING a node. Request denied";
+            assert_eq!(said(request(&["n1"], wish, " ")), Err(text.into()));
+        }
+        assert!(said(request(&[], v1::NodeWish::Resume, "")).is_err());
+        assert!(said(request(&["n1"], v1::NodeWish::Unspecified, "")).is_err());
+        assert!(said(request(&["n1"], v1::NodeWish::Down, &"x".repeat(REASON_BYTES_MAX + 1))).is_err());
+        assert_eq!(said(request(&["all"], v1::NodeWish::Resume, "")).expect("every node").names.len(), 0);
+    }
+}

@@ -33,6 +33,7 @@ const LONG: &str = "%#P %.5a %.10l %.10s %.4r %.8h %.10g %.6D %.11T %.11i %N";
 const BY_NODE: &str = "%#N %.6D %#P %6t";
 const BY_NODE_LONG: &str = "%#N %.6D %#P %.11T %.4c %.8z %.6m %.8d %.6w %.8f %20E";
 const REASONS: &str = "%20E %9u %19H %N";
+const REASONS_LONG: &str = "%20E %12U %19H %6t %N";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -127,7 +128,8 @@ fn list(args: &[OsString]) -> Outcome<ExitCode> {
 
 fn format(options: &Options) -> Outcome<Format<Line>> {
     let default = match (options.list_reasons, options.summarize, options.node, options.long) {
-        (true, ..) => REASONS,
+        (true, .., false) => REASONS,
+        (true, .., true) => REASONS_LONG,
         (_, true, ..) => SUMMARY,
         (.., true, false) => BY_NODE,
         (.., true, true) => BY_NODE_LONG,
