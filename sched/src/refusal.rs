@@ -83,7 +83,7 @@ impl Refusal {
             Refusal::NodeState(why) | Refusal::PartitionChange(why) => Some(why.clone()),
             Refusal::PartitionExists(name) => Some(format!("there is a partition {name}: update it instead")),
             Refusal::PartitionInUse { name, jobs } => Some(format!(
-                "{jobs} jobs wait or run in partition {name}: set its State=DRAIN and let them end, or cancel them"
+                "jobs that wait or run in partition {name}: {jobs}; set its State=DRAIN and let them end, or cancel them"
             )),
             Refusal::TheDefault(name) => Some(format!(
                 "partition {name} is the default, and there is always exactly one: set Default=YES on another first"

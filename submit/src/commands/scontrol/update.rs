@@ -40,9 +40,7 @@ pub(super) async fn change(verb: Verb, words: &[&str], timeout_s: Option<u32>) -
         (Some("nodename"), Verb::Update) => update_node::update(named, rest, timeout_s).await,
         (Some("partitionname"), verb) => update_partition::change(verb, named, rest, timeout_s).await,
         _ => Err(Failure::new(format_args!("scontrol: error: {name} is not built in Covey yet; nothing was changed"))
-            .hint(Some(format_args!(
-                "{name} {key}=...: Covey knows update nodename=, and partitionname= for all three"
-            )))),
+            .hint(Some("Covey updates nodename= and partitionname=, and creates and deletes partitionname="))),
     }
 }
 
