@@ -1,13 +1,13 @@
 //! `covey.toml`: what slurm.conf would set, under the same names. Unknown keys are refused with their line.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sched::partition::{Members, Partition, PartitionState};
-use sched::settings::{Settings, Weights};
-use sched::spec::duration::TimeLimit;
-use sched::spec::hostlist;
+use sched::failures::FAILURES_MAX;
+use sched::partition::{Change, ChangeError, Partition};
+use sched::settings::{ReturnToService, Settings, Weights};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -70,41 +70,54 @@ struct File {
     priority_weight_age: Option<u32>,
     priority_max_age: Option<u64>,
     priority_weight_job_size: Option<u32>,
-    priority_favor_small: Option<Switch>,
+    priority_favor_small: Option<bool>,
     priority_weight_partition: Option<u32>,
     priority_calc_period: Option<u64>,
     retry_wait: Option<u64>,
+    return_to_service: Option<u8>,
+    drain_after_failures: Option<u32>,
     #[serde(default)]
     partition: Vec<PartitionTable>,
 }
 
-/// A `[[Partition]]` table.
-#[derive(Debug, Deserialize)]
+/// A `[[Partition]]` table: the keys of [`sched::partition::Change`].
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "PascalCase")]
 struct PartitionTable {
     partition_name: String,
-    nodes: Option<String>,
-    default: Option<Switch>,
-    max_time: Option<Limit>,
-    default_time: Option<Limit>,
-    priority_tier: Option<u16>,
-    state: Option<String>,
+    nodes: Option<Value>,
+    default: Option<Value>,
+    max_time: Option<Value>,
+    default_time: Option<Value>,
+    max_nodes: Option<Value>,
+    min_nodes: Option<Value>,
+    #[serde(rename = "DefMemPerCPU")]
+    def_mem_per_cpu: Option<Value>,
+    #[serde(rename = "MaxMemPerCPU")]
+    max_mem_per_cpu: Option<Value>,
+    priority_tier: Option<Value>,
+    priority_job_factor: Option<Value>,
+    state: Option<Value>,
+    hidden: Option<Value>,
 }
 
-/// `true`, or slurm.conf's `"YES"`.
+/// `true` or `30`, or the text that slurm.conf has in its place.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Switch {
-    Bool(bool),
-    Word(String),
-}
-
-/// Minutes, or a time as `--time` takes it.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Limit {
-    Minutes(u32),
+enum Value {
+    Switch(bool),
+    Number(u64),
     Text(String),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Switch(switch) => switch.fmt(f),
+            Value::Number(number) => number.fmt(f),
+            Value::Text(text) => f.write_str(text),
+        }
+    }
 }
 
 /// Reads the settings; a file that is not there gives the defaults unless it was `asked` for by name.
@@ -134,6 +147,18 @@ impl Reader<'_> {
             let allowed = format!("at most {}", usual.array_size_max);
             return Err(self.bad("MaxArraySize", &array_size_max.to_string(), &allowed));
         }
+        let return_to_service = match file.return_to_service {
+            None => usual.return_to_service,
+            Some(0) => ReturnToService::Never,
+            Some(1) => ReturnToService::FromSilence,
+            Some(2) => ReturnToService::Always,
+            Some(other) => return Err(self.bad("ReturnToService", &other.to_string(), "0, 1 or 2")),
+        };
+        let drain_after_failures = file.drain_after_failures.unwrap_or(usual.drain_after_failures);
+        if drain_after_failures > FAILURES_MAX {
+            let allowed = format!("at most {FAILURES_MAX}");
+            return Err(self.bad("DrainAfterFailures", &drain_after_failures.to_string(), &allowed));
+        }
         let settings = Settings {
             cluster_name: file.cluster_name.unwrap_or(usual.cluster_name),
             array_size_max,
@@ -148,16 +173,18 @@ impl Reader<'_> {
                 age: file.priority_weight_age.unwrap_or(usual.weights.age),
                 age_s_max: file.priority_max_age.unwrap_or(usual.weights.age_s_max),
                 size: file.priority_weight_job_size.unwrap_or(usual.weights.size),
-                favor_small: self.switch("PriorityFavorSmall", file.priority_favor_small.as_ref())?,
+                favor_small: file.priority_favor_small.unwrap_or(usual.weights.favor_small),
                 partition: file.priority_weight_partition.unwrap_or(usual.weights.partition),
                 calc_period_s: file.priority_calc_period.unwrap_or(usual.weights.calc_period_s),
             },
             retry_wait_ms: file.retry_wait.map_or(usual.retry_wait_ms, |seconds| seconds.saturating_mul(1000)),
+            return_to_service,
+            drain_after_failures,
         };
         let mut partitions =
             file.partition.into_iter().map(|table| self.partition(table)).collect::<Result<Vec<_>, _>>()?;
         if partitions.is_empty() {
-            partitions.push(self.partition(PartitionTable::named("debug"))?);
+            partitions.push(Partition::new("debug".into()));
         }
         self.check_names(&partitions)?;
         if partitions.iter().all(|partition| !partition.default) && partitions.len() == 1 {
@@ -180,73 +207,35 @@ impl Reader<'_> {
     }
 
     fn partition(&self, table: PartitionTable) -> Result<Partition, ConfigError> {
-        let nodes = match table.nodes.as_deref() {
-            None | Some("ALL" | "all") => Members::All,
-            Some(list) => {
-                let names = hostlist::expand(list).map_err(|error| self.bad("Nodes", list, &error.to_string()))?;
-                Members::Listed(names.into_iter().map(Into::into).collect())
+        let name = table.partition_name;
+        let words = [
+            ("Nodes", table.nodes),
+            ("Default", table.default),
+            ("MaxTime", table.max_time),
+            ("DefaultTime", table.default_time),
+            ("MaxNodes", table.max_nodes),
+            ("MinNodes", table.min_nodes),
+            ("DefMemPerCPU", table.def_mem_per_cpu),
+            ("MaxMemPerCPU", table.max_mem_per_cpu),
+            ("PriorityTier", table.priority_tier),
+            ("PriorityJobFactor", table.priority_job_factor),
+            ("State", table.state),
+            ("Hidden", table.hidden),
+        ];
+        let mut change = Change::default();
+        for (key, value) in words {
+            if let Some(value) = value.map(|value| value.to_string()) {
+                change.set(key, &value).map_err(|error| match error {
+                    ChangeError::Value { allowed, .. } => self.bad(key, &value, &allowed),
+                    other => self.bad(key, &value, &other.to_string()),
+                })?;
             }
-        };
-        let state = match table.state.as_deref().map(str::to_ascii_uppercase).as_deref() {
-            None | Some("UP") => PartitionState::Up,
-            Some("DOWN") => PartitionState::Down,
-            Some("DRAIN") => PartitionState::Drain,
-            Some("INACTIVE") => PartitionState::Inactive,
-            Some(other) => return Err(self.bad("State", other, "UP, DOWN, DRAIN or INACTIVE")),
-        };
-        let default = self.switch("Default", table.default.as_ref())?;
-        let time_max = self.limit("MaxTime", table.max_time)?.unwrap_or(TimeLimit::Unlimited);
-        let time_default = self.limit("DefaultTime", table.default_time)?;
-        let tier = table.priority_tier.unwrap_or(1);
-        Ok(Partition {
-            name: table.partition_name.into(),
-            nodes,
-            default,
-            time_max,
-            time_default,
-            tier,
-            state,
-            priority_factor: 1,
-        })
-    }
-
-    fn switch(&self, key: &'static str, switch: Option<&Switch>) -> Result<bool, ConfigError> {
-        match switch {
-            None => Ok(false),
-            Some(Switch::Bool(on)) => Ok(*on),
-            Some(Switch::Word(word)) if word.eq_ignore_ascii_case("yes") => Ok(true),
-            Some(Switch::Word(word)) if word.eq_ignore_ascii_case("no") => Ok(false),
-            Some(Switch::Word(word)) => Err(self.bad(key, word, "YES or NO")),
         }
-    }
-
-    fn limit(&self, key: &'static str, limit: Option<Limit>) -> Result<Option<TimeLimit>, ConfigError> {
-        let text = match limit {
-            None => return Ok(None),
-            Some(Limit::Minutes(minutes)) => minutes.to_string(),
-            Some(Limit::Text(text)) if text.eq_ignore_ascii_case("none") => return Ok(None),
-            Some(Limit::Text(text)) => text,
-        };
-        let parsed = text.parse::<TimeLimit>();
-        parsed.map(Some).map_err(|error| self.bad(key, &text, &error.to_string()))
+        change.applied(&Partition::new(name.as_str().into())).map_err(|why| self.bad("PartitionName", &name, &why))
     }
 
     fn bad(&self, key: &'static str, value: &str, allowed: &str) -> ConfigError {
         ConfigError::Value { path: self.path.to_owned(), key, value: value.to_owned(), allowed: allowed.to_owned() }
-    }
-}
-
-impl PartitionTable {
-    fn named(name: &str) -> PartitionTable {
-        PartitionTable {
-            partition_name: name.to_owned(),
-            nodes: None,
-            default: None,
-            max_time: None,
-            default_time: None,
-            priority_tier: None,
-            state: None,
-        }
     }
 }
 
@@ -273,6 +262,8 @@ impl Config {
             ("PriorityWeightPartition", settings.weights.partition.to_string()),
             ("PriorityCalcPeriod", seconds(settings.weights.calc_period_s)),
             ("RetryWait", seconds(settings.retry_wait_ms / 1000)),
+            ("ReturnToService", (settings.return_to_service as u8).to_string()),
+            ("DrainAfterFailures", settings.drain_after_failures.to_string()),
         ];
         lines.sort_unstable();
         lines
@@ -281,6 +272,8 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
+    use sched::partition::{Members, PartitionState};
+
     use super::*;
 
     fn read_text(text: &str) -> Result<Config, String> {
@@ -321,6 +314,10 @@ mod tests {
             ("MaxArraySize = 5000000", "at most 4000001"),
             ("[[Partition]]\nPartitionName = \"a\"\nState = \"off\"", "UP, DOWN, DRAIN or INACTIVE"),
             ("[[Partition]]\nPartitionName = \"a\"\nNodes = \"n[1-\"", "Nodes"),
+            ("[[Partition]]\nPartitionName = \"a\"\nMaxNodes = 2\nMinNodes = 3", "MaxNodes=2 is less than MinNodes=3"),
+            ("[[Partition]]\nPartitionName = \"a\"\nAllowGroups = \"staff\"", "line 3"),
+            ("ReturnToService = 3", "0, 1 or 2"),
+            ("DrainAfterFailures = 101", "at most 100"),
             ("[[Partition]]\nPartitionName = \"a\"\n[[Partition]]\nPartitionName = \"a\"", "once"),
         ] {
             let error = read_text(text).expect_err(text);

@@ -120,6 +120,8 @@ pub fn follow(cluster: &Cluster, event: &Event) -> Vec<Event> {
         | Event::Cleared { .. }
         | Event::NodeSilent { .. }
         | Event::NodeDown { .. }
+        | Event::NodeMarked { .. }
+        | Event::NodeUnmarked { .. }
         | Event::NodeRemoved { .. }
         | Event::PartitionSet { .. }
         | Event::PartitionRemoved { .. } => Vec::new(),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AttemptKey, JobId, Name, NodeId, RequestId, Timestamp};
-use crate::node::Offer;
+use crate::node::{Mark, Offer};
 use crate::partition::Partition;
 use crate::reason::{Outcome, Reason, Scope, StopWhy};
 use crate::resources::Share;
@@ -266,13 +266,29 @@ pub enum Event {
         /// The node.
         node: NodeId,
     },
+    /// A node is to get no new work.
+    #[serde(rename = "nm")]
+    NodeMarked {
+        /// The node.
+        node: NodeId,
+        /// How far it is taken out of service, why, and who said so.
+        mark: Mark,
+    },
+    /// A node may get work again.
+    #[serde(rename = "nu")]
+    NodeUnmarked {
+        /// The node.
+        node: NodeId,
+        /// The user who said so; root where Covey did.
+        uid: u32,
+    },
     /// A node left for good, and its name is free.
     #[serde(rename = "l")]
     NodeRemoved {
         /// The node.
         node: NodeId,
     },
-    /// A partition is as the settings say.
+    /// A partition is as the settings or an administrator say.
     #[serde(rename = "p")]
     PartitionSet {
         /// The partition.
@@ -400,6 +416,8 @@ pub fn effects(event: &Event) -> Option<Effect> {
         | Event::NodeRegistered { .. }
         | Event::NodeSilent { .. }
         | Event::NodeDown { .. }
+        | Event::NodeMarked { .. }
+        | Event::NodeUnmarked { .. }
         | Event::NodeRemoved { .. }
         | Event::PartitionSet { .. }
         | Event::PartitionRemoved { .. } => None,

@@ -1,10 +1,17 @@
-//! A node as the scheduler sees it: what it offers, what is held of it, and whether its link is up.
+//! A node as the scheduler sees it: what it offers, what is held of it, whether its link is up, and whether an administrator
+//! has taken it out of service.
+//!
+//! Two things keep a node from work, and neither replaces the other: its [`Health`], which the link tells, and its [`Mark`],
+//! which people set and clear ([`crate::mark`]) and which outlives restarts of both sides.
+
+use std::sync::Arc;
 
 use std::fmt;
 
 use imbl::OrdSet;
 use serde::{Deserialize, Serialize};
 
+use crate::failures::FailureRun;
 use crate::ids::{AttemptKey, Name, NodeId, Timestamp};
 use crate::resources::Amount;
 
@@ -21,11 +28,45 @@ pub struct Node {
     pub held: Amount,
     /// How many attempts are on it.
     pub attempts: u32,
-    /// Whether it can be given work.
+    /// Whether its link is up.
     pub health: Health,
     /// Attempts that it still has to end though nobody wants them: they were given up with it, and it has come back.
     #[serde(default)]
     pub unwanted: OrdSet<AttemptKey>,
+    /// Why it is to get no work, where somebody has said so.
+    #[serde(default)]
+    pub mark: Option<Mark>,
+    /// The jobs that last failed at once here, one after the other.
+    #[serde(default)]
+    pub failures: FailureRun,
+}
+
+/// That a node is to get no new work, until it is cleared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// How far it is taken out of service.
+    pub kind: MarkKind,
+    /// Why, for people; never empty.
+    pub reason: Arc<str>,
+    /// The user who said so.
+    pub uid: u32,
+    /// That user's name, as they gave it.
+    pub user: Name,
+    /// When it was said.
+    pub at: Timestamp,
+    /// When it clears itself (`ResumeAfter`).
+    pub until: Option<Timestamp>,
+}
+
+/// Slurm's ways to take a node out of service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MarkKind {
+    /// What runs there may finish.
+    Drain,
+    /// As a drain, of a node that is expected to fail.
+    Fail,
+    /// What ran there was stopped.
+    Down,
 }
 
 /// What a node says of itself when it registers.
@@ -116,24 +157,35 @@ pub enum Health {
     },
 }
 
+impl Mark {
+    /// One that Covey sets by itself, in the name of root.
+    pub(crate) fn own(kind: MarkKind, reason: &str, at: Timestamp) -> Mark {
+        Mark { kind, reason: reason.into(), uid: 0, user: "root".into(), at, until: None }
+    }
+}
+
 impl Node {
-    /// Whether tasks may be given to it: its link is up, and nothing runs there that is in nobody's books.
-    #[must_use]
-    pub fn takes_work(&self) -> bool {
-        match self.health {
-            Health::Up { .. } => self.unwanted.is_empty(),
-            Health::Silent { .. } | Health::Down { .. } => false,
-        }
+    /// A node that nothing is known of but what it says.
+    pub(crate) fn new(id: NodeId, name: Name, offer: Offer, health: Health) -> Node {
+        let (held, failures, unwanted) = (Amount::default(), FailureRun::default(), OrdSet::new());
+        Node { id, name, offer, held, attempts: 0, health, unwanted, mark: None, failures }
     }
 
-    /// What can still be taken; nothing unless it takes work.
+    /// Whether it may be given work: its link is up, nobody has taken it out of service, and nothing runs there that is in nobody's
+    /// books.
+    #[must_use]
+    pub fn takes_work(&self) -> bool {
+        matches!(self.health, Health::Up { .. }) && self.mark.is_none() && self.unwanted.is_empty()
+    }
+
+    /// What can still be taken; nothing of a node that takes no work.
     #[must_use]
     pub fn free(&self) -> Amount {
         // A node may come back with less than its attempts still hold.
         if self.takes_work() { self.offer.amount.saturating_sub(&self.held) } else { Amount::default() }
     }
 
-    /// The word of `sinfo`'s default table, with its suffix `*` for a node that does not answer.
+    /// Its state as far as the node itself tells; whether it is completing, [`crate::cluster::Cluster::is_completing`] does.
     #[must_use]
     pub fn state(&self) -> NodeState {
         let in_use = if self.held.cpus.milli() == 0 {
@@ -143,12 +195,12 @@ impl Node {
         } else {
             NodeWord::Allocated
         };
-        match self.health {
-            Health::Up { .. } if !self.unwanted.is_empty() => NodeState { word: NodeWord::Completing, responds: true },
-            Health::Up { .. } => NodeState { word: in_use, responds: true },
-            Health::Silent { .. } => NodeState { word: in_use, responds: false },
-            Health::Down { .. } => NodeState { word: NodeWord::Down, responds: false },
-        }
+        let kind = self.mark.as_ref().map(|mark| mark.kind);
+        let given_up = matches!(self.health, Health::Down { .. });
+        let word = if given_up || kind == Some(MarkKind::Down) { NodeWord::Down } else { in_use };
+        let responds = matches!(self.health, Health::Up { .. });
+        let leaving = kind.filter(|kind| *kind != MarkKind::Down);
+        NodeState { word, responds, leaving }
     }
 }
 
@@ -159,6 +211,8 @@ pub struct NodeState {
     pub word: NodeWord,
     /// False while its link is down.
     pub responds: bool,
+    /// Slurm's flag beside the base state: [`MarkKind::Drain`] or [`MarkKind::Fail`].
+    pub leaving: Option<MarkKind>,
 }
 
 /// Slurm's base states of nodes that Covey reaches.
@@ -170,8 +224,6 @@ pub enum NodeWord {
     Mixed,
     /// All CPUs are held.
     Allocated,
-    /// Given up.
+    /// Given up, or taken down.
     Down,
-    /// It ends what nobody wants any more, and takes nothing else meanwhile.
-    Completing,
 }

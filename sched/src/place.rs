@@ -1,4 +1,4 @@
-//! Where one task fits: what is free on each node that is up, and the choice among the nodes.
+//! Where one task fits: what is free on each node that takes work, and the choice among the nodes.
 //!
 //! It knows nothing of queues and partitions' rules; [`crate::plan`] asks it task by task and it remembers what it gave.
 //! The choice is a fixed order over placements (one node before several, fewer nodes before more, earlier nodes before later
@@ -21,7 +21,7 @@ const BLOCK_SLOTS: usize = 64;
 /// A task's nodes by slot, each with its number of processes.
 pub(crate) type Chosen = Vec<(usize, u32)>;
 
-/// The nodes that are up, in the order of their names, with what is held of each.
+/// The nodes that take work, in the order of their names, with what is held of each.
 pub(crate) struct Board {
     slots: Vec<Slot>,
     /// For each block of slots at least what is free on any of them, to pass over full ones at a glance.
@@ -46,9 +46,9 @@ impl Slot {
 impl Board {
     /// What is held now.
     pub(crate) fn of(cluster: &Cluster) -> Board {
-        let up = cluster.nodes().filter(|node| node.takes_work());
+        let ready = cluster.nodes().filter(|node| node.takes_work());
         let slots: Vec<Slot> =
-            up.map(|node| Slot { node: node.id, offer: node.offer.amount, held: node.held }).collect();
+            ready.map(|node| Slot { node: node.id, offer: node.offer.amount, held: node.held }).collect();
         let per_cpu =
             |slot: &Slot| slot.offer.memory_mib.saturating_mul(1000) / u64::from(slot.offer.cpus.milli()).max(1);
         let mut board = Board {

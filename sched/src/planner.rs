@@ -19,6 +19,7 @@ use crate::reason::Reason;
 use crate::resources::{Amount, Share};
 use crate::settings::Settings;
 use crate::spec::duration::TimeLimit;
+use crate::spec::job::Request;
 use crate::terms::Terms;
 use crate::walk::{Decided, Scene, Walk};
 
@@ -50,6 +51,10 @@ pub(crate) struct Lane {
     /// Why nothing of it starts, whatever is free.
     pub(crate) closed: Option<Reason>,
     time_max: TimeLimit,
+    /// Where it has limits of nodes or memory.
+    limits: Option<Partition>,
+    /// What entries ask for under these limits, where that is not what they say.
+    requests: BTreeMap<Entry, Request>,
     /// For each slot of the board, whether it serves here.
     pub(crate) members: Vec<bool>,
     pub(crate) keys: BTreeSet<QueueKey>,
@@ -100,6 +105,8 @@ impl Planner {
             | Event::Cleared { .. }
             | Event::NodeSilent { .. }
             | Event::NodeDown { .. }
+            | Event::NodeMarked { .. }
+            | Event::NodeUnmarked { .. }
             | Event::NodeRemoved { .. }
             | Event::PartitionSet { .. }
             | Event::PartitionRemoved { .. } => self.reset(),
@@ -197,13 +204,12 @@ impl Known {
         for key in &cluster.index.queue {
             let job = &cluster.jobs[&key.job];
             let terms = cluster.terms_of_entry(job, key.task);
-            let least = known.board.least_of(&terms.spec.request);
             known.queued += 1;
             for name in &terms.partitions {
                 let at = known.lane_of(name);
                 keys.resize(known.lanes.len(), Vec::new());
                 keys[at].push(QueueKey { tier: Reverse(cluster.tier_of(name)), ..*key });
-                known.lanes[at].lower(least);
+                known.lanes[at].learn(&known.board, key.entry(), terms);
             }
             if job.entry_reason(key.task) != known.reason_behind(terms) {
                 known.unsettled.insert(key.entry());
@@ -218,11 +224,10 @@ impl Known {
     /// Puts an entry into the lanes of its partitions.
     fn admit(&mut self, cluster: &Cluster, job: &Job, key: QueueKey) {
         let terms = cluster.terms_of_entry(job, key.task);
-        let least = self.board.least_of(&terms.spec.request);
         self.queued += 1;
         for name in &terms.partitions {
             let at = self.lane_of(name);
-            self.lanes[at].lower(least);
+            self.lanes[at].learn(&self.board, key.entry(), terms);
             self.lanes[at].keys.insert(QueueKey { tier: Reverse(cluster.tier_of(name)), ..key });
         }
     }
@@ -234,6 +239,7 @@ impl Known {
         for name in &before.terms_of_entry(job, key.task).partitions {
             let at = self.lane_of(name);
             self.lanes[at].keys.remove(&QueueKey { tier: Reverse(before.tier_of(name)), ..key });
+            self.lanes[at].requests.remove(&key.entry());
         }
     }
 
@@ -293,21 +299,36 @@ impl Lane {
         };
         let members = board.members(cluster, partition);
         let (name, time_max) = (partition.name.clone(), partition.time_max);
-        Lane { name, closed, time_max, members, keys: BTreeSet::new(), least: None }
+        let limits = (!partition.takes_requests_as_they_are()).then(|| partition.clone());
+        let (requests, keys) = (BTreeMap::new(), BTreeSet::new());
+        Lane { name, closed, time_max, limits, requests, members, keys, least: None }
     }
 
     fn closed(name: &Name, slots: usize) -> Lane {
         let closed = Some(Reason::PartitionDown);
-        let (members, keys) = (vec![false; slots], BTreeSet::new());
-        Lane { name: name.clone(), closed, time_max: TimeLimit::Unlimited, members, keys, least: None }
+        let (members, requests, keys) = (vec![false; slots], BTreeMap::new(), BTreeSet::new());
+        let (name, time_max) = (name.clone(), TimeLimit::Unlimited);
+        Lane { name, closed, time_max, limits: None, requests, members, keys, least: None }
     }
 
     /// Why the partition lets nothing start on these terms.
     pub(crate) fn refuses(&self, terms: &Terms) -> Option<Reason> {
-        self.closed.or((terms.time_limit > self.time_max).then_some(Reason::PartitionTimeLimit))
+        let too_long = (terms.time_limit > self.time_max).then_some(Reason::PartitionTimeLimit);
+        let too_much = || self.limits.as_ref()?.request(&terms.spec.request).err();
+        self.closed.or(too_long).or_else(too_much)
     }
 
-    fn lower(&mut self, least: Amount) {
+    /// What is asked for here.
+    pub(crate) fn request<'a>(&'a self, entry: Entry, terms: &'a Terms) -> &'a Request {
+        self.requests.get(&entry).unwrap_or(&terms.spec.request)
+    }
+
+    /// Works out what is asked for here.
+    fn learn(&mut self, board: &Board, entry: Entry, terms: &Terms) {
+        if let Some(Ok(request)) = self.limits.as_ref().map(|limits| limits.request(&terms.spec.request)) {
+            self.requests.insert(entry, request);
+        }
+        let least = board.least_of(self.request(entry, terms));
         let known = self.least.unwrap_or(least);
         let cpus = known.cpus.min(least.cpus);
         self.least = Some(Amount { cpus, memory_mib: known.memory_mib.min(least.memory_mib) });

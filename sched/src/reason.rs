@@ -25,6 +25,10 @@ pub enum Reason {
     PartitionInactive,
     /// It asks for more time than its partition gives.
     PartitionTimeLimit,
+    /// It asks for more nodes than its partition gives, or for fewer than it gives at least.
+    PartitionNodeLimit,
+    /// It asks for more memory for each CPU than its partition gives.
+    MaxMemPerLimit,
     /// Nodes that could run it exist, but none of them is up.
     NodesUnavailable,
     /// Its `--begin` has not come.
@@ -69,6 +73,8 @@ impl fmt::Display for Reason {
             Reason::PartitionDown => "PartitionDown",
             Reason::PartitionInactive => "PartitionInactive",
             Reason::PartitionTimeLimit => "PartitionTimeLimit",
+            Reason::PartitionNodeLimit => "PartitionNodeLimit",
+            Reason::MaxMemPerLimit => "MaxMemPerLimit",
             Reason::NodesUnavailable => {
                 "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions"
             }

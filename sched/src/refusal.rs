@@ -31,6 +31,32 @@ pub enum Refusal {
         /// The highest allowed.
         index_max: u32,
     },
+    /// No such node.
+    #[error("Invalid node name specified")]
+    UnknownNode(String),
+    /// The node is not in a state from which this can be done.
+    #[error("Invalid node state specified")]
+    NodeState(String),
+    /// A partition of that name is there already.
+    #[error("Invalid partition name specified")]
+    PartitionExists(String),
+    /// Jobs wait or run there.
+    #[error("Partition is in use")]
+    PartitionInUse {
+        /// The partition.
+        name: String,
+        /// How many jobs.
+        jobs: usize,
+    },
+    /// A cluster keeps exactly one default partition.
+    #[error("Requested operation not supported on this system")]
+    TheDefault(String),
+    /// Values that do not go together, or one that cannot be.
+    #[error("Requested partition configuration not available now")]
+    PartitionChange(String),
+    /// As many partitions as there may be.
+    #[error("Requested partition configuration not available now")]
+    TooManyPartitions(usize),
     /// As many jobs as there may be.
     #[error("MaxJobCount limit reached")]
     TooManyJobs(usize),
@@ -93,6 +119,16 @@ impl Refusal {
     pub fn detail(&self) -> Option<String> {
         match self {
             Refusal::UnknownPartition(name) => Some(format!("invalid partition specified: {name}")),
+            Refusal::UnknownNode(name) => Some(format!("there is no node {name}")),
+            Refusal::NodeState(why) | Refusal::PartitionChange(why) => Some(why.clone()),
+            Refusal::PartitionExists(name) => Some(format!("there is a partition {name}: update it instead")),
+            Refusal::PartitionInUse { name, jobs } => Some(format!(
+                "jobs that wait or run in partition {name}: {jobs}; set its State=DRAIN and let them end, or cancel them"
+            )),
+            Refusal::TheDefault(name) => Some(format!(
+                "partition {name} is the default, and there is always exactly one: set Default=YES on another first"
+            )),
+            Refusal::TooManyPartitions(max) => Some(format!("there are {max} partitions, the most that there may be")),
             Refusal::PartitionClosed(name) => Some(format!("partition {name} takes no jobs now")),
             Refusal::NeverFits { detail } => Some(detail.clone()),
             Refusal::ArrayTooBig { index, index_max } => {

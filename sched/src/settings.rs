@@ -26,6 +26,10 @@ pub struct Settings {
     pub weights: Weights,
     /// How long the first retry of a task waits (`--retries`), in milliseconds; each further one twice as long.
     pub retry_wait_ms: u64,
+    /// `ReturnToService`: when a node that is DOWN comes back by registering.
+    pub return_to_service: ReturnToService,
+    /// So many different jobs in a row that fail at once on a node drain it; 0 never ([`crate::failures`]).
+    pub drain_after_failures: u32,
 }
 
 /// The weights of Slurm's multifactor priority that Covey knows; all 0 is first come, first served.
@@ -52,6 +56,18 @@ impl Default for Weights {
     }
 }
 
+/// Slurm's `ReturnToService`. A drained node stays drained with each of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReturnToService {
+    /// 0: it stays DOWN until an administrator resumes it.
+    Never,
+    /// 1: it comes back if it was DOWN for its silence.
+    #[default]
+    FromSilence,
+    /// 2: it comes back whatever it was DOWN for.
+    Always,
+}
+
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
@@ -66,6 +82,8 @@ impl Default for Settings {
             backfill_jobs_max: 500,
             weights: Weights::default(),
             retry_wait_ms: 1_000,
+            return_to_service: ReturnToService::default(),
+            drain_after_failures: 0,
         }
     }
 }

@@ -10,8 +10,9 @@ use crate::cluster::Cluster;
 use crate::event::Event;
 use crate::hold::{self, HoldVerb};
 use crate::ids::{AttemptKey, JobId, Name, NodeId, RequestId, Timestamp};
+use crate::mark::{self, NodesUpdate};
 use crate::node::{Health, Offer};
-use crate::partition::Partition;
+use crate::partition::{self, Partition, update};
 use crate::reason::Scope;
 use crate::reconcile::{AttemptEnd, Claim, How, Reconciled, reconcile};
 use crate::refusal::Refusal;
@@ -21,7 +22,7 @@ use crate::select::{self, Selection};
 use crate::settings::Settings;
 use crate::spec::array::JobRef;
 use crate::spec::job::JobSpec;
-use crate::{finish, pause, submit, wake};
+use crate::{failures, finish, pause, submit, wake};
 
 /// What reached the controller.
 #[derive(Clone, Debug)]
@@ -109,8 +110,29 @@ pub enum Input {
         /// The node.
         node: NodeId,
     },
-    /// The settings name these partitions and no others.
+    /// Nodes are to be taken out of service, or put back.
+    UpdateNodes(NodesUpdate),
+    /// The settings name these partitions ([`update::from_settings`]).
     Partitions(Vec<Partition>),
+    /// A partition is to be made.
+    CreatePartition {
+        /// Its name.
+        name: Name,
+        /// What is said of it.
+        change: partition::Change,
+    },
+    /// A partition is to be changed.
+    UpdatePartition {
+        /// Its name.
+        name: Name,
+        /// What is said of it.
+        change: partition::Change,
+    },
+    /// A partition is to go.
+    DeletePartition {
+        /// Its name.
+        name: Name,
+    },
     /// A moment named by [`crate::wake::next_wake`] has come.
     Tick,
 }
@@ -159,15 +181,21 @@ pub fn decide(cluster: &Cluster, settings: &Settings, now: Timestamp, input: Inp
         Input::Ends { node, ends } => {
             // Said twice in one breath is said once.
             let ends: BTreeMap<AttemptKey, AttemptEnd> = ends.into_iter().collect();
-            let judged = |(key, end): (&AttemptKey, &AttemptEnd)| {
+            let judged = ends.iter().filter_map(|(key, end)| {
                 let event = finish::judge(cluster, settings, now, node, *key, end);
                 event.or_else(|| finish::clear(cluster, node, *key))
-            };
-            (ends.iter().filter_map(judged).collect(), Answer::Done)
+            });
+            let mut events: Vec<Event> = judged.collect();
+            events.extend(failures::drain(cluster, settings, now, node, &events));
+            (events, Answer::Done)
         }
         Input::LinkLost { node } => (link_lost(cluster, node), Answer::Done),
         Input::Leave { node } => (leave(cluster, settings, now, node), Answer::Done),
-        Input::Partitions(partitions) => (set_partitions(cluster, &partitions), Answer::Done),
+        Input::UpdateNodes(update) => found(mark::update(cluster, now, &update)),
+        Input::Partitions(partitions) => (update::from_settings(cluster, partitions), Answer::Done),
+        Input::CreatePartition { name, change } => answered(update::create(cluster, name, &change)),
+        Input::UpdatePartition { name, change } => answered(update::update(cluster, &name, &change)),
+        Input::DeletePartition { name } => answered(update::delete(cluster, &name)),
         Input::Tick => (wake::tick(cluster, settings, now), Answer::Done),
     }
 }
@@ -175,6 +203,13 @@ pub fn decide(cluster: &Cluster, settings: &Settings, now: Timestamp, input: Inp
 /// Events, and for each target whether it could be done, as an answer.
 fn found((events, found): (Vec<Event>, Vec<Result<(), Refusal>>)) -> (Vec<Event>, Answer) {
     (events, Answer::Found(found))
+}
+
+fn answered(decided: Result<Vec<Event>, Refusal>) -> (Vec<Event>, Answer) {
+    match decided {
+        Ok(events) => (events, Answer::Done),
+        Err(refusal) => (Vec::new(), Answer::Refused(refusal)),
+    }
 }
 
 fn register(
@@ -190,8 +225,9 @@ fn register(
     let same_spool = known.is_some_and(|node| node.offer.spool == offer.spool);
     let reconciled = reconcile(cluster, node, same_spool, claims);
     let judged = reconciled.ends.iter().filter_map(|(key, end)| finish::judge(cluster, settings, now, node, *key, end));
+    let returned = known.and_then(|node| mark::returned(settings, now, node));
     let registered = Event::NodeRegistered { node, name, offer, unwanted: reconciled.kill.clone() };
-    let events = std::iter::once(registered).chain(judged).collect();
+    let events = std::iter::once(registered).chain(returned).chain(judged).collect();
     (events, Answer::Registered(node, reconciled))
 }
 
@@ -202,7 +238,7 @@ fn link_lost(cluster: &Cluster, node: NodeId) -> Vec<Event> {
     }
 }
 
-/// A node that leaves has stopped what it ran: its attempts are lost, and its name is free.
+/// A node that leaves has stopped what it ran: its attempts are lost, and its name is free unless somebody has marked it.
 fn leave(cluster: &Cluster, settings: &Settings, now: Timestamp, id: NodeId) -> Vec<Event> {
     let Some(node) = cluster.node(id) else { return Vec::new() };
     let lost = AttemptEnd::lost();
@@ -210,21 +246,12 @@ fn leave(cluster: &Cluster, settings: &Settings, now: Timestamp, id: NodeId) -> 
         cluster.attempts_on(id).filter_map(|key| finish::judge(cluster, settings, now, id, key, &lost)).collect();
     // Shares of attempts whose batch process is elsewhere keep the node in the books until they end.
     let own = cluster.attempts_on(id).count();
-    if node.attempts as usize == own {
+    if node.attempts as usize == own && node.mark.is_none() {
         events.push(Event::NodeRemoved { node: id });
     } else {
         events.push(Event::NodeSilent { node: id });
     }
     events
-}
-
-fn set_partitions(cluster: &Cluster, wanted: &[Partition]) -> Vec<Event> {
-    let gone = cluster.partitions.keys().filter(|name| wanted.iter().all(|partition| partition.name != **name));
-    let removed = gone.map(|name| Event::PartitionRemoved { name: name.clone() });
-    let changed = wanted
-        .iter()
-        .filter(|partition| cluster.partitions.get(&partition.name).is_none_or(|known| **known != **partition));
-    removed.chain(changed.map(|partition| Event::PartitionSet { partition: partition.clone() })).collect()
 }
 
 impl How {

@@ -9,7 +9,7 @@ use crate::reason::StopWhy;
 use crate::settings::Settings;
 use crate::spec::index_set::IndexSet;
 use crate::task::TaskState;
-use crate::{finish, priority};
+use crate::{finish, mark, priority};
 
 /// The most jobs that one tick forgets; the next tick goes on at once.
 const FORGET_MAX: usize = 1_000;
@@ -21,8 +21,9 @@ pub fn next_wake(cluster: &Cluster, settings: &Settings) -> Option<Timestamp> {
     let give_up = cluster.nodes.values().filter_map(|node| give_up_at(node.health, settings)).min();
     let begin = cluster.index.begins.get_min().map(|(at, _)| *at);
     let deadline = cluster.index.deadlines.get_min().map(|(at, _)| at.plus_ms(1));
+    let resume = cluster.nodes.values().filter_map(|node| mark::resume_at(node)).min();
     let priorities = priority::next_at(cluster, &settings.weights);
-    forget.into_iter().chain(give_up).chain(begin).chain(deadline).chain(priorities).min()
+    forget.into_iter().chain(give_up).chain(begin).chain(deadline).chain(resume).chain(priorities).min()
 }
 
 /// What has become true by now.
@@ -34,6 +35,7 @@ pub(crate) fn tick(cluster: &Cluster, settings: &Settings, now: Timestamp) -> Ve
     events.extend(begun.map(|(_, (job, task))| Event::Began { job: *job, task: *task }));
     let late = cluster.index.deadlines.iter().take_while(|(at, _)| *at < now);
     events.extend(late.filter_map(|(_, (job, task))| missed(cluster.job(*job)?, *task)));
+    events.extend(mark::resume_due(cluster, now));
     for node in cluster.nodes.values() {
         if give_up_at(node.health, settings).is_some_and(|at| at <= now) {
             events.push(Event::NodeDown { node: node.id });

@@ -152,7 +152,8 @@ impl<'a> Walk<'a> {
         if let Some(refused) = lane.refuses(terms) {
             return Some(refused);
         }
-        let shape = Shape { members: &lane.members, request: &terms.spec.request, limit: terms.time_limit };
+        let shape =
+            Shape { members: &lane.members, request: lane.request(key.entry(), terms), limit: terms.time_limit };
         let taken = self.decided.taken.get(&job.id).copied().unwrap_or_default();
         let room = usize::try_from(job.throttle_room().saturating_sub(taken.all)).unwrap_or(usize::MAX);
         let most = room.min(STARTS_MAX - self.decided.starts);

@@ -5,7 +5,6 @@ mod rig;
 use rig::*;
 use sched::event::{Effect, Event};
 use sched::ids::{AttemptKey, JobId, NodeId};
-use sched::node::NodeWord;
 use sched::reason::{Exit, StopWhy};
 use sched::reconcile::{Claim, How};
 use sched::spec::job::JobDraft;
@@ -87,7 +86,7 @@ fn a_node_that_returns_gets_nothing_until_it_has_ended_what_nobody_wants() {
     let (mut rig, node) = returned();
     rig.plan();
     assert!(rig.running().is_empty());
-    assert_eq!(rig.cluster.node(node).expect("there").state().word, NodeWord::Completing);
+    assert!(rig.cluster.is_completing(node));
     let end = vec![(key(0, 1), ended(How::Exited(Exit { code: 0, signal: 15 })))];
     rig.effects.clear();
     for _ in 0..2 {

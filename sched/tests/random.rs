@@ -7,10 +7,13 @@ use proptest::prelude::*;
 use rig::{Rig, array, ended, job, wide};
 use sched::cluster::Cluster;
 use sched::ids::Timestamp;
+use sched::mark::{NodesUpdate, Wish};
+use sched::node::MarkKind;
+use sched::partition::Change;
 use sched::reason::Exit;
 use sched::reconcile::{Claim, How};
 use sched::spec::job::JobDraft;
-use sched::step::Input;
+use sched::step::{Answer, Input};
 
 /// One thing that happens; numbers choose among what is there.
 #[derive(Clone, Debug)]
@@ -25,6 +28,9 @@ enum Act {
     Silence { node: u32 },
     Leave { node: u32 },
     Wait { seconds: u64 },
+    Mark { node: u32, kind: usize, resume_after_s: Option<u64> },
+    Unmark { node: u32, drained: bool },
+    Partition { limits: usize },
     Plan,
 }
 
@@ -42,8 +48,28 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (0..4_u32).prop_map(|node| Act::Silence { node }),
         1 => (0..4_u32).prop_map(|node| Act::Leave { node }),
         1 => (1..400_u64).prop_map(|seconds| Act::Wait { seconds }),
+        1 => (0..4_u32, 0..3_usize, proptest::option::of(0..500_u64))
+            .prop_map(|(node, kind, resume_after_s)| Act::Mark { node, kind, resume_after_s }),
+        2 => (0..4_u32, any::<bool>()).prop_map(|(node, drained)| Act::Unmark { node, drained }),
+        1 => (0..LIMITS.len()).prop_map(|limits| Act::Partition { limits }),
         6 => Just(Act::Plan),
     ]
+}
+
+/// What is said of the only partition, one after the other.
+const LIMITS: [(&str, &str); 6] = [
+    ("MaxNodes", "1"),
+    ("MaxNodes", "UNLIMITED"),
+    ("DefMemPerCPU", "100"),
+    ("DefMemPerCPU", "UNLIMITED"),
+    ("State", "DOWN"),
+    ("State", "UP"),
+];
+
+fn update_node(rig: &mut Rig, node: u32, wish: Wish) {
+    let names = vec![format!("n{node}").as_str().into()];
+    // Refused where there is no such node, or nothing to be done.
+    let _answer = rig.input(Input::UpdateNodes(NodesUpdate { names, wish, uid: 0, user: "root".into() }));
 }
 
 fn perform(rig: &mut Rig, act: &Act) {
@@ -112,6 +138,18 @@ fn perform(rig: &mut Rig, act: &Act) {
             rig.now = rig.now.plus_ms(seconds * 1000);
             rig.input(Input::Tick);
         }
+        Act::Mark { node, kind, resume_after_s } => {
+            let kind = [MarkKind::Drain, MarkKind::Fail, MarkKind::Down][*kind];
+            update_node(rig, *node, Wish::Mark { kind, reason: "odd".into(), resume_after_s: *resume_after_s });
+        }
+        Act::Unmark { node, drained } => {
+            update_node(rig, *node, if *drained { Wish::Undrain } else { Wish::Resume });
+        }
+        Act::Partition { limits } => {
+            let mut change = Change::default();
+            change.set(LIMITS[*limits].0, LIMITS[*limits].1).expect("a good value");
+            assert_eq!(rig.input(Input::UpdatePartition { name: "debug".into(), change }), Answer::Done);
+        }
         Act::Plan => {
             let over_before = rig.cluster.check_commitments().is_err();
             if over_before {
@@ -138,6 +176,7 @@ proptest! {
     #[test]
     fn no_input_breaks_the_books(acts in vec(act(), 1..120)) {
         let mut rig = Rig::with_nodes(2, 4);
+        rig.settings.drain_after_failures = 2;
         for act in &acts {
             perform(&mut rig, act);
         }

@@ -1,8 +1,7 @@
 //! Jobs as clients submit them: the one place that spells out a whole [`JobDraft`].
 
 use sched::ids::BlobHash;
-use sched::partition::{Members, Partition, PartitionState};
-use sched::spec::duration::TimeLimit;
+use sched::partition::Partition;
 use sched::spec::job::{Files, JobDraft, Map, Origin, Request, User, Work};
 
 use crate::task::Conduct;
@@ -44,14 +43,5 @@ pub(crate) fn map() -> Map {
 
 /// The partition of all nodes.
 pub(crate) fn partition() -> Partition {
-    Partition {
-        name: "debug".into(),
-        nodes: Members::All,
-        default: true,
-        time_max: TimeLimit::Unlimited,
-        time_default: None,
-        tier: 1,
-        state: PartitionState::Up,
-        priority_factor: 1,
-    }
+    Partition { default: true, ..Partition::new("debug".into()) }
 }

@@ -124,6 +124,17 @@ impl Controller for Fake {
         Err(Status::unimplemented("list_nodes"))
     }
 
+    async fn update_nodes(&self, _: Request<v1::UpdateNodesRequest>) -> Result<Response<v1::UpdateNodesReply>, Status> {
+        Err(Status::unimplemented("update_nodes"))
+    }
+
+    async fn change_partition(
+        &self,
+        _: Request<v1::ChangePartitionRequest>,
+    ) -> Result<Response<v1::ChangePartitionReply>, Status> {
+        Err(Status::unimplemented("change_partition"))
+    }
+
     async fn get_cluster(&self, _: Request<v1::GetClusterRequest>) -> Result<Response<v1::GetClusterReply>, Status> {
         Err(Status::unimplemented("get_cluster"))
     }

@@ -121,11 +121,15 @@ fn up_down_and_up_again_keep_queue_ids_and_records() {
     crate::rig::send(pid.trim().parse().expect("a pid"), "KILL");
     wait_for("the node is seen to be silent", || text(covey(&["sinfo", "-h", "-N", "-o", "%t"])).contains('*'));
     text(covey(&["up"]));
+    text(covey(&["scontrol", "update", "nodename=linux0", "state=down", "reason=test"]));
     text(covey(&["down"]));
     assert!(!dir.join("controller.pid").exists());
     let nothing = covey(&["down"]);
     assert!(!nothing.status.success(), "{nothing:?}");
     text(covey(&["up"]));
+    // A node that is out of service does not keep the others from coming up, and stays out.
+    assert!(text(covey(&["sinfo", "-h", "-N", "-o", "%N %t"])).contains("linux0 down\n"));
+    text(covey(&["scontrol", "update", "nodename=linux0", "state=resume"]));
     let listed = text(covey(&["squeue", "-h", "-t", "all", "-S", "i", "-o", "%i %T %R"]));
     let lines: Vec<&str> = listed.lines().map(str::trim).collect();
     assert!(lines[0].starts_with("1 COMPLETED linux"), "{listed}");

@@ -7,4 +7,5 @@ mod commands;
 mod faults;
 mod maps;
 mod rig;
+mod service;
 mod signals;

@@ -13,8 +13,8 @@ use sched::spec::job::Memory;
 use sched::step::{Answer, Asker, Input};
 use tonic::{Request, Status};
 
-use super::cancel::{NOBODY_UID, read_selection};
-use super::{Desk, allowed, read_targets, unavailable};
+use super::cancel::read_selection;
+use super::{Desk, NOBODY_UID, allowed, read_targets, unavailable};
 
 /// The most changes in one request; there are fewer keys.
 const CHANGES_MAX: usize = 64;

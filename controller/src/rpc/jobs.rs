@@ -47,7 +47,9 @@ fn make_rows(
     let filter = Filter::new(request);
     let maker = RowMaker { cluster, detail: request.detail };
     let mut visit = |job: &Job, tasks: Option<&IndexSet>| {
-        if !filter.lets_pass(job) {
+        let hidden = |name| cluster.partition(name).is_some_and(|partition| partition.hidden);
+        let is_hidden = || job.terms.partitions.iter().all(|name| hidden(name));
+        if !filter.lets_pass(job) || request.skip_hidden && is_hidden() {
             return Ok(());
         }
         maker.rows(job, tasks, request.ended, &mut |row| if filter.takes(&row) { pager.add(row) } else { Ok(()) })

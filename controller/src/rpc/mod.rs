@@ -9,8 +9,10 @@ mod history;
 mod jobs;
 pub(crate) mod link;
 mod nodes;
+mod partitions;
 mod rows;
 mod submit;
+mod update_nodes;
 mod watch;
 
 use std::pin::Pin;
@@ -108,6 +110,21 @@ impl Controller for Desk {
         Ok(Response::new(nodes::list(self)))
     }
 
+    async fn update_nodes(
+        &self,
+        request: Request<v1::UpdateNodesRequest>,
+    ) -> Result<Response<v1::UpdateNodesReply>, Status> {
+        update_nodes::update(self, request).await.map(Response::new)
+    }
+
+    async fn change_partition(
+        &self,
+        request: Request<v1::ChangePartitionRequest>,
+    ) -> Result<Response<v1::ChangePartitionReply>, Status> {
+        allowed(&request)?;
+        partitions::change(self, request.into_inner()).await.map(Response::new)
+    }
+
     async fn get_cluster(
         &self,
         _request: Request<v1::GetClusterRequest>,
@@ -140,9 +157,14 @@ fn allowed<T>(request: &Request<T>) -> Result<Option<(u32, u32)>, Status> {
 /// A refusal as a status: Slurm's text, and the sentence for people beside it.
 fn refuse(refusal: &Refusal) -> Status {
     let code = match refusal {
-        Refusal::UnknownJob => Code::NotFound,
+        Refusal::UnknownJob | Refusal::UnknownNode(_) => Code::NotFound,
         Refusal::NotAllowed { .. } => Code::PermissionDenied,
+        Refusal::PartitionExists(_) => Code::AlreadyExists,
         Refusal::TooManyJobs(_)
+        | Refusal::TooManyPartitions(_)
+        | Refusal::NodeState(_)
+        | Refusal::PartitionInUse { .. }
+        | Refusal::TheDefault(_)
         | Refusal::PartitionClosed(_)
         | Refusal::AlreadyDone
         | Refusal::WholeJobsOnly(_)
@@ -153,6 +175,7 @@ fn refuse(refusal: &Refusal) -> Status {
         | Refusal::NotSuspended
         | Refusal::CpusInUse { .. } => Code::FailedPrecondition,
         Refusal::UnknownPartition(_)
+        | Refusal::PartitionChange(_)
         | Refusal::NoDefaultPartition
         | Refusal::Dependency(_)
         | Refusal::NeverFits { .. }
@@ -184,6 +207,9 @@ fn read_targets(ids: &[String]) -> Result<Vec<JobRef>, WireError> {
 fn refusals(found: Vec<Result<(), Refusal>>) -> Vec<String> {
     found.into_iter().map(|found| found.err().map(|refusal| refusal.to_string()).unwrap_or_default()).collect()
 }
+
+/// Who changes something over a plain TCP port, where nobody's word can be checked.
+const NOBODY_UID: u32 = 65_534;
 
 /// Nothing has happened, and a retry may help.
 fn unavailable(why: Unavailable) -> Status {

@@ -2,7 +2,8 @@
 
 use proto::v1;
 use sched::cluster::Cluster;
-use sched::node::{Health, Node, NodeWord};
+use sched::mark::NOT_RESPONDING;
+use sched::node::{Health, MarkKind, Node, NodeWord};
 use sched::partition::{Partition, PartitionState};
 use sched::spec::duration::TimeLimit;
 
@@ -25,10 +26,23 @@ fn node_row(cluster: &Cluster, node: &Node) -> v1::NodeRow {
         NodeWord::Mixed => v1::NodeState::Mixed,
         NodeWord::Allocated => v1::NodeState::Allocated,
         NodeWord::Down => v1::NodeState::Down,
-        NodeWord::Completing => v1::NodeState::Completing,
     };
     let (Health::Up { since } | Health::Silent { since } | Health::Down { since }) = node.health;
     let mine = cluster.partitions().filter(|partition| partition.has(&node.name));
+    let reason = match (&node.mark, node.health) {
+        (Some(mark), _) => Some(v1::NodeReason {
+            text: mark.reason.to_string(),
+            user: mark.user.to_string(),
+            uid: mark.uid,
+            at_ms: mark.at.0,
+            resume_ms: mark.until.map_or(0, |until| until.0),
+        }),
+        (None, Health::Down { since }) => {
+            let (text, user) = (NOT_RESPONDING.to_owned(), "slurm".to_owned());
+            Some(v1::NodeReason { text, user, at_ms: since.0, ..v1::NodeReason::default() })
+        }
+        (None, Health::Up { .. } | Health::Silent { .. }) => None,
+    };
     v1::NodeRow {
         name: node.name.to_string(),
         state: state.into(),
@@ -42,6 +56,10 @@ fn node_row(cluster: &Cluster, node: &Node) -> v1::NodeRow {
         attempts: node.attempts,
         partitions: mine.map(|partition| partition.name.to_string()).collect(),
         abilities: node.offer.abilities.to_string(),
+        drain: shown.leaving == Some(MarkKind::Drain),
+        fail: shown.leaving == Some(MarkKind::Fail),
+        completing: cluster.is_completing(node.id),
+        reason,
     }
 }
 
@@ -61,6 +79,12 @@ fn partition_row(cluster: &Cluster, partition: &Partition) -> v1::PartitionRow {
         time_default_minutes: partition.time_default.and_then(minutes),
         nodes: members.map(|node| node.name.to_string()).collect(),
         tier: partition.tier.into(),
+        nodes_max: partition.nodes_max,
+        nodes_min: partition.nodes_min,
+        memory_per_cpu_mib_default: partition.memory_per_cpu_mib_default,
+        memory_per_cpu_mib_max: partition.memory_per_cpu_mib_max,
+        priority_factor: partition.priority_factor.into(),
+        hidden: partition.hidden,
     }
 }
 

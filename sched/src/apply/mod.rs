@@ -8,17 +8,18 @@ mod waits;
 
 use std::sync::Arc;
 
-use imbl::{OrdMap, OrdSet};
+use imbl::OrdMap;
 
 use crate::cluster::{Cluster, NodeOrder, blobs_of, namesake, targets};
 use crate::depend::Waits;
 use crate::event::{Event, Placement};
+use crate::failures::{self, FailureRun};
 use crate::ids::{AttemptKey, JobId, Name, NodeId, RequestId, Timestamp};
 use crate::index::Rows;
 use crate::job::{Job, Tally};
 use crate::node::{Health, Node, Offer};
 use crate::reason::{Ending, Outcome, Reason};
-use crate::resources::{Amount, Share};
+use crate::resources::Share;
 use crate::spec::index_set::IndexSet;
 use crate::task::{Done, Usage};
 use crate::terms::{Hold, Terms};
@@ -49,7 +50,10 @@ impl Cluster {
             Event::Stopped { key, why, .. } => {
                 self.change_job(at, key.job, Rows::Listed(&[key.index]), |job| rows::stop(job, at, *key, *why));
             }
-            Event::Ended { key, outcome, age_ms, usage, .. } => self.ended(at, *age_ms, *key, outcome, *usage),
+            Event::Ended { key, node, outcome, age_ms, usage } => {
+                self.note_failure(at, *age_ms, *node, *key, outcome);
+                self.ended(at, *age_ms, *key, outcome, *usage);
+            }
             Event::Requeued { key, until, hold, failed, .. } => {
                 self.requeued(at, *key, Rest { until: *until, hold: *hold, failed: *failed });
             }
@@ -93,6 +97,11 @@ impl Cluster {
             }),
             Event::NodeSilent { node } => self.change_node(*node, |node| node.health = Health::Silent { since: at }),
             Event::NodeDown { node } => self.change_node(*node, |node| node.health = Health::Down { since: at }),
+            Event::NodeMarked { node, mark } => self.change_node(*node, |node| node.mark = Some(mark.clone())),
+            Event::NodeUnmarked { node, .. } => self.change_node(*node, |node| {
+                node.mark = None;
+                node.failures = FailureRun::default();
+            }),
             Event::NodeRemoved { node } => {
                 let node = self.nodes.remove(node).expect("a node that leaves is there");
                 self.index.by_name.remove(&NodeOrder::of(&node.name));
@@ -217,6 +226,16 @@ impl Cluster {
         self.release(key, &shares);
     }
 
+    /// Keeps the run of jobs that fail at once on a node.
+    fn note_failure(&mut self, at: Timestamp, age_ms: u64, id: NodeId, key: AttemptKey, outcome: &Outcome) {
+        let (Some(node), Some(job)) = (self.nodes.get(&id), self.jobs.get(&key.job)) else { return };
+        let mut run = node.failures.clone();
+        run.note(job, outcome, failures::ran_ms(job, key.index, at, age_ms));
+        if run != node.failures {
+            self.change_node(id, |node| node.failures = run);
+        }
+    }
+
     fn requeued(&mut self, at: Timestamp, key: AttemptKey, rest: Rest) {
         let shares = self.change_job(at, key.job, Rows::Listed(&[key.index]), |job| {
             let (_, shares, task) = rows::take_running(job, key);
@@ -316,10 +335,11 @@ impl Cluster {
     fn node_registered(&mut self, at: Timestamp, id: NodeId, name: &Name, offer: &Offer) {
         self.last_node = self.last_node.max(Some(id));
         let health = Health::Up { since: at };
-        let (held, attempts) = self.nodes.get(&id).map_or((Amount::default(), 0), |node| (node.held, node.attempts));
         self.index.by_name.insert(NodeOrder::of(name), id);
-        let unwanted = OrdSet::new();
-        let node = Node { id, name: name.clone(), offer: offer.clone(), held, attempts, health, unwanted };
+        let node = match self.nodes.get(&id) {
+            Some(known) => Node { name: name.clone(), offer: offer.clone(), health, ..(**known).clone() },
+            None => Node::new(id, name.clone(), offer.clone(), health),
+        };
         self.nodes.insert(id, Arc::new(node));
     }
 

@@ -90,6 +90,11 @@ impl fmt::Display for Event {
             Event::Cleared { key, node } => write!(f, "cleared attempt={key} node={}", node.0),
             Event::NodeSilent { node } => write!(f, "node_silent node={}", node.0),
             Event::NodeDown { node } => write!(f, "node_down node={}", node.0),
+            Event::NodeMarked { node, mark } => {
+                let (kind, uid, reason) = (mark.kind, mark.uid, &mark.reason);
+                write!(f, "node_marked node={} kind={kind:?} uid={uid} reason={reason:?}", node.0)
+            }
+            Event::NodeUnmarked { node, uid } => write!(f, "node_unmarked node={} uid={uid}", node.0),
             Event::NodeRemoved { node } => write!(f, "node_removed node={}", node.0),
             Event::PartitionSet { partition } => {
                 write!(f, "partition_set name={} state={:?}", partition.name, partition.state)

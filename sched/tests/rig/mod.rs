@@ -11,7 +11,7 @@ use sched::event::{Effect, Event, effects};
 use sched::hold::HoldVerb;
 use sched::ids::{AttemptKey, BlobHash, JobId, NodeId, RequestId, Timestamp};
 use sched::node::Offer;
-use sched::partition::{Members, Partition, PartitionState};
+use sched::partition::Partition;
 use sched::plan::{Pass, Planner, plan};
 use sched::reason::Exit;
 use sched::reconcile::{AttemptEnd, Claim, How};
@@ -20,7 +20,6 @@ use sched::resources::{Amount, Cpus};
 use sched::select::Selection;
 use sched::settings::Settings;
 use sched::spec::array::{ArraySpec, JobRef};
-use sched::spec::duration::TimeLimit;
 use sched::spec::job::{Files, JobDraft, Origin, Request, User, Work};
 use sched::step::{Answer, Asker, Input, decide};
 use sched::task::Usage;
@@ -191,16 +190,7 @@ pub(crate) fn ended(how: How) -> AttemptEnd {
 }
 
 pub(crate) fn partition(name: &str) -> Partition {
-    Partition {
-        name: name.into(),
-        nodes: Members::All,
-        default: true,
-        time_max: TimeLimit::Unlimited,
-        time_default: None,
-        tier: 1,
-        state: PartitionState::Up,
-        priority_factor: 1,
-    }
+    Partition { default: true, ..Partition::new(name.into()) }
 }
 
 /// A job of one process on one CPU.

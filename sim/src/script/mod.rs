@@ -97,6 +97,7 @@ impl Stage {
             }
             Command::Cancel(target) => world.cancel(target),
             Command::Hold(target, hold) => world.hold(target, hold),
+            Command::Node { name, wish } => world.update_node(&name, wish),
             Command::Fault(fault) => world.put(0, Happening::Fault(fault)),
             Command::At { at_ms, command } => drop(self.later.insert((at_ms, line), *command)),
             Command::Run(ms) => return self.run_for(ms),

@@ -8,6 +8,7 @@
 //! kill controller   kill noded n2      kill launcher n2
 //! start controller  start noded n2     power off n2     power on n2     leave n2
 //! cut n2 for 20s    reset n2           disk fails for 5s
+//! drain n2          down n2            resume n2
 //! at 5s ANY OF THE ABOVE               when the clock shows 5 s
 //! run 30s                              lets time pass
 //! show queue        show jobs          show nodes
@@ -16,6 +17,8 @@
 
 use std::str::FromStr;
 
+use sched::mark::Wish;
+use sched::node::MarkKind;
 use sched::spec::array::{ArraySpec, INDEX_MAX, JobRef};
 use sched::spec::dependency::Dependency;
 use sched::spec::duration::TimeLimit;
@@ -51,6 +54,7 @@ pub(super) enum Command {
     Submit { draft: Box<JobDraft>, begin_ms: Option<u64> },
     Cancel(JobRef),
     Hold(JobRef, bool),
+    Node { name: String, wish: Wish },
     Fault(Fault),
     At { at_ms: u64, command: Box<Command> },
     Run(u64),
@@ -81,6 +85,12 @@ fn command(words: &[&str]) -> Result<Command, ParseError> {
         ["kill", "launcher", name] => fault(Fault::KillLauncher { node: node(name)? }),
         ["power", "off", name] => fault(Fault::PowerOff { node: node(name)? }),
         ["power", "on", name] => fault(Fault::PowerOn { node: node(name)?, wiped: false }),
+        [kind @ ("drain" | "down"), name] => {
+            let kind = if kind == "drain" { MarkKind::Drain } else { MarkKind::Down };
+            let wish = Wish::Mark { kind, reason: "as the script says".into(), resume_after_s: None };
+            Ok(Command::Node { name: name.to_owned(), wish })
+        }
+        ["resume", name] => Ok(Command::Node { name: name.to_owned(), wish: Wish::Resume }),
         ["leave", name] => fault(Fault::Leave { node: node(name)? }),
         ["reset", name] => fault(Fault::Reset { node: node(name)? }),
         ["cut", name, "for", time] => {

@@ -83,12 +83,13 @@ fn job_row(job: &Job) -> String {
 fn node_rows(cluster: &Cluster) -> Vec<String> {
     let row = |node: &std::sync::Arc<sched::node::Node>| {
         let state = node.state();
-        let word = match state.word {
-            NodeWord::Idle => "idle",
-            NodeWord::Mixed => "mixed",
-            NodeWord::Allocated => "allocated",
-            NodeWord::Down => "down",
-            NodeWord::Completing => "completing",
+        let word = match (state.leaving, state.word) {
+            (Some(_), _) if node.attempts > 0 => "draining",
+            (Some(_), _) => "drained",
+            (None, NodeWord::Idle) => "idle",
+            (None, NodeWord::Mixed) => "mixed",
+            (None, NodeWord::Allocated) => "allocated",
+            (None, NodeWord::Down) => "down",
         };
         let star = if state.responds { "" } else { "*" };
         format!("{} {word}{star}, {} of {} CPUs held", node.name, node.held.cpus, node.offer.amount.cpus)

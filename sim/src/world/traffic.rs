@@ -4,6 +4,8 @@ use std::num::NonZeroU32;
 
 use sched::hold::HoldVerb;
 use sched::job::Job;
+use sched::mark::{NodesUpdate, Wish};
+use sched::node::MarkKind;
 use sched::reason::Reason;
 use sched::select::Selection;
 use sched::spec::array::{ArraySpec, INDEX_MAX};
@@ -34,6 +36,9 @@ impl World {
         let next_ms_max = self.chance.pick(&[100, TRAFFIC_MS * 2, TRAFFIC_MS * 2]);
         let next_ms = self.chance.of(1..=next_ms_max);
         self.put(next_ms, Happening::Traffic);
+        if self.chance.one_in(10) {
+            return self.draw_update();
+        }
         let open = self.open_jobs();
         if let Some(newest) = open.last()
             && self.chance.one_in(8)
@@ -74,6 +79,26 @@ impl World {
         let verb = if hold { HoldVerb::UserHold } else { HoldVerb::Release };
         let asker = Asker { uid: UID, operator: true };
         self.call(Input::Hold { targets: vec![target], verb, asker });
+    }
+
+    /// An administrator takes a node out of service, or puts it back.
+    pub(crate) fn update_node(&mut self, name: &str, wish: Wish) {
+        self.call(Input::UpdateNodes(NodesUpdate { names: vec![name.into()], wish, uid: 0, user: "root".into() }));
+    }
+
+    /// An administrator has doubts about a node, or has lost them.
+    fn draw_update(&mut self) {
+        let nodes: Vec<usize> = (0..self.nodes.len()).collect();
+        let name = self.nodes[self.chance.pick(&nodes)].name.clone();
+        let wish = match self.chance.below(3) {
+            0 => Wish::Resume,
+            kind => Wish::Mark {
+                kind: if kind == 1 { MarkKind::Drain } else { MarkKind::Down },
+                reason: "odd noises".into(),
+                resume_after_s: Some(self.chance.of(1..=120)),
+            },
+        };
+        self.update_node(&name, wish);
     }
 
     fn draw_job(&mut self) -> JobDraft {

@@ -1,21 +1,25 @@
 //! `scontrol`: shows everything about jobs, nodes, partitions and settings, and works with host lists.
 //!
-//! Of the verbs that change something, those on jobs are built; the others are named and refused. The blocks are made in
-//! `scontrol/show_*`. Start at [`run`].
+//! Of the verbs that change something, those on jobs, nodes and partitions are built (`scontrol/control`, `scontrol/update*`); the
+//! others are named and refused. The blocks are made in `scontrol/show_*`. Start at [`run`].
 
 mod block;
 mod control;
 mod show_job;
 mod show_node;
+mod show_partition;
 #[cfg(test)]
 mod tests;
+mod update;
 mod update_job;
+mod update_node;
+mod update_partition;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Args, FromArgMatches};
-use proto::v1::{GetClusterReply, GetClusterRequest, ListJobsRequest, ListNodesReply, ListNodesRequest};
+use proto::v1::{GetClusterReply, GetClusterRequest, ListJobsRequest, ListNodesReply, ListNodesRequest, PartitionRow};
 use sched::spec::hostlist;
 use tonic::Code;
 
@@ -25,6 +29,7 @@ use crate::failure::{Failure, Outcome, ended, print};
 use crate::getopt::{self, SLURM_VERSION};
 use crate::show;
 use block::Style;
+use update::Verb;
 
 const EXAMPLES: &str = "\
 Commands (each may be shortened, as in: scontrol sh j 5):
@@ -42,14 +47,24 @@ Commands (each may be shortened, as in: scontrol sh j 5):
                            change jobs and tasks (5_3): TimeLimit[+-]=, Priority=, Nice=, Partition=, NumNodes=,
                            NumTasks=, CPUsPerTask=, MinMemoryNode=, StartTime=, Deadline=, Dependency=, Comment=,
                            Name=, ArrayTaskThrottle=, Requeue=, StdOut=, StdErr=, StdIn=, WorkDir=, EndTime=
+  update nodename=NAMES state=DRAIN|DOWN|FAIL reason=TEXT [resumeafter=SECONDS]
+                           no new work there; DOWN also stops what runs
+  update nodename=NAMES state=RESUME|IDLE|UNDRAIN
+                           back into service
+  create partitionname=NAME [KEY=VALUE ...]
+  update partitionname=NAME KEY=VALUE ...
+  delete partitionname=NAME
+                           keys: Nodes (none at first, or ALL), Default, State, MaxTime, DefaultTime, MaxNodes, MinNodes,
+                           DefMemPerCPU, MaxMemPerCPU, PriorityTier, PriorityJobFactor, Hidden
   ping                     is the controller there?
-  version                  Slurm's release";
+  version                  Slurm's release
+
+What a command makes or changes outlives restarts, but for one thing: a partition that stands in covey.toml gets back at
+each start of the controller what the file says, except its State once a command has set it.";
 
 /// Verbs of Slurm that change something.
-const UNBUILT: [&str; 13] = [
+const UNBUILT: [&str; 11] = [
     "cancel_reboot",
-    "create",
-    "delete",
     "notify",
     "power",
     "reboot",
@@ -67,7 +82,7 @@ struct Options {
     /// One line for every record
     #[arg(short, long)]
     oneliner: bool,
-    /// Also hidden partitions; Covey hides none
+    /// Also hidden partitions
     #[arg(short, long)]
     all: bool,
     /// More details; Covey shows all it has
@@ -91,7 +106,8 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
 
 fn command() -> clap::Command {
     let command = Options::augment_args(
-        clap::Command::new("scontrol").about("Show everything about jobs and nodes, and change them"),
+        clap::Command::new("scontrol")
+            .about("Show everything about jobs and nodes, and change what an administrator may"),
     );
     getopt::conventions(command.after_help(EXAMPLES), Some('h'))
 }
@@ -103,10 +119,18 @@ fn control(args: &[OsString]) -> Outcome<ExitCode> {
     let Some((verb, rest)) = words.split_first() else {
         return Err(Failure::new("scontrol: error: no command given").hint(Some("scontrol --help lists the commands")));
     };
-    let verbs: Vec<&str> = ["show", "update", "ping", "version"].into_iter().chain(control::VERBS).collect();
+    let verbs = ["show", "create", "delete", "update", "ping", "version"];
+    let verbs: Vec<&str> = verbs.into_iter().chain(control::VERBS).collect();
     match keyword(verb, &verbs) {
         Some("show") => show_something(&options, rest),
-        Some("update") => block_on(update_job::update(rest, options.connect_timeout)),
+        Some(verb @ ("create" | "delete" | "update")) => {
+            let verb = match verb {
+                "create" => Verb::Create,
+                "delete" => Verb::Delete,
+                _ => Verb::Update,
+            };
+            block_on(update::change(verb, rest, options.connect_timeout))
+        }
         Some("ping") => ping(&options),
         Some("version") => print(format_args!("slurm {SLURM_VERSION}\n")),
         Some(verb) => block_on(control::run(verb, rest, options.connect_timeout)),
@@ -198,9 +222,10 @@ async fn partitions(options: &Options, names: &str) -> Outcome<ExitCode> {
     if let Some(name) = wanted.iter().find(|name| !reply.partitions.iter().any(|known| known.name == **name)) {
         return Err(Failure::new(format_args!("Partition {name} not found")));
     }
-    let shown = reply.partitions.iter().filter(|partition| wanted.is_empty() || wanted.contains(&partition.name));
+    let unasked = |partition: &PartitionRow| wanted.is_empty() && (options.all || !partition.hidden);
+    let shown = reply.partitions.iter().filter(|partition| unasked(partition) || wanted.contains(&partition.name));
     let style = Style::of(options.oneliner);
-    print(shown.map(|partition| show_node::partition(partition, &reply.nodes).text(style)).collect::<String>())
+    print(shown.map(|partition| show_partition::partition(partition, &reply.nodes).text(style)).collect::<String>())
 }
 
 async fn describe(options: &Options) -> Result<(GetClusterReply, i64), CallError> {

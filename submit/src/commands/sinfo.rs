@@ -4,6 +4,7 @@
 
 mod columns;
 mod group;
+pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +22,6 @@ use crate::getopt;
 use crate::show::{date_line, items};
 use crate::table::Format;
 use columns::COLUMNS;
-pub(crate) use columns::state;
 use group::{Line, Listing, lines};
 
 /// What a refused listing starts with; Slurm prints it without the command's name.
@@ -33,6 +33,7 @@ const LONG: &str = "%#P %.5a %.10l %.10s %.4r %.8h %.10g %.6D %.11T %.11i %N";
 const BY_NODE: &str = "%#N %.6D %#P %6t";
 const BY_NODE_LONG: &str = "%#N %.6D %#P %.11T %.4c %.8z %.6m %.8d %.6w %.8f %20E";
 const REASONS: &str = "%20E %9u %19H %N";
+const REASONS_LONG: &str = "%20E %12U %19H %6t %N";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,22 +41,6 @@ Examples:
   sinfo -N -l                            one line for every node
   sinfo -s                               one line for every partition
   sinfo -h -t idle -o '%N %c %m'         idle nodes for a script";
-
-/// The words for states that Slurm has and Covey's nodes never get; asking for them finds nothing.
-const OTHER_STATES: [&str; 12] = [
-    "drain",
-    "drained",
-    "draining",
-    "drng",
-    "fail",
-    "future",
-    "maint",
-    "planned",
-    "power_down",
-    "reserved",
-    "resv",
-    "unknown",
-];
 
 #[derive(Args, Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own on the command line")]
@@ -69,7 +54,7 @@ struct Options {
     /// One line for every partition
     #[arg(short, long)]
     summarize: bool,
-    /// Only nodes that are down, with the reason
+    /// Only nodes that are drained, down or failing, with the reason, who gave it and when
     #[arg(short = 'R', long)]
     list_reasons: bool,
     /// No line above the rows
@@ -93,7 +78,7 @@ struct Options {
     /// Columns, as in '%P %D %N'
     #[arg(short = 'o', long, value_name = "FORMAT")]
     format: Option<String>,
-    /// Also hidden partitions; Covey hides none
+    /// Also hidden partitions
     #[arg(short, long)]
     all: bool,
     /// Nodes on one line are the same in every column
@@ -143,7 +128,8 @@ fn list(args: &[OsString]) -> Outcome<ExitCode> {
 
 fn format(options: &Options) -> Outcome<Format<Line>> {
     let default = match (options.list_reasons, options.summarize, options.node, options.long) {
-        (true, ..) => REASONS,
+        (true, .., false) => REASONS,
+        (true, .., true) => REASONS_LONG,
         (_, true, ..) => SUMMARY,
         (.., true, false) => BY_NODE,
         (.., true, true) => BY_NODE_LONG,
@@ -163,6 +149,10 @@ struct Choice {
     nodes: Vec<String>,
     states: Vec<String>,
     responds: Option<bool>,
+    /// Only what is kept from work.
+    out: bool,
+    /// Hidden partitions, too.
+    all: bool,
 }
 
 impl Choice {
@@ -171,46 +161,39 @@ impl Choice {
         let nodes = options.nodes.as_deref().unwrap_or_default();
         let nodes = sched::spec::hostlist::expand(nodes)
             .map_err(|error| Failure::new(format_args!("sinfo: error: Invalid node name {nodes}")).hint(Some(error)))?;
-        let mut states = items(&options.states.as_deref().unwrap_or_default().to_ascii_lowercase());
-        if let Some(bad) = states.iter().find(|state| !is_state(state)) {
+        let states = items(&options.states.as_deref().unwrap_or_default().to_ascii_lowercase());
+        if let Some(bad) = states.iter().find(|state| !state::is_known(state)) {
             return Err(Failure::new(format_args!("sinfo: error: Bad state string: \"{bad}\"")).line(
-                "sinfo: error: Valid node states are: alloc, down, idle, mix, and the others that Slurm documents",
+                "sinfo: error: Valid node states are: alloc, comp, down, drain, fail, idle, mix, and the others that Slurm documents",
             ));
-        }
-        if options.list_reasons && states.is_empty() {
-            states.push("down".into());
         }
         let responds = match (options.responding, options.dead) {
             (true, false) => Some(true),
             (false, true) => Some(false),
             _ => None,
         };
-        Ok(Choice { partitions: items(&partitions.unwrap_or_default()), nodes, states, responds })
+        let out = options.list_reasons && states.is_empty();
+        let all = options.all || std::env::var_os("SINFO_ALL").is_some();
+        Ok(Choice { partitions: items(&partitions.unwrap_or_default()), nodes, states, responds, out, all })
     }
 
     fn applied(&self, reply: ListNodesReply) -> Listing {
         let one_of = |wanted: &[String], name: &String| wanted.is_empty() || wanted.contains(name);
         let mut partitions = reply.partitions;
+        let unnamed = self.partitions.is_empty();
         partitions.retain(|partition| one_of(&self.partitions, &partition.name));
+        partitions.retain(|partition| self.all || !unnamed || !partition.hidden);
         let mut nodes = reply.nodes;
         nodes.retain(|node| one_of(&self.nodes, &node.name) && self.has_state(node));
-        let filtered = !self.nodes.is_empty() || !self.states.is_empty() || self.responds.is_some();
+        let filtered = !self.nodes.is_empty() || !self.states.is_empty() || self.responds.is_some() || self.out;
         Listing { partitions, nodes, filtered }
     }
 
     fn has_state(&self, node: &NodeRow) -> bool {
-        let (long, short) = state(node.state());
-        let named = |wanted: &String| {
-            wanted == long || wanted == short || wanted == "all" || (wanted == "no_respond" && !node.responds)
-        };
-        (self.states.is_empty() || self.states.iter().any(named))
+        (self.states.is_empty() || self.states.iter().any(|word| state::is_meant(word, node)))
+            && (!self.out || state::is_out(node))
             && self.responds.is_none_or(|responds| responds == node.responds)
     }
-}
-
-fn is_state(word: &str) -> bool {
-    ["all", "alloc", "allocated", "down", "idle", "mix", "mixed", "no_respond"].contains(&word)
-        || OTHER_STATES.contains(&word)
 }
 
 fn write_table(format: &Format<Line>, date: Option<String>, header: bool, lines: &[Line]) -> Outcome<()> {

@@ -77,7 +77,7 @@ struct Options {
     /// No line above the rows
     #[arg(short = 'h', long)]
     noheader: bool,
-    /// Also hidden partitions; Covey hides none
+    /// Also jobs of hidden partitions; those asked for by id or partition are shown anyway
     #[arg(short = 'a', long)]
     all: bool,
     /// Again, every so many seconds
@@ -159,12 +159,15 @@ fn request(options: &Options, states: &Wanted) -> Outcome<ListJobsRequest> {
     let nodes = options.nodelist.as_deref().unwrap_or_default();
     let nodes = sched::spec::hostlist::expand(nodes)
         .map_err(|error| Failure::new(format_args!("squeue: error: Invalid node name {nodes}")).hint(Some(error)))?;
+    let partitions = items(&given(&options.partition, "SQUEUE_PARTITION"));
+    let all = options.all || variable("SQUEUE_ALL").is_some();
     Ok(ListJobsRequest {
         ended: states.has_ended(),
+        skip_hidden: !all && ids.is_empty() && partitions.is_empty(),
         ids,
         users,
         names: items(&given(&options.name, "SQUEUE_NAMES")),
-        partitions: items(&given(&options.partition, "SQUEUE_PARTITION")),
+        partitions,
         nodes,
         ..ListJobsRequest::default()
     })

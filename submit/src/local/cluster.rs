@@ -11,7 +11,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use proto::dial::dial;
-use proto::v1::{ListNodesRequest, NodeState};
+use proto::v1::ListNodesRequest;
 use sched::spec::hostlist;
 use thiserror::Error;
 use tokio::time::{Instant, sleep, timeout};
@@ -179,12 +179,11 @@ fn arguments(daemon: &Daemon, layout: &Layout, options: &Options) -> Vec<OsStrin
     }
 }
 
-/// The nodes that can take tasks, if the controller answers.
+/// The nodes that answer, in service or not, if the controller answers.
 async fn ready_nodes(layout: &Layout) -> Option<BTreeSet<String>> {
     let channel = dial(&layout.endpoints(), Duration::ZERO).await.ok()?;
     let reply = client(&channel).list_nodes(ListNodesRequest {}).await.ok()?.into_inner();
-    let takes_tasks = |state| matches!(state, NodeState::Idle | NodeState::Mixed | NodeState::Allocated);
-    let ready = reply.nodes.into_iter().filter(|node| node.responds && takes_tasks(node.state()));
+    let ready = reply.nodes.into_iter().filter(|node| node.responds);
     Some(ready.map(|node| node.name).collect())
 }
 

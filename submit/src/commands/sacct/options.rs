@@ -164,6 +164,7 @@ impl Asked {
             ended: true,
             detail: true,
             users: users.clone().unwrap_or_default(),
+            skip_hidden: false,
         };
         let unit = options
             .units

@@ -1,6 +1,6 @@
 //! Rows as values to exact blocks, and keywords.
 
-use proto::v1::{JobDetail, JobRow, JobState, NodeRow, NodeState, PartitionRow, Setting};
+use proto::v1::{JobDetail, JobRow, JobState, NodeReason, NodeRow, NodeState, PartitionRow, Setting};
 
 use super::*;
 
@@ -101,6 +101,10 @@ fn a_running_task_shows_where_and_how_long() {
     assert_eq!(text.lines().count(), 1);
 }
 
+fn disk_bad() -> NodeReason {
+    NodeReason { text: "disk bad".into(), user: "root".into(), uid: 0, at_ms: 1_000, resume_ms: 61_000 }
+}
+
 #[test]
 fn nodes_and_partitions_have_their_keys() {
     let node = NodeRow {
@@ -126,10 +130,14 @@ fn nodes_and_partitions_have_their_keys() {
     ] {
         assert!(text.contains(part), "{part:?} in {text}");
     }
-    let completing = NodeRow { state: NodeState::Completing.into(), ..node.clone() };
+    let completing = NodeRow { state: NodeState::Idle.into(), completing: true, ..node.clone() };
     assert!(show_node::node(&completing).text(Style::OneLine).contains(" State=IDLE+COMPLETING "));
     let down = NodeRow { state: NodeState::Down.into(), responds: false, ..node.clone() };
-    assert!(show_node::node(&down).text(Style::OneLine).contains(" State=DOWN* "));
+    assert!(show_node::node(&down).text(Style::OneLine).contains(" State=DOWN+NOT_RESPONDING "));
+    let drained = NodeRow { drain: true, reason: Some(disk_bad()), ..node.clone() };
+    let text = show_node::node(&drained).text(Style::OneLine);
+    assert!(text.contains(" State=MIXED+DRAIN ") && text.contains(" ResumeAfterTime=1970-01-"), "{text}");
+    assert!(text.contains(" Reason=disk bad [root@1970-01-") && text.ends_with("]\n"), "{text}");
     let partition = PartitionRow {
         name: "normal".into(),
         default: true,
@@ -137,13 +145,19 @@ fn nodes_and_partitions_have_their_keys() {
         time_max_minutes: Some(60),
         nodes: vec!["linux1".into()],
         tier: 1,
+        nodes_max: Some(2),
+        memory_per_cpu_mib_default: Some(100),
+        priority_factor: 3,
+        hidden: true,
         ..PartitionRow::default()
     };
-    let text = show_node::partition(&partition, &[node]).text(Style::OneLine);
+    let text = show_partition::partition(&partition, &[node]).text(Style::OneLine);
     for part in [
         "PartitionName=normal ",
         " Default=YES ",
-        " MaxTime=01:00:00 ",
+        " Hidden=YES MaxNodes=2 MaxTime=01:00:00 MinNodes=0 ",
+        " PriorityJobFactor=3 PriorityTier=1 ",
+        " DefMemPerCPU=100 MaxMemPerNode=UNLIMITED ",
         " Nodes=linux1 ",
         " State=UP TotalCPUs=4 TotalNodes=1 ",
     ] {

@@ -1,9 +1,10 @@
 //! The columns of sinfo, by Slurm's letters and under Slurm's headers. Start at [`COLUMNS`].
 
-use proto::v1::{NodeRow, NodeState};
+use proto::v1::{NodeReason, NodeRow};
 use sched::spec::{duration, hostlist};
 
 use super::group::Line;
+use super::state::{Count, counts_as, is_out, words};
 use crate::show;
 use crate::table::Column;
 
@@ -24,7 +25,7 @@ pub(super) const COLUMNS: &[Column<Line>] = &[
     column('D', "NODES", |line| line.nodes.len().to_string()),
     column('d', "TMP_DISK", |_| "0".into()),
     column('E', "REASON", |line| {
-        first(line, |node| if node.state() == NodeState::Down { "Not responding" } else { "none" }.into())
+        first(line, |node| node.reason.as_ref().map_or_else(|| "none".into(), |reason| reason.text.clone()))
     }),
     column('e', "FREE_MEM", |line| least(line, |node| node.memory_mib.saturating_sub(node.memory_held_mib))),
     column('F', "NODES(A/I/O/T)", |line| four(counts(line, |_| 1))),
@@ -33,9 +34,8 @@ pub(super) const COLUMNS: &[Column<Line>] = &[
     column('G', "GRES", |_| show::or_null("")),
     column('g', "GROUPS", |_| "all".into()),
     column('H', "TIMESTAMP", |line| {
-        first(line, |node| {
-            show::time(node.since_ms).filter(|_| node.state() == NodeState::Down).unwrap_or_else(|| "Unknown".into())
-        })
+        let at = |reason: &NodeReason| show::time(reason.at_ms);
+        first(line, move |node| node.reason.as_ref().and_then(at).unwrap_or_else(|| "Unknown".into()))
     }),
     column('h', "OVERSUBS", |_| "NO".into()),
     column('i', "RESERVATION", |_| String::new()),
@@ -54,11 +54,19 @@ pub(super) const COLUMNS: &[Column<Line>] = &[
     column('R', "PARTITION", |line| line.partition.name.clone()),
     column('r', "ROOT", |_| "no".into()),
     column('S', "ALLOWED_ALLOC_NODES", |_| "all".into()),
-    column('s', "JOB_SIZE", |_| "1-infinite".into()),
-    column('T', "STATE", |line| first(line, |node| starred(state(node.state()).0, node))),
-    column('t', "STATE", |line| first(line, |node| starred(state(node.state()).1, node))),
-    column('U', "USER", |_| "Unknown".into()),
-    column('u', "USER", |_| "Unknown".into()),
+    column('s', "JOB_SIZE", |line| {
+        let most = line.partition.nodes_max.map_or_else(|| "infinite".into(), |most| most.to_string());
+        format!("{}-{most}", line.partition.nodes_min.max(1))
+    }),
+    column('T', "STATE", |line| first(line, |node| starred(words(node).0, node))),
+    column('t', "STATE", |line| first(line, |node| starred(words(node).1, node))),
+    column('U', "USER", |line| {
+        let user = |reason: &NodeReason| format!("{}({})", reason.user, reason.uid);
+        first(line, move |node| node.reason.as_ref().map_or_else(|| "Unknown".into(), user))
+    }),
+    column('u', "USER", |line| {
+        first(line, |node| node.reason.as_ref().map_or_else(|| "Unknown".into(), |reason| reason.user.clone()))
+    }),
     column('v', "VERSION", |_| crate::getopt::SLURM_VERSION.into()),
     column('w', "WEIGHT", |_| "1".into()),
     column('X', "SOCKETS", |_| "1".into()),
@@ -76,16 +84,9 @@ pub(super) fn parts_nodes(letter: char, exact: bool) -> bool {
     }
 }
 
-/// The long and the short name of a node's state.
-pub(crate) fn state(state: NodeState) -> (&'static str, &'static str) {
-    match state {
-        NodeState::Unspecified => ("unknown", "unk"),
-        NodeState::Idle => ("idle", "idle"),
-        NodeState::Mixed => ("mixed", "mix"),
-        NodeState::Allocated => ("allocated", "alloc"),
-        NodeState::Down => ("down", "down"),
-        NodeState::Completing => ("completing", "comp"),
-    }
+/// Whether a column is the same for all nodes of a partition.
+pub(super) fn tells_of_partition(letter: char) -> bool {
+    "aBghLlMPpRrSs".contains(letter)
 }
 
 fn starred(name: &str, node: &NodeRow) -> String {
@@ -93,7 +94,7 @@ fn starred(name: &str, node: &NodeRow) -> String {
 }
 
 /// A value that all nodes of the line share.
-fn first(line: &Line, value: fn(&NodeRow) -> String) -> String {
+fn first(line: &Line, value: impl Fn(&NodeRow) -> String) -> String {
     line.nodes.first().map_or_else(|| "n/a".into(), value)
 }
 
@@ -108,10 +109,10 @@ fn least(line: &Line, value: fn(&NodeRow) -> u64) -> String {
 fn counts(line: &Line, amount: fn(&NodeRow) -> u64) -> [u64; 4] {
     let mut sums = [0; 4];
     for node in &line.nodes {
-        let at = match node.state() {
-            NodeState::Mixed | NodeState::Allocated => 0,
-            NodeState::Idle => 1,
-            NodeState::Down | NodeState::Completing | NodeState::Unspecified => 2,
+        let at = match counts_as(node) {
+            Count::Allocated => 0,
+            Count::Idle => 1,
+            Count::Other => 2,
         };
         sums[at] += amount(node);
         sums[3] += amount(node);
@@ -119,10 +120,12 @@ fn counts(line: &Line, amount: fn(&NodeRow) -> u64) -> [u64; 4] {
     sums
 }
 
+/// What is free of a node that is out of service is nobody's: it counts as other.
 fn cpus(line: &Line) -> String {
-    let held = line.nodes.iter().map(|node| u64::from(node.cpus_held)).sum::<u64>();
-    let [busy, idle, other, total] = counts(line, |node| node.cpus.into());
-    four([held, (busy + idle).saturating_sub(held), other, total])
+    let sum = |amount: fn(&NodeRow) -> u32| line.nodes.iter().map(|node| u64::from(amount(node))).sum::<u64>();
+    let (held, total) = (sum(|node| node.cpus_held), sum(|node| node.cpus));
+    let other = sum(|node| if is_out(node) { node.cpus.saturating_sub(node.cpus_held) } else { 0 });
+    four([held, total.saturating_sub(held + other), other, total])
 }
 
 fn four([allocated, idle, other, total]: [u64; 4]) -> String {

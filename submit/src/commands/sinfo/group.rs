@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use proto::v1::{NodeRow, NodeState, PartitionRow};
 
-use super::columns::parts_nodes;
+use super::columns::{parts_nodes, tells_of_partition};
 use crate::table::Format;
 
 /// What was listed, and is to be shown.
@@ -31,7 +31,7 @@ pub(super) struct Line {
 pub(super) fn lines(listing: &Listing, format: &Format<Line>, by_node: bool, exact: bool) -> Vec<Line> {
     let by_name: HashMap<&str, &NodeRow> = listing.nodes.iter().map(|node| (node.name.as_str(), node)).collect();
     let mut all = Vec::new();
-    for partition in &listing.partitions {
+    for partition in &partitions(listing, format, by_node) {
         let members = partition.nodes.iter().filter_map(|name| by_name.get(name.as_str()));
         let mut lines: Vec<Line> = Vec::new();
         let mut places: HashMap<Vec<String>, usize> = HashMap::new();
@@ -59,20 +59,33 @@ pub(super) fn lines(listing: &Listing, format: &Format<Line>, by_node: bool, exa
     all
 }
 
+/// The partitions, each with its own lines; all of them as one where no column speaks of partitions. By node there is always
+/// one line for each pair, as in Slurm.
+fn partitions(listing: &Listing, format: &Format<Line>, by_node: bool) -> Vec<PartitionRow> {
+    match listing.partitions.as_slice() {
+        [first, _, ..] if !by_node && !format.columns().any(|column| tells_of_partition(column.letter)) => {
+            let has = |name: &String| listing.partitions.iter().any(|partition| partition.nodes.contains(name));
+            let nodes = listing.nodes.iter().map(|node| node.name.clone()).filter(has).collect();
+            vec![PartitionRow { nodes, ..first.clone() }]
+        }
+        all => all.to_vec(),
+    }
+}
+
 /// What the columns say that part nodes from each other.
 fn key(line: &Line, format: &Format<Line>, exact: bool) -> Vec<String> {
     let columns = format.columns().filter(|column| parts_nodes(column.letter, exact));
     columns.map(|column| (column.value)(line)).collect()
 }
 
-/// Slurm's number for a node's state; what does not respond comes first of all.
-fn state_rank(node: &NodeRow) -> (bool, u8) {
+/// Slurm's number for a node's state: a flag weighs more than any base state, and the flags in this order.
+fn state_rank(node: &NodeRow) -> ([bool; 4], u8) {
     let base = match node.state() {
         NodeState::Unspecified => 0,
         NodeState::Down => 1,
-        NodeState::Idle | NodeState::Completing => 2,
+        NodeState::Idle => 2,
         NodeState::Allocated => 3,
         NodeState::Mixed => 5,
     };
-    (!node.responds, base)
+    ([node.fail, !node.responds, node.completing, node.drain], base)
 }

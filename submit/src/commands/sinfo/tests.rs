@@ -1,6 +1,6 @@
 //! Nodes as values to exact lines.
 
-use proto::v1::{NodeState, PartitionRow};
+use proto::v1::{NodeReason, NodeState, PartitionRow};
 
 use super::*;
 
@@ -91,7 +91,7 @@ fn the_other_tables_are_slurms_too() {
 fn filters_leave_out_what_is_not_asked_for() {
     let nodes = |words: &[&str]| shown(&[&["-h", "-o", "%N"], words].concat(), reply());
     assert_eq!(nodes(&["-t", "idle,alloc"]), ["linux[2,4-8]"]);
-    assert_eq!(nodes(&["-t", "DRAIN"]), [""; 0]);
+    assert_eq!(nodes(&["-t", "MAINT"]), [""; 0]);
     assert_eq!(nodes(&["-d"]), ["linux3"]);
     assert_eq!(nodes(&["-R"]), ["linux3"]);
     assert_eq!(nodes(&["-p", "nosuch"]), [""; 0]);
@@ -112,4 +112,59 @@ fn numbers_part_nodes_only_where_exactness_is_asked_for() {
     };
     assert_eq!(table(&[]), ["5 4096+ 4 0/20/0/20 0/5"]);
     assert_eq!(table(&["-e"]), ["4 4096 4 0/16/0/16 0/4", "1 8192 4 0/4/0/4 0/1"]);
+}
+
+/// Two drained nodes (one with work left), one that fails, and one that is down for its silence.
+fn reply_with_reasons() -> ListNodesReply {
+    let mut reply = reply();
+    reply.partitions[1].nodes = vec!["linux5".into()];
+    let reason = |text: &str, user: &str| NodeReason { text: text.into(), user: user.into(), ..NodeReason::default() };
+    for (at, text) in [(0, "disk bad"), (4, "disk bad"), (5, "fan loud")] {
+        reply.nodes[at].reason = Some(reason(text, "root"));
+    }
+    (reply.nodes[0].drain, reply.nodes[4].drain, reply.nodes[5].fail) = (true, true, true);
+    reply.nodes[0].cpus_held = 1;
+    reply.nodes[3].reason = Some(reason("Not responding", "slurm"));
+    reply
+}
+
+#[test]
+fn nodes_out_of_service_have_their_words_counts_and_reasons() {
+    let table = |words: &[&str]| shown(words, reply_with_reasons());
+    let states = table(&["-h", "-p", "normal", "-o", "%6t %N"]);
+    let expected = [
+        "fail   linux5",
+        "down*  linux3",
+        "drng   linux0",
+        "drain  linux4",
+        "mix    linux1",
+        "alloc  linux2",
+        "idle   linux[6-8]",
+    ];
+    assert_eq!(states, expected);
+    assert_eq!(table(&["-h", "-p", "normal", "-o", "%F %C"]), ["3/4/2/9 1/20/15/36"]);
+    assert_eq!(
+        table(&["-R"]),
+        [
+            "REASON               USER      TIMESTAMP           NODELIST",
+            "fan loud             root      Unknown             linux5",
+            "Not responding       slurm     Unknown             linux3",
+            "disk bad             root      Unknown             linux[0,4]",
+        ]
+    );
+    for (words, found) in
+        [("drain", "linux[0,4]"), ("drng", "linux0"), ("drained", "linux4"), ("fail,down", "linux[3,5]")]
+    {
+        assert_eq!(table(&["-h", "-t", words, "-o", "%N"]), [found], "{words}");
+    }
+}
+
+#[test]
+fn hidden_partitions_are_shown_when_they_are_asked_for() {
+    let mut reply = reply();
+    reply.partitions[0].hidden = true;
+    let names = |words: &[&str]| shown(&[&["-h", "-o", "%R"], words].concat(), reply.clone());
+    assert_eq!(names(&[]), ["short"]);
+    assert_eq!(names(&["-a"]), ["normal", "short"]);
+    assert_eq!(names(&["-p", "normal"]), ["normal"]);
 }
