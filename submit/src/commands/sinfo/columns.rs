@@ -4,7 +4,7 @@ use proto::v1::{NodeReason, NodeRow};
 use sched::spec::{duration, hostlist};
 
 use super::group::Line;
-use super::state::{Count, counts_as, is_out, words};
+use super::state::{Count, counts_as, is_other, words};
 use crate::show;
 use crate::table::Column;
 
@@ -120,11 +120,11 @@ fn counts(line: &Line, amount: fn(&NodeRow) -> u64) -> [u64; 4] {
     sums
 }
 
-/// What is free of a node that is out of service is nobody's: it counts as other.
+/// What is free of a node that is drained or down is nobody's: it counts as other.
 fn cpus(line: &Line) -> String {
     let sum = |amount: fn(&NodeRow) -> u32| line.nodes.iter().map(|node| u64::from(amount(node))).sum::<u64>();
     let (held, total) = (sum(|node| node.cpus_held), sum(|node| node.cpus));
-    let other = sum(|node| if is_out(node) { node.cpus.saturating_sub(node.cpus_held) } else { 0 });
+    let other = sum(|node| if is_other(node) { node.cpus.saturating_sub(node.cpus_held) } else { 0 });
     four([held, total.saturating_sub(held + other), other, total])
 }
 

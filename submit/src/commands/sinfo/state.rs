@@ -65,6 +65,11 @@ pub(super) fn is_out(row: &NodeRow) -> bool {
     row.drain || row.fail || row.state() == NodeState::Down
 }
 
+/// Whether what is free of a node counts under O. As in Slurm, a node that is marked as failing does not.
+pub(super) fn is_other(row: &NodeRow) -> bool {
+    row.drain || row.state() == NodeState::Down
+}
+
 /// How a node counts in `A/I/O/T`: as Slurm counts, with what still runs on a draining node under A.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Count {
@@ -77,8 +82,8 @@ pub(super) fn counts_as(row: &NodeRow) -> Count {
     match row.state() {
         NodeState::Mixed | NodeState::Allocated => Count::Allocated,
         _ if row.completing => Count::Allocated,
-        NodeState::Idle if !row.drain => Count::Idle,
-        NodeState::Idle | NodeState::Down | NodeState::Unspecified => Count::Other,
+        _ if is_other(row) => Count::Other,
+        NodeState::Idle | NodeState::Down | NodeState::Unspecified => Count::Idle,
     }
 }
 

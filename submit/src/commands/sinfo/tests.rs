@@ -142,7 +142,7 @@ fn nodes_out_of_service_have_their_words_counts_and_reasons() {
         "idle   linux[6-8]",
     ];
     assert_eq!(states, expected);
-    assert_eq!(table(&["-h", "-p", "normal", "-o", "%F %C"]), ["3/4/2/9 1/20/15/36"]);
+    assert_eq!(table(&["-h", "-p", "normal", "-o", "%F %C"]), ["3/4/2/9 1/24/11/36"]);
     assert_eq!(
         table(&["-R"]),
         [
