@@ -5,5 +5,5 @@ mod bad_input;
 mod commands;
 mod faults;
 mod maps;
+mod nodes;
 mod rig;
-mod signals;
