@@ -93,8 +93,8 @@ pub struct Roster {
 #[derive(Debug)]
 struct Entry {
     state: State,
-    /// The stop that was ordered, if any.
-    stopped: bool,
+    /// Why it was first told to stop, if it was.
+    stopped: Option<StopWhy>,
     /// Whether it was last ordered to stand still, or to go on.
     suspended: Option<bool>,
     /// The time limit that it was last given.
@@ -140,11 +140,11 @@ impl Roster {
         let mut acts = self.ask_again(&seen, fresh, now_ms);
         for (key, seen) in seen {
             let entry = self.attempts.entry(key).or_insert_with(|| Entry::new(State::Launched(staged(key))));
-            match seen {
-                Seen::Left { .. } => acts.extend(self.on_process(key, seen, now_ms)),
+            match (seen, entry.stopped) {
+                (seen @ Seen::Left { .. }, _) => acts.extend(self.on_process(key, seen, now_ms)),
                 // A stop that the broken connection may have swallowed is asked again.
-                Seen::Running if entry.stopped => acts.push(Act::Stop(key, StopWhy::Cancelled(0))),
-                Seen::Running => acts.extend(entry.adjustments(key)),
+                (Seen::Running, Some(why)) => acts.push(Act::Stop(key, why)),
+                (Seen::Running, None) => acts.extend(entry.adjustments(key)),
             }
         }
         acts
@@ -157,7 +157,7 @@ impl Roster {
         let unknown = self.attempts.iter().filter(|(key, _)| !known(key));
         let asked: Vec<(AttemptKey, Option<Job>, bool)> = unknown
             .filter_map(|(key, entry)| match &entry.state {
-                State::Launched(job) => Some((*key, job.clone(), entry.stopped)),
+                State::Launched(job) => Some((*key, job.clone(), entry.stopped.is_some())),
                 State::Staging(_) | State::Converting | State::Publishing { .. } | State::Ended { .. } => None,
             })
             .collect();
@@ -255,7 +255,7 @@ impl Roster {
 
     fn stop(&mut self, key: AttemptKey, why: StopWhy) -> Option<Act> {
         let entry = self.attempts.get_mut(&key)?;
-        entry.stopped = true;
+        entry.stopped.get_or_insert(why);
         match entry.state {
             State::Launched(_) => Some(Act::Stop(key, why)),
             State::Staging(_) | State::Converting | State::Publishing { .. } => Some(Act::Abandon(key)),
@@ -265,7 +265,9 @@ impl Roster {
 
     /// Remembers how an attempt is to go on, and lets its process know if it has one. What is being ended is left alone.
     fn adjust(&mut self, key: AttemptKey, act: Act, remember: impl FnOnce(&mut Entry)) -> Vec<Act> {
-        let Some(entry) = self.attempts.get_mut(&key).filter(|entry| !entry.stopped) else { return Vec::new() };
+        let Some(entry) = self.attempts.get_mut(&key).filter(|entry| entry.stopped.is_none()) else {
+            return Vec::new();
+        };
         remember(entry);
         match entry.state {
             State::Launched(_) => vec![act],
@@ -301,7 +303,7 @@ impl Roster {
         let State::Staging(job) = &entry.state else { return Vec::new() };
         match end {
             Some(end) => self.end(key, end, now_ms),
-            None if entry.stopped => self.end(key, AttemptEnd::terminated(), now_ms),
+            None if entry.stopped.is_some() => self.end(key, AttemptEnd::terminated(), now_ms),
             None => {
                 let job = job.clone();
                 entry.state = State::Launched(Some(job.clone()));
@@ -356,7 +358,7 @@ impl Roster {
 
 impl Entry {
     fn new(state: State) -> Entry {
-        Entry { state, stopped: false, suspended: None, limit: None }
+        Entry { state, stopped: None, suspended: None, limit: None }
     }
 
     /// What a process has to be told that may not have heard it. Hearing it again changes nothing.

@@ -271,7 +271,8 @@ impl Node {
         let report = noded.and_then(|noded| noded.stream).map(|stream| Wish::Say(stream, FromNode::Ends(ends)));
         // What is not asked now is asked again after the hello.
         let greeted = self.noded.as_ref().is_some_and(|noded| noded.greeted == self.connections);
-        let ask = (greeted && !requests.is_empty()).then_some(Wish::Ask(requests));
+        let hasty = matches!(self.sabotage, Some(Sabotage::AsksBeforeHello | Sabotage::LaunchesAgain));
+        let ask = ((greeted || hasty) && !requests.is_empty()).then_some(Wish::Ask(requests));
         report.into_iter().chain(ask).collect()
     }
 

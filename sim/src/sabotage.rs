@@ -23,6 +23,8 @@ pub enum Sabotage {
     WelcomesTheDead,
     /// A noded comes back with new records, though its launcher still runs what it ran.
     ForgetsClaims,
-    /// A launcher starts an attempt whenever it is told to.
+    /// A noded asks its launcher before it has heard what that knows.
+    AsksBeforeHello,
+    /// The same, and the launcher starts an attempt whenever it is told to.
     LaunchesAgain,
 }

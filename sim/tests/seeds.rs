@@ -124,6 +124,13 @@ fn a_node_that_forgets_its_claims_is_caught() {
 }
 
 #[test]
+fn a_noded_that_asks_before_the_hello_is_caught() {
+    assert_caught(Sabotage::AsksBeforeHello, |violation| {
+        matches!(violation, Violation::OverCommitted { .. } | Violation::CountedWhileLive(_))
+    });
+}
+
+#[test]
 fn a_launcher_that_starts_an_attempt_again_is_caught() {
     assert_caught(Sabotage::LaunchesAgain, |violation| matches!(violation, Violation::BegunTwice(_)));
 }

@@ -6,6 +6,7 @@ mod bad_input;
 mod commands;
 mod faults;
 mod maps;
+mod nodes;
 mod rig;
 mod service;
 mod signals;

@@ -138,9 +138,11 @@ fn a_stop_of_what_was_never_heard_of_is_answered_and_one_that_was_swallowed_is_a
     let acts = roster.on_order(Order::Stop { key: key(7, 1), why: StopWhy::Cancelled(0) });
     assert!(matches!(&acts[..], [Act::Report(_, end)] if end.how == How::Lost));
     let (mut roster, _) = started(command(), false);
-    roster.on_order(Order::Stop { key: key(0, 1), why: StopWhy::Cancelled(0) });
+    for why in [StopWhy::Deadline, StopWhy::Cancelled(0)] {
+        roster.on_order(Order::Stop { key: key(0, 1), why });
+    }
     let acts = roster.on_launcher_hello(vec![(key(0, 1), Seen::Running)], false, 1, |_| None);
-    assert_eq!(acts, [Act::Stop(key(0, 1), StopWhy::Cancelled(0))]);
+    assert_eq!(acts, [Act::Stop(key(0, 1), StopWhy::Deadline)], "with the reason that came first");
 }
 
 #[test]

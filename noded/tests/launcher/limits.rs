@@ -150,6 +150,18 @@ fn a_suspended_task_can_be_stopped() {
 }
 
 #[test]
+fn a_new_limit_ends_what_has_run_longer_and_spares_what_had_less() {
+    let mut house = House::new();
+    let limited = |job, limit_s, script: &str| Launch { time_limit_s: Some(limit_s), ..house.script(job, script) };
+    let launches = [launch(limited(1, 3_600, "exec sleep 100")), launch(limited(2, 1, "sleep 1.3; exit 4"))];
+    house.send(&launches);
+    let limit = |job, time_limit_s| Request::Limit { key: key(job), time_limit_s };
+    house.send(&[limit(1, Some(0)), limit(2, None), limit(2, None), limit(9, Some(1))]);
+    assert_eq!(house.ended().stopped, Some(StopWhy::TimeLimit));
+    assert_eq!(house.ended().outcome, Outcome::Exited { code: 4 });
+}
+
+#[test]
 fn a_warning_reaches_the_shell_or_its_children_once() {
     let mut house = House::new();
     let script = |name: &str| {

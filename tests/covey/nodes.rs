@@ -1,4 +1,4 @@
-//! Signals: those that a job asks for, and those that end a noded.
+//! What nodes are told and tell: signals for jobs, signals for a noded, and what it says of itself.
 
 use std::fs;
 
@@ -36,4 +36,13 @@ fn a_noded_that_is_told_to_go_while_it_starts_leaves_a_launcher_that_can_be_foun
     assert!(folder.join("launcher.pid").exists());
     let said = rig.run("down", &["--dir", &rig.dir().to_string_lossy()]);
     assert!(said.starts_with("stopped the controller and 1 launcher in "), "{said}");
+}
+
+#[test]
+fn a_node_says_what_it_holds_tasks_to() {
+    let rig = Rig::start(1);
+    let shown = rig.run("scontrol", &["show", "node", "linux0"]);
+    let last = shown.trim_end().lines().last().map(str::trim);
+    let known = ["Enforces=cgroup2:memory,", "Enforces=cgroup1:memory,", "Enforces=sampling:memory,open_files"];
+    assert!(last.is_some_and(|line| known.iter().any(|known| line.starts_with(known))), "{shown}");
 }
