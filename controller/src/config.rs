@@ -11,6 +11,9 @@ use sched::spec::hostlist;
 use serde::Deserialize;
 use thiserror::Error;
 
+/// The most that script and environment may be allowed to have each, in bytes: both reach a node in one message.
+const BRIEF_PART_BYTES_MAX: usize = proto::LINK_MESSAGE_BYTES_MAX / 3;
+
 /// What the file says, with defaults where it says nothing.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -67,6 +70,11 @@ struct File {
     max_script_size: Option<usize>,
     max_requeues: Option<u32>,
     bf_max_job_test: Option<usize>,
+    max_jobs_per_user: Option<usize>,
+    max_environment_size: Option<usize>,
+    max_submit_rate: Option<u32>,
+    min_free_disk: Option<u64>,
+    history_days: Option<u32>,
     #[serde(default)]
     partition: Vec<PartitionTable>,
 }
@@ -127,6 +135,12 @@ impl Reader<'_> {
             let allowed = format!("at most {}", usual.array_size_max);
             return Err(self.bad("MaxArraySize", &array_size_max.to_string(), &allowed));
         }
+        for (key, bytes) in [("MaxScriptSize", file.max_script_size), ("MaxEnvironmentSize", file.max_environment_size)]
+        {
+            if let Some(bytes) = bytes.filter(|bytes| *bytes > BRIEF_PART_BYTES_MAX) {
+                return Err(self.bad(key, &bytes.to_string(), &format!("at most {BRIEF_PART_BYTES_MAX}")));
+            }
+        }
         let settings = Settings {
             cluster_name: file.cluster_name.unwrap_or(usual.cluster_name),
             array_size_max,
@@ -137,6 +151,11 @@ impl Reader<'_> {
             script_bytes_max: file.max_script_size.unwrap_or(usual.script_bytes_max),
             requeues_max: file.max_requeues.unwrap_or(usual.requeues_max),
             backfill_jobs_max: file.bf_max_job_test.unwrap_or(usual.backfill_jobs_max),
+            user_jobs_max: file.max_jobs_per_user.unwrap_or(usual.user_jobs_max),
+            environment_bytes_max: file.max_environment_size.unwrap_or(usual.environment_bytes_max),
+            submit_rate_max: file.max_submit_rate.unwrap_or(usual.submit_rate_max),
+            free_disk_mib_min: file.min_free_disk.unwrap_or(usual.free_disk_mib_min),
+            history_days: file.history_days.unwrap_or(usual.history_days),
         };
         let mut partitions =
             file.partition.into_iter().map(|table| self.partition(table)).collect::<Result<Vec<_>, _>>()?;
@@ -237,6 +256,11 @@ impl Config {
             ("MaxScriptSize", settings.script_bytes_max.to_string()),
             ("MaxRequeues", settings.requeues_max.to_string()),
             ("BfMaxJobTest", settings.backfill_jobs_max.to_string()),
+            ("MaxJobsPerUser", settings.user_jobs_max.to_string()),
+            ("MaxEnvironmentSize", settings.environment_bytes_max.to_string()),
+            ("MaxSubmitRate", settings.submit_rate_max.to_string()),
+            ("MinFreeDisk", settings.free_disk_mib_min.to_string()),
+            ("HistoryDays", settings.history_days.to_string()),
         ];
         lines.sort_unstable();
         lines
@@ -265,6 +289,18 @@ mod tests {
     }
 
     #[test]
+    fn every_limit_can_be_set_and_is_shown() {
+        let text = "HistoryDays = 7\nMaxJobsPerUser = 100\nMaxSubmitRate = 50\nMinFreeDisk = 1024\n\
+                    MaxEnvironmentSize = 65536\nMaxScriptSize = 65537\nMaxArraySize = 1001\n";
+        let lines = read_text(text).expect("good").lines();
+        for line in text.lines() {
+            let (key, value) = line.split_once(" = ").expect("a key and a value");
+            assert!(lines.contains(&(key, value.to_owned())), "{line} in {lines:?}");
+        }
+        assert!(lines.is_sorted());
+    }
+
+    #[test]
     fn partitions_and_limits_are_read() {
         let config = read_text(
             "MinJobAge = 5\n[[Partition]]\nPartitionName = \"a\"\nNodes = \"n[1-3]\"\nMaxTime = 30\n\
@@ -283,6 +319,8 @@ mod tests {
             ("MaxJobsCount = 1", "line 1"),
             ("\n\nKillWait = \"soon\"", "line 3"),
             ("MaxArraySize = 5000000", "at most 4000001"),
+            ("MaxEnvironmentSize = 30000000", "at most 22369621"),
+            ("HistoryDays = -1", "line 1"),
             ("[[Partition]]\nPartitionName = \"a\"\nState = \"off\"", "UP, DOWN, DRAIN or INACTIVE"),
             ("[[Partition]]\nPartitionName = \"a\"\nNodes = \"n[1-\"", "Nodes"),
             ("[[Partition]]\nPartitionName = \"a\"\n[[Partition]]\nPartitionName = \"a\"", "once"),

@@ -205,4 +205,4 @@ fn cut(text: &str, bytes_max: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

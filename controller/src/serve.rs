@@ -128,6 +128,8 @@ pub fn serve(serve: Serve) -> Result<(), ServeError> {
         epoch,
         started_ms: clock::now().0,
         submit_bytes: Arc::new(Semaphore::new(SUBMIT_BYTES_MAX)),
+        submit_rate: Arc::default(),
+        dir: serve.dir.as_path().into(),
     };
     info!(epoch, socket = %socket.display(), listen_plain = ?serve.listen_plain, "controller up");
     let served = runtime.block_on(listen_until_told(desk, post.clone(), unix, tcp, ended));

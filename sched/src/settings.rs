@@ -22,6 +22,16 @@ pub struct Settings {
     /// `SchedulerParameters=bf_max_job_test`: jobs of a partition, behind the first that waits for resources, that one pass
     /// looks at; 0 starts everything strictly in order.
     pub backfill_jobs_max: usize,
+    /// `MaxJobsPerUser`: jobs of one user that are not done; submits beyond it are refused; 0 for any number.
+    pub user_jobs_max: usize,
+    /// `MaxEnvironmentSize`: bytes of the environment that a job brings along.
+    pub environment_bytes_max: usize,
+    /// `MaxSubmitRate`: submits of one user in a second; 0 for any number.
+    pub submit_rate_max: u32,
+    /// `MinFreeDisk`: MiB that submits leave free where the journal is.
+    pub free_disk_mib_min: u64,
+    /// `HistoryDays`: for how many days what became of jobs is kept.
+    pub history_days: u32,
 }
 
 impl Default for Settings {
@@ -36,6 +46,11 @@ impl Default for Settings {
             script_bytes_max: 4 * 1024 * 1024,
             requeues_max: 5,
             backfill_jobs_max: 500,
+            user_jobs_max: 0,
+            environment_bytes_max: 4 * 1024 * 1024,
+            submit_rate_max: 0,
+            free_disk_mib_min: 64,
+            history_days: 30,
         }
     }
 }

@@ -9,10 +9,12 @@ mod hold;
 mod jobs;
 pub(crate) mod link;
 mod nodes;
+pub(crate) mod rate;
 mod rows;
 mod submit;
 mod watch;
 
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -48,6 +50,9 @@ pub(crate) struct Desk {
     pub(crate) epoch: u64,
     pub(crate) started_ms: i64,
     pub(crate) submit_bytes: Arc<Semaphore>,
+    pub(crate) submit_rate: Arc<rate::Rate>,
+    /// The cluster's folder, for people.
+    pub(crate) dir: Arc<Path>,
 }
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -126,9 +131,11 @@ fn allowed<T>(request: &Request<T>) -> Result<Option<(u32, u32)>, Status> {
 fn refuse(refusal: &Refusal) -> Status {
     let code = match refusal {
         Refusal::UnknownJob => Code::NotFound,
-        Refusal::TooManyJobs(_) | Refusal::PartitionClosed(_) | Refusal::AlreadyDone | Refusal::WholeJobsOnly(_) => {
-            Code::FailedPrecondition
-        }
+        Refusal::TooManyJobs(_)
+        | Refusal::TooManyOfUser { .. }
+        | Refusal::PartitionClosed(_)
+        | Refusal::AlreadyDone
+        | Refusal::WholeJobsOnly(_) => Code::FailedPrecondition,
         Refusal::UnknownPartition(_)
         | Refusal::NoDefaultPartition
         | Refusal::Dependency(_)
