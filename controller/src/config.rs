@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use sched::partition::{Members, Partition, PartitionState};
@@ -73,6 +74,7 @@ struct File {
     max_jobs_per_user: Option<usize>,
     max_environment_size: Option<usize>,
     max_submit_rate: Option<u32>,
+    max_connections: Option<NonZeroUsize>,
     min_free_disk: Option<u64>,
     history_days: Option<u32>,
     #[serde(default)]
@@ -154,6 +156,7 @@ impl Reader<'_> {
             user_jobs_max: file.max_jobs_per_user.unwrap_or(usual.user_jobs_max),
             environment_bytes_max: file.max_environment_size.unwrap_or(usual.environment_bytes_max),
             submit_rate_max: file.max_submit_rate.unwrap_or(usual.submit_rate_max),
+            connections_max: file.max_connections.map_or(usual.connections_max, NonZeroUsize::get),
             free_disk_mib_min: file.min_free_disk.unwrap_or(usual.free_disk_mib_min),
             history_days: file.history_days.unwrap_or(usual.history_days),
         };
@@ -259,6 +262,7 @@ impl Config {
             ("MaxJobsPerUser", settings.user_jobs_max.to_string()),
             ("MaxEnvironmentSize", settings.environment_bytes_max.to_string()),
             ("MaxSubmitRate", settings.submit_rate_max.to_string()),
+            ("MaxConnections", settings.connections_max.to_string()),
             ("MinFreeDisk", settings.free_disk_mib_min.to_string()),
             ("HistoryDays", settings.history_days.to_string()),
         ];
@@ -290,7 +294,7 @@ mod tests {
 
     #[test]
     fn every_limit_can_be_set_and_is_shown() {
-        let text = "HistoryDays = 7\nMaxJobsPerUser = 100\nMaxSubmitRate = 50\nMinFreeDisk = 1024\n\
+        let text = "HistoryDays = 7\nMaxJobsPerUser = 100\nMaxSubmitRate = 50\nMaxConnections = 99\nMinFreeDisk = 1024\n\
                     MaxEnvironmentSize = 65536\nMaxScriptSize = 65537\nMaxArraySize = 1001\n";
         let lines = read_text(text).expect("good").lines();
         for line in text.lines() {
@@ -321,6 +325,7 @@ mod tests {
             ("MaxArraySize = 5000000", "at most 4000001"),
             ("MaxEnvironmentSize = 30000000", "at most 22369621"),
             ("HistoryDays = -1", "line 1"),
+            ("MaxConnections = 0", "line 1"),
             ("[[Partition]]\nPartitionName = \"a\"\nState = \"off\"", "UP, DOWN, DRAIN or INACTIVE"),
             ("[[Partition]]\nPartitionName = \"a\"\nNodes = \"n[1-\"", "Nodes"),
             ("[[Partition]]\nPartitionName = \"a\"\n[[Partition]]\nPartitionName = \"a\"", "once"),

@@ -28,6 +28,8 @@ pub struct Settings {
     pub environment_bytes_max: usize,
     /// `MaxSubmitRate`: submits of one user in a second; 0 for any number.
     pub submit_rate_max: u32,
+    /// `MaxConnections`: commands and nodes that are connected at the same time; further ones wait.
+    pub connections_max: usize,
     /// `MinFreeDisk`: MiB that submits leave free where the journal is.
     pub free_disk_mib_min: u64,
     /// `HistoryDays`: for how many days what became of jobs is kept.
@@ -49,6 +51,7 @@ impl Default for Settings {
             user_jobs_max: 0,
             environment_bytes_max: 4 * 1024 * 1024,
             submit_rate_max: 0,
+            connections_max: 4_096,
             free_disk_mib_min: 64,
             history_days: 30,
         }

@@ -51,9 +51,12 @@ pub(super) async fn submit(
         room.push(permit.map_err(|_| unavailable(Unavailable::Full))?);
         arrived.take(part, settings)?;
     }
-    let free = desk.journal.free_bytes().map_err(|error| full(&error.to_string()))?;
-    leaves_room(free, arrived.bytes(), settings, &desk.dir)?;
+    let bytes = arrived.bytes();
     let (input, blobs) = arrived.into_input(desk, peer)?;
+    if !is_repeated(desk, &input) {
+        let free = desk.journal.free_bytes().map_err(|error| full(&error.to_string()))?;
+        leaves_room(free, bytes, settings, &desk.dir)?;
+    }
     match desk.post.ask(input, blobs).await.map_err(unavailable)? {
         Answer::Submitted(job) => Ok(v1::SubmitReply { job_id: job.0, cluster: settings.cluster_name.clone() }),
         Answer::Refused(refusal) => Err(refuse(&refusal)),
@@ -118,6 +121,11 @@ impl Arrived {
         let request = read_request_id(&head.request_id)?;
         Ok((Input::Submit { request, spec: Arc::new(spec) }, blobs))
     }
+}
+
+/// Whether the job is there already: the answer must not be that there is no room for it.
+fn is_repeated(desk: &Desk, input: &Input) -> bool {
+    matches!(input, Input::Submit { request, .. } if desk.published.cluster().job_of_request(*request).is_some())
 }
 
 /// Refuses what would not leave `MinFreeDisk`: what runs needs room for its ends.
