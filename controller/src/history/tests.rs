@@ -123,3 +123,18 @@ fn a_remainder_in_a_million_pieces_is_bounded() {
     let rows = rows(&cluster, cluster.job(job).expect("it is there"));
     assert!(rows.len() == 1 && rows[0].value.len() <= HISTORY_VALUE_BYTES_MAX, "{} bytes", rows[0].value.len());
 }
+
+#[test]
+fn a_job_that_is_too_large_for_its_row_keeps_less() {
+    let cluster = cluster_with(JobId(7), fat_job("0-9"));
+    let job = cluster.job(JobId(7)).expect("it is there");
+    let full = job_row(job, HISTORY_VALUE_BYTES_MAX).expect("it fits");
+    let bare = job_row(job, full.len() - 1).expect("less of it fits");
+    let name = |value: Vec<u8>| match read(&PastRow { day: 1, key: vec![0; 8], value }) {
+        Ok(Past::Job(job)) => job.spec.name.len(),
+        _ => panic!("a job's row"),
+    };
+    assert_eq!((name(full), bare.len() < 4_096), (TEXT_BYTES_MAX, true));
+    assert_eq!(name(bare), SHORT_TEXT_BYTES_MAX);
+    assert!(job_row(job, 100).is_none());
+}

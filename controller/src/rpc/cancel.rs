@@ -6,10 +6,7 @@ use sched::select::{Phase, Selection};
 use sched::step::{Answer, Input};
 use tonic::{Request, Status};
 
-use super::{Desk, allowed, read_targets, refusals, unavailable};
-
-/// Who acts over a plain TCP port, where nobody's word can be checked.
-pub(super) const NOBODY_UID: u32 = 65_534;
+use super::{Desk, NOBODY_UID, allowed, read_targets, refusals, unavailable};
 
 pub(super) async fn cancel(desk: &Desk, request: Request<v1::CancelRequest>) -> Result<v1::CancelReply, Status> {
     let uid = allowed(&request)?.map_or(NOBODY_UID, |(uid, _)| uid);

@@ -13,8 +13,7 @@ use sched::settings::Settings;
 use sched::step::{Answer, Input};
 use tonic::{Code, Request, Status, Streaming};
 
-use super::cancel::NOBODY_UID;
-use super::{Desk, SUBMIT_BYTES_MAX, allowed, refuse, unavailable};
+use super::{Desk, NOBODY_UID, SUBMIT_BYTES_MAX, allowed, refuse, unavailable};
 use crate::clock;
 use crate::driver::Unavailable;
 use crate::journal::hash_of;
