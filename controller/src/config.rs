@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use sched::failures::FAILURES_MAX;
@@ -10,6 +11,9 @@ use sched::partition::{Change, ChangeError, Partition};
 use sched::settings::{ReturnToService, Settings, Weights};
 use serde::Deserialize;
 use thiserror::Error;
+
+/// The most that script and environment may be allowed to have each, in bytes: both reach a node in one message.
+const BRIEF_PART_BYTES_MAX: usize = proto::LINK_MESSAGE_BYTES_MAX / 3;
 
 /// What the file says, with defaults where it says nothing.
 #[derive(Clone, Debug)]
@@ -76,6 +80,12 @@ struct File {
     retry_wait: Option<u64>,
     return_to_service: Option<u8>,
     drain_after_failures: Option<u32>,
+    max_jobs_per_user: Option<usize>,
+    max_environment_size: Option<usize>,
+    max_submit_rate: Option<u32>,
+    max_connections: Option<NonZeroUsize>,
+    min_free_disk: Option<u64>,
+    history_days: Option<u32>,
     #[serde(default)]
     partition: Vec<PartitionTable>,
 }
@@ -159,6 +169,12 @@ impl Reader<'_> {
             let allowed = format!("at most {FAILURES_MAX}");
             return Err(self.bad("DrainAfterFailures", &drain_after_failures.to_string(), &allowed));
         }
+        for (key, bytes) in [("MaxScriptSize", file.max_script_size), ("MaxEnvironmentSize", file.max_environment_size)]
+        {
+            if let Some(bytes) = bytes.filter(|bytes| *bytes > BRIEF_PART_BYTES_MAX) {
+                return Err(self.bad(key, &bytes.to_string(), &format!("at most {BRIEF_PART_BYTES_MAX}")));
+            }
+        }
         let settings = Settings {
             cluster_name: file.cluster_name.unwrap_or(usual.cluster_name),
             array_size_max,
@@ -180,6 +196,12 @@ impl Reader<'_> {
             retry_wait_ms: file.retry_wait.map_or(usual.retry_wait_ms, |seconds| seconds.saturating_mul(1000)),
             return_to_service,
             drain_after_failures,
+            user_jobs_max: file.max_jobs_per_user.unwrap_or(usual.user_jobs_max),
+            environment_bytes_max: file.max_environment_size.unwrap_or(usual.environment_bytes_max),
+            submit_rate_max: file.max_submit_rate.unwrap_or(usual.submit_rate_max),
+            connections_max: file.max_connections.map_or(usual.connections_max, NonZeroUsize::get),
+            free_disk_mib_min: file.min_free_disk.unwrap_or(usual.free_disk_mib_min),
+            history_days: file.history_days.unwrap_or(usual.history_days),
         };
         let mut partitions =
             file.partition.into_iter().map(|table| self.partition(table)).collect::<Result<Vec<_>, _>>()?;
@@ -264,6 +286,12 @@ impl Config {
             ("RetryWait", seconds(settings.retry_wait_ms / 1000)),
             ("ReturnToService", (settings.return_to_service as u8).to_string()),
             ("DrainAfterFailures", settings.drain_after_failures.to_string()),
+            ("MaxJobsPerUser", settings.user_jobs_max.to_string()),
+            ("MaxEnvironmentSize", settings.environment_bytes_max.to_string()),
+            ("MaxSubmitRate", settings.submit_rate_max.to_string()),
+            ("MaxConnections", settings.connections_max.to_string()),
+            ("MinFreeDisk", settings.free_disk_mib_min.to_string()),
+            ("HistoryDays", settings.history_days.to_string()),
         ];
         lines.sort_unstable();
         lines
@@ -294,6 +322,18 @@ mod tests {
     }
 
     #[test]
+    fn every_limit_can_be_set_and_is_shown() {
+        let text = "HistoryDays = 7\nMaxJobsPerUser = 100\nMaxSubmitRate = 50\nMaxConnections = 99\nMinFreeDisk = 1024\n\
+                    MaxEnvironmentSize = 65536\nMaxScriptSize = 65537\nMaxArraySize = 1001\n";
+        let lines = read_text(text).expect("good").lines();
+        for line in text.lines() {
+            let (key, value) = line.split_once(" = ").expect("a key and a value");
+            assert!(lines.contains(&(key, value.to_owned())), "{line} in {lines:?}");
+        }
+        assert!(lines.is_sorted());
+    }
+
+    #[test]
     fn partitions_and_limits_are_read() {
         let config = read_text(
             "MinJobAge = 5\n[[Partition]]\nPartitionName = \"a\"\nNodes = \"n[1-3]\"\nMaxTime = 30\n\
@@ -312,6 +352,9 @@ mod tests {
             ("MaxJobsCount = 1", "line 1"),
             ("\n\nKillWait = \"soon\"", "line 3"),
             ("MaxArraySize = 5000000", "at most 4000001"),
+            ("MaxEnvironmentSize = 30000000", "at most 22369621"),
+            ("HistoryDays = -1", "line 1"),
+            ("MaxConnections = 0", "line 1"),
             ("[[Partition]]\nPartitionName = \"a\"\nState = \"off\"", "UP, DOWN, DRAIN or INACTIVE"),
             ("[[Partition]]\nPartitionName = \"a\"\nNodes = \"n[1-\"", "Nodes"),
             ("[[Partition]]\nPartitionName = \"a\"\nMaxNodes = 2\nMinNodes = 3", "MaxNodes=2 is less than MinNodes=3"),

@@ -7,6 +7,7 @@ mod batch;
 mod commit;
 mod letter;
 mod outgoing;
+mod retention;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -94,6 +95,7 @@ pub(crate) struct Driver {
     briefs: Briefs,
     mailbox: Mailbox,
     checkpoints: commit::Checkpoints,
+    retention: retention::Retention,
     planner: Planner,
     /// The last pass stopped at its bound, or was lost: another one may start more at once.
     more: bool,
@@ -114,6 +116,7 @@ impl Driver {
         let sequence = journal.next_sequence();
         let briefs = Briefs::new(journal.clone());
         let checkpoints = commit::Checkpoints::new(journal.clone());
+        let retention = retention::Retention::new(journal.clone(), config.settings.history_days);
         let links = Links::default();
         Driver {
             cluster,
@@ -126,6 +129,7 @@ impl Driver {
             briefs,
             mailbox,
             checkpoints,
+            retention,
             planner: Planner::default(),
             more: false,
             broken: false,
@@ -160,6 +164,7 @@ impl Driver {
                 break;
             }
         }
+        self.retention.finish();
         self.checkpoints.finish(self.sequence, &self.cluster);
         info!(commits = self.sequence, "the driver has stopped");
     }

@@ -13,16 +13,19 @@ use sched::resources::Share;
 use sched::spec::array::{ArraySpec, INDEX_MAX};
 use sched::spec::hostlist;
 use sched::spec::index_set::IndexSet;
-use sched::spec::job::{Files, JobDraft, JobSpec, Map, Origin, User, Work};
+use sched::spec::job::{Files, JobDraft, JobSpec, Map, Origin, Request, User, Work};
 use sched::task::{Done, EndedTasks};
 use sched::terms::Terms;
 use serde::{Deserialize, Serialize};
+use tracing::error;
 
 use crate::journal::{HISTORY_VALUE_BYTES_MAX, HistoryRow, PastRow};
 use crate::pack::{UnpackError, pack, unpack};
 
 /// The longest text that a row keeps of any field, in bytes.
 const TEXT_BYTES_MAX: usize = 1024;
+/// The longest text that is kept of a job whose row would be too large all the same.
+const SHORT_TEXT_BYTES_MAX: usize = 64;
 /// The longest list of nodes that a task keeps, in bytes.
 const NODES_BYTES_MAX: usize = 4 * 1024;
 /// Of a remainder that was cancelled, so many ranges of indices are kept.
@@ -109,12 +112,14 @@ pub(crate) fn rows(cluster: &Cluster, job: &Job) -> Vec<OwnedRow> {
         key[4..].copy_from_slice(&number.to_be_bytes());
         rows.push(OwnedRow { day, key, value });
     };
-    add(pack(&past_job(job)));
+    let Some(row) = job_row(job, HISTORY_VALUE_BYTES_MAX) else { return Vec::new() };
+    add(row);
     let mut tasks: Vec<PastTask> = Vec::new();
     let mut bytes = 0;
     for (index, done) in &job.done {
         let task = past_task(cluster, *index, done);
         let nodes = task.held.as_ref().map_or(0, |held| held.nodes.len() + held.batch_host.len());
+        bytes += task.done.terms.as_ref().map_or(0, |terms| pack(terms).len());
         bytes += 100 + nodes + done.outcome.note.as_ref().map_or(0, |note| note.len());
         tasks.push(task);
         if bytes > TASKS_BYTES_MAX {
@@ -140,6 +145,23 @@ pub(crate) fn read(row: &PastRow) -> Result<Past, UnpackError> {
     }
 }
 
+/// The row of the job itself: with less of it where it would be too large, since a commit that the journal refuses would hold
+/// up everything. `None` for one that has become too large in a way that nobody has thought of.
+fn job_row(job: &Job, bytes_max: usize) -> Option<Vec<u8>> {
+    let fits = |row: &Vec<u8>| row.len() <= bytes_max;
+    let full = pack(&past_job(job, past_spec(&job.terms.spec, TEXT_BYTES_MAX)));
+    if fits(&full) {
+        return Some(full);
+    }
+    let spec = past_spec(&job.terms.spec, SHORT_TEXT_BYTES_MAX);
+    let bare = JobDraft { request: Request::default(), ..JobDraft::clone(&spec) }.check().expect("a bare job is sound");
+    let row = Some(pack(&past_job(job, bare))).filter(fits);
+    if row.is_none() {
+        error!(job = %job.id, "the job is too large for history and will be missing there");
+    }
+    row
+}
+
 fn past_task(cluster: &Cluster, index: u32, done: &Done) -> PastTask {
     let held = Held::of(cluster, &done.shares);
     let held = held.map(|held| Held { nodes: cut(&held.nodes, NODES_BYTES_MAX), ..held });
@@ -147,23 +169,24 @@ fn past_task(cluster: &Cluster, index: u32, done: &Done) -> PastTask {
     PastTask { index, done: Done { shares: Arc::new([]), terms, ..done.clone() }, held }
 }
 
-fn past_job(job: &Job) -> Job {
+fn past_job(job: &Job, spec: JobSpec) -> Job {
     let ended_waiting = job.ended_waiting.as_ref().map(|ended| {
         let mut last = IndexSet::new();
         ended.last.ranges().take(RANGES_MAX).for_each(|(from, to)| last.insert_range(from..=to));
         EndedTasks { tasks: IndexSet::new(), last, ..*ended }
     });
-    let terms = Arc::new(past_terms(&job.terms));
+    let terms = Arc::new(Terms { spec: Arc::new(spec), ..Terms::clone(&job.terms) });
     Job { terms, done: Default::default(), ended_waiting, waits: None, ..job.clone() }
 }
 
+/// Terms of a task's own, which are few: short, so that they fit beside those of other tasks.
 fn past_terms(terms: &Terms) -> Terms {
-    Terms { spec: Arc::new(past_spec(&terms.spec)), ..terms.clone() }
+    Terms { spec: Arc::new(past_spec(&terms.spec, SHORT_TEXT_BYTES_MAX)), ..terms.clone() }
 }
 
 /// What is still worth telling of a spec. An array keeps its limit, and not which tasks it had: they have rows.
-fn past_spec(spec: &JobSpec) -> JobSpec {
-    let text = |text: &str| cut(text, TEXT_BYTES_MAX);
+fn past_spec(spec: &JobSpec, text_bytes_max: usize) -> JobSpec {
+    let text = |text: &str| cut(text, text_bytes_max);
     let pattern = |pattern: &Option<String>| pattern.as_deref().map(text);
     let array = spec.array.as_ref().map(|array| {
         ArraySpec::counted(NonZeroU32::MIN, array.throttle(), INDEX_MAX).expect("one task is within every limit")
@@ -212,4 +235,4 @@ fn cut(text: &str, bytes_max: usize) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -7,6 +7,7 @@ mod briefs;
 mod cli;
 mod clock;
 pub mod config;
+mod door;
 mod driver;
 mod history;
 pub mod journal;

@@ -22,6 +22,7 @@ use tracing::{info, warn};
 
 use crate::clock;
 use crate::config::Config;
+use crate::door::Door;
 use crate::driver::{Driver, Letter, Post, Published, mailbox};
 use crate::journal::{Alone, Election, Journal, JournalError, SledJournal};
 use crate::recover::{RecoverError, recover};
@@ -119,6 +120,7 @@ pub fn serve(serve: Serve) -> Result<(), ServeError> {
         let _dropped_at_the_end = alive;
         driver.run();
     };
+    let door = Door::open(serve.config.settings.connections_max);
     let driver = std::thread::Builder::new().name("driver".into()).spawn(run).map_err(ServeError::Runtime)?;
     let desk = Desk {
         post: post.clone(),
@@ -128,9 +130,11 @@ pub fn serve(serve: Serve) -> Result<(), ServeError> {
         epoch,
         started_ms: clock::now().0,
         submit_bytes: Arc::new(Semaphore::new(SUBMIT_BYTES_MAX)),
+        submit_rate: Arc::default(),
+        dir: serve.dir.as_path().into(),
     };
     info!(epoch, socket = %socket.display(), listen_plain = ?serve.listen_plain, "controller up");
-    let served = runtime.block_on(listen_until_told(desk, post.clone(), unix, tcp, ended));
+    let served = runtime.block_on(listen_until_told(desk, post.clone(), &door, unix, tcp, ended));
     runtime.block_on(post.put(Letter::Stop));
     if driver.join().is_err() {
         warn!("the driver has panicked; the journal holds all that was acknowledged");
@@ -156,6 +160,7 @@ fn write_pid(path: &std::path::Path) -> io::Result<()> {
 async fn listen_until_told(
     desk: Desk,
     post: Post,
+    door: &Door,
     unix: UnixListener,
     tcp: Option<TcpListener>,
     driver_ended: oneshot::Receiver<()>,
@@ -170,11 +175,11 @@ async fn listen_until_told(
     let routes = routes(desk, post).await;
     let by_unix = server()
         .add_routes(routes.clone())
-        .serve_with_incoming_shutdown(UnixListenerStream::new(unix), told(stopped.clone()));
+        .serve_with_incoming_shutdown(door.guests(UnixListenerStream::new(unix)), told(stopped.clone()));
     let by_tcp = async {
         match tcp {
             Some(tcp) => {
-                let incoming = TcpListenerStream::new(tcp);
+                let incoming = door.guests(TcpListenerStream::new(tcp));
                 server().add_routes(routes).serve_with_incoming_shutdown(incoming, told(stopped.clone())).await
             }
             None => {

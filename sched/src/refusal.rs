@@ -60,6 +60,14 @@ pub enum Refusal {
     /// As many jobs as there may be.
     #[error("MaxJobCount limit reached")]
     TooManyJobs(usize),
+    /// As many jobs of one user as there may be; Slurm's text for its own submit limits.
+    #[error("Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)")]
+    TooManyOfUser {
+        /// The user.
+        user: String,
+        /// How many there may be.
+        max: usize,
+    },
     /// No such job or task.
     #[error("Invalid job id specified")]
     UnknownJob,
@@ -135,6 +143,9 @@ impl Refusal {
                 Some(format!("array index {index} is above the highest allowed, {index_max} (MaxArraySize)"))
             }
             Refusal::TooManyJobs(max) => Some(format!("{max} jobs are in memory already (MaxJobCount)")),
+            Refusal::TooManyOfUser { user, max } => {
+                Some(format!("{max} jobs of user {user} are not done yet, and there may be no more (MaxJobsPerUser)"))
+            }
             Refusal::WholeJobsOnly(job) => Some(format!(
                 "tasks of job {job} that wait for another array's cannot be treated apart: name the whole job"
             )),

@@ -30,6 +30,18 @@ pub struct Settings {
     pub return_to_service: ReturnToService,
     /// So many different jobs in a row that fail at once on a node drain it; 0 never ([`crate::failures`]).
     pub drain_after_failures: u32,
+    /// `MaxJobsPerUser`: jobs of one user that are not done; submits beyond it are refused; 0 for any number.
+    pub user_jobs_max: usize,
+    /// `MaxEnvironmentSize`: bytes of the environment that a job brings along.
+    pub environment_bytes_max: usize,
+    /// `MaxSubmitRate`: submits of one user in a second; 0 for any number.
+    pub submit_rate_max: u32,
+    /// `MaxConnections`: commands and nodes that are connected at the same time; further ones wait.
+    pub connections_max: usize,
+    /// `MinFreeDisk`: MiB that submits leave free where the journal is.
+    pub free_disk_mib_min: u64,
+    /// `HistoryDays`: for how many days what became of jobs is kept.
+    pub history_days: u32,
 }
 
 /// The weights of Slurm's multifactor priority that Covey knows; all 0 is first come, first served.
@@ -84,6 +96,12 @@ impl Default for Settings {
             retry_wait_ms: 1_000,
             return_to_service: ReturnToService::default(),
             drain_after_failures: 0,
+            user_jobs_max: 0,
+            environment_bytes_max: 4 * 1024 * 1024,
+            submit_rate_max: 0,
+            connections_max: 4_096,
+            free_disk_mib_min: 64,
+            history_days: 30,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::cluster::Cluster;
 use crate::depend::target_of;
 use crate::event::Event;
-use crate::ids::{JobId, RequestId, Timestamp};
+use crate::ids::{JobId, Name, RequestId, Timestamp};
 use crate::partition::{Partition, PartitionState};
 use crate::plan::could_ever_start;
 use crate::priority::priority;
@@ -30,6 +30,10 @@ pub(crate) fn submit(
     if cluster.job_count() >= settings.job_count_max {
         return Err(Refusal::TooManyJobs(settings.job_count_max));
     }
+    if settings.user_jobs_max > 0 && open_jobs(cluster, spec.user.uid, settings.user_jobs_max) >= settings.user_jobs_max
+    {
+        return Err(Refusal::TooManyOfUser { user: spec.user.name.to_string(), max: settings.user_jobs_max });
+    }
     if let Some(array) = &spec.array
         && array.max() >= settings.array_size_max
     {
@@ -40,6 +44,12 @@ pub(crate) fn submit(
     let terms = terms(cluster, settings, now, spec)?;
     let job = cluster.id_after(cluster.last_job);
     Ok((vec![Event::Submitted { job, request, terms: Arc::new(terms) }], job))
+}
+
+/// How many jobs of a user are not done, counted up to `most`.
+fn open_jobs(cluster: &Cluster, uid: u32, most: usize) -> usize {
+    let first = (uid, Name::from(""), JobId(0));
+    cluster.index.namesakes.range(first..).take_while(|(owner, ..)| *owner == uid).take(most).count()
 }
 
 /// What the controller makes of a spec: where it may start, for how long, and its place in the queue.

@@ -13,8 +13,8 @@ use sched::refusal::Refusal;
 use sched::settings::ReturnToService;
 use sched::spec::job::{JobDraft, Memory, Request};
 use sched::step::{Answer, Input};
-use sched::wake::next_wake;
 use sched::task::TaskState;
+use sched::wake::next_wake;
 
 const KILLED: How = How::Exited(Exit { code: 0, signal: 15 });
 

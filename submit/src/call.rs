@@ -42,7 +42,9 @@ pub(crate) enum CallError {
 
 impl From<Status> for CallError {
     fn from(status: Status) -> CallError {
-        if is_lost(&status) { CallError::Lost(status) } else { CallError::Refused(status) }
+        // A controller that is too busy has answered: it says why.
+        let busy = status.code() == Code::ResourceExhausted;
+        if is_lost(&status) && !busy { CallError::Lost(status) } else { CallError::Refused(status) }
     }
 }
 
@@ -126,11 +128,17 @@ pub(crate) fn endpoints() -> Result<Endpoints, CallError> {
 /// When no place is named, or nobody answers in time.
 pub(crate) async fn connect(timeout_s: Option<u32>) -> Result<Channel, CallError> {
     let endpoints = endpoints()?;
-    let patience = match timeout_s.map_or_else(timeout_of_environment, |s| Ok(Some(s)))? {
-        Some(seconds) => Duration::from_secs(seconds.into()),
-        None => default_patience(&endpoints),
-    };
+    let patience = patience(timeout_s)?.unwrap_or_else(|| default_patience(&endpoints));
     Ok(dial(&endpoints, patience).await?)
+}
+
+/// How long to come again, where somebody has said: `--connect-timeout`, or else `COVEY_CONNECT_TIMEOUT`.
+///
+/// # Errors
+/// When the variable is no number of seconds.
+pub(crate) fn patience(timeout_s: Option<u32>) -> Result<Option<Duration>, CallError> {
+    let seconds = timeout_s.map_or_else(timeout_of_environment, |s| Ok(Some(s)))?;
+    Ok(seconds.map(|seconds| Duration::from_secs(seconds.into())))
 }
 
 /// The calls over a connection.
@@ -167,5 +175,7 @@ mod tests {
         let lost = CallError::from(Status::unavailable("tcp connect error"));
         assert_eq!(lost.text(), "Unable to contact slurm controller (connect failure)");
         assert!(matches!(lost, CallError::Lost(_)));
+        let busy = CallError::from(proto::error::refused(Code::ResourceExhausted, "Try later", Some("MaxSubmitRate")));
+        assert_eq!((busy.text(), busy.detail()), ("Try later".into(), Some("MaxSubmitRate".into())));
     }
 }

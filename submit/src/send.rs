@@ -9,11 +9,12 @@ use proto::v1::{JobSpec, Names, SubmitHead, SubmitPart};
 use tokio::time::{Instant, sleep};
 use tonic::transport::Channel;
 
-use crate::call::{CallError, client, is_lost};
+use crate::call::{CallError, client, is_lost, patience};
 
 /// The size of the pieces in which script, environment and names cross the wire, in bytes; one more name may pass it.
 const PIECE_BYTES_MAX: usize = 1024 * 1024;
-/// How long a submit whose connection was lost is repeated, before the user is told that nobody answers.
+/// How long a submit is repeated whose connection was lost, or that found the controller too busy, where nobody says how long
+/// (`--connect-timeout`).
 const REPEAT_MAX: Duration = Duration::from_secs(30);
 /// The pause before the first repetition; it doubles each time.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -32,13 +33,14 @@ pub(crate) struct Submission {
 }
 
 /// Submits a job and gives its id, once the controller has made it durable. A call that is lost on its way is repeated
-/// with the same request id, so that it counts once.
+/// with the same request id, so that it counts once; one that came too soon after others is repeated as well. `timeout_s` is
+/// `--connect-timeout`.
 ///
 /// # Errors
-/// When the controller refuses the job, or stays away for [`REPEAT_MAX`].
-pub(crate) async fn send(channel: &Channel, submission: &Submission) -> Result<u32, CallError> {
+/// When the controller refuses the job, or stays away or busy for all that time.
+pub(crate) async fn send(channel: &Channel, submission: &Submission, timeout_s: Option<u32>) -> Result<u32, CallError> {
     let request_id = uuid::Uuid::new_v4().into_bytes();
-    let deadline = Instant::now() + REPEAT_MAX;
+    let deadline = Instant::now() + patience(timeout_s)?.unwrap_or(REPEAT_MAX);
     let mut pause = PAUSE_MIN;
     loop {
         let parts = futures::stream::iter(parts(submission, &request_id).collect::<Vec<_>>());
@@ -90,8 +92,12 @@ mod tests {
         fake.0.lock().expect("nobody else has it").losses = 2;
         let channel = fake.start().await;
         let submission = Submission { manifest: vec!["a".into(), "b".into()], ..Submission::default() };
-        assert_eq!(send(&channel, &submission).await.expect("the third one is answered"), 7);
-        let seen = fake.0.lock().expect("nobody else has it");
+        assert_eq!(send(&channel, &submission, None).await.expect("the third one is answered"), 7);
+        fake.0.lock().expect("nobody else has it").losses = 1;
+        let impatient = send(&channel, &submission, Some(0)).await;
+        assert!(matches!(impatient, Err(CallError::Lost(_))), "no time, no second try: {impatient:?}");
+        let mut seen = fake.0.lock().expect("nobody else has it");
+        assert_ne!(seen.request_ids.pop(), Some(seen.request_ids[0].clone()), "another submit is another request");
         assert_eq!((seen.request_ids.len(), seen.request_ids[0].len()), (3, 16));
         assert!(seen.request_ids.iter().all(|id| *id == seen.request_ids[0]));
         assert_eq!(seen.names, ["a", "b"]);

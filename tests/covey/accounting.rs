@@ -49,3 +49,36 @@ fn a_job_is_accounted_for_at_once_and_for_good() {
     wait_for("it is forgotten", || !rig.try_run("scontrol", &["show", "job", &cancelled]).status.success());
     assert_eq!(line(&rig), at_once);
 }
+
+#[test]
+fn limits_are_shown_and_refusals_say_what_to_do() {
+    let settings = "MaxJobsPerUser = 3\nMaxSubmitRate = 2\nMaxEnvironmentSize = 1000000\n";
+    let mut rig = Rig::start_with(0, settings);
+    let config = rig.run("scontrol", &["show", "config"]);
+    for line in ["MaxJobsPerUser          = 3", "MaxSubmitRate           = 2", "MinFreeDisk             = 64"] {
+        assert!(config.contains(line), "{config}");
+    }
+    // The third comes too soon, and goes on by itself.
+    for _ in 0..3 {
+        rig.submit(&["--wrap", "true"]);
+    }
+    let said = |output: std::process::Output| {
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8(output.stderr).expect("text")
+    };
+    let fourth = said(rig.try_run("sbatch", &["--wrap", "true"]));
+    assert!(fourth.contains("Job violates accounting/QOS policy") && fourth.contains("MaxJobsPerUser"), "{fourth}");
+    let hurried = |_| rig.try_run("sbatch", &["--connect-timeout=0", "--wrap", "true"]).stderr;
+    let busy = (0..100)
+        .map(hurried)
+        .map(|text| String::from_utf8(text).expect("text"))
+        .find(|text| text.contains("MaxSubmitRate"));
+    assert!(busy.is_some_and(|text| text.contains("Resource temporarily unavailable")));
+
+    rig.kill_controller();
+    fs::write(rig.dir().join("covey.toml"), "MinFreeDisk = 1000000000\n").expect("written");
+    rig.start_controller();
+    let full = said(rig.try_run("sbatch", &["--wrap", "true"]));
+    assert!(full.contains("MinFreeDisk") && full.contains(rig.dir().to_str().expect("text")), "{full}");
+    assert_eq!(rig.run("squeue", &["-h"]).lines().count(), 3, "what was accepted stays");
+}

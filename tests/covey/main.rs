@@ -9,4 +9,3 @@ mod maps;
 mod nodes;
 mod rig;
 mod service;
-mod signals;

@@ -33,6 +33,7 @@ impl Driver {
             self.sequence += 1;
             self.published.publish(self.cluster.clone());
             self.checkpoints.consider(self.sequence, record.len(), &self.cluster);
+            self.retention.consider(batch.at);
         }
         for event in &batch.events {
             info!(target: "covey::event", "{event}");

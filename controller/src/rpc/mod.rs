@@ -10,11 +10,13 @@ mod jobs;
 pub(crate) mod link;
 mod nodes;
 mod partitions;
+pub(crate) mod rate;
 mod rows;
 mod submit;
 mod update_nodes;
 mod watch;
 
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -50,6 +52,9 @@ pub(crate) struct Desk {
     pub(crate) epoch: u64,
     pub(crate) started_ms: i64,
     pub(crate) submit_bytes: Arc<Semaphore>,
+    pub(crate) submit_rate: Arc<rate::Rate>,
+    /// The cluster's folder, for people.
+    pub(crate) dir: Arc<Path>,
 }
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -161,6 +166,7 @@ fn refuse(refusal: &Refusal) -> Status {
         Refusal::NotAllowed { .. } => Code::PermissionDenied,
         Refusal::PartitionExists(_) => Code::AlreadyExists,
         Refusal::TooManyJobs(_)
+        | Refusal::TooManyOfUser { .. }
         | Refusal::TooManyPartitions(_)
         | Refusal::NodeState(_)
         | Refusal::PartitionInUse { .. }

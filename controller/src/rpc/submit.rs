@@ -1,6 +1,7 @@
 //! Submit: joins the parts, keeps them as journal blobs, and asks the driver for a job.
 
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,15 +9,16 @@ use proto::error::{WireError, refused};
 use proto::spec::{Parts, read_request_id, read_spec};
 use proto::v1;
 use sched::ids::BlobHash;
+use sched::settings::Settings;
 use sched::step::{Answer, Input};
 use tonic::{Code, Request, Status, Streaming};
 
-use super::{Desk, SUBMIT_BYTES_MAX, allowed, refuse, unavailable};
+use super::{Desk, NOBODY_UID, SUBMIT_BYTES_MAX, allowed, refuse, unavailable};
+use crate::clock;
 use crate::driver::Unavailable;
 use crate::journal::hash_of;
 
-/// Bytes of an environment.
-const ENVIRONMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+const MIB: u64 = 1024 * 1024;
 /// Bytes of all blob names of a map.
 const MANIFEST_BYTES_MAX: usize = 200 * 1024 * 1024;
 
@@ -35,6 +37,9 @@ pub(super) async fn submit(
     request: Request<Streaming<v1::SubmitPart>>,
 ) -> Result<v1::SubmitReply, Status> {
     let peer = allowed(&request)?;
+    let settings = &desk.config.settings;
+    let uid = peer.map_or(NOBODY_UID, |(uid, _)| uid);
+    desk.submit_rate.take(uid, settings.submit_rate_max, clock::now())?;
     let mut parts = request.into_inner();
     let mut arrived = Arrived::default();
     let mut room = Vec::new();
@@ -43,20 +48,23 @@ pub(super) async fn submit(
         // Nobody waits while holding something: who finds no room comes again.
         let permit = desk.submit_bytes.try_acquire_many(u32::try_from(bytes).unwrap_or(u32::MAX));
         room.push(permit.map_err(|_| unavailable(Unavailable::Full))?);
-        arrived.take(part, desk.config.settings.script_bytes_max)?;
+        arrived.take(part, settings)?;
     }
+    let bytes = arrived.bytes();
     let (input, blobs) = arrived.into_input(desk, peer)?;
+    if !is_repeated(desk, &input) {
+        let free = desk.journal.free_bytes().map_err(|error| full(&error.to_string()))?;
+        leaves_room(free, bytes, settings, &desk.dir)?;
+    }
     match desk.post.ask(input, blobs).await.map_err(unavailable)? {
-        Answer::Submitted(job) => {
-            Ok(v1::SubmitReply { job_id: job.0, cluster: desk.config.settings.cluster_name.clone() })
-        }
+        Answer::Submitted(job) => Ok(v1::SubmitReply { job_id: job.0, cluster: settings.cluster_name.clone() }),
         Answer::Refused(refusal) => Err(refuse(&refusal)),
         other => Err(Status::internal(format!("a submit was answered with {other:?}"))),
     }
 }
 
 impl Arrived {
-    fn take(&mut self, part: v1::SubmitPart, script_bytes_max: usize) -> Result<(), Status> {
+    fn take(&mut self, part: v1::SubmitPart, settings: &Settings) -> Result<(), Status> {
         use v1::submit_part::Part;
         match part.part.ok_or(WireError::Missing("part"))? {
             Part::Head(_) if self.head.is_some() => {
@@ -65,11 +73,11 @@ impl Arrived {
             Part::Head(head) => self.head = Some(head),
             Part::Script(piece) => {
                 self.script.extend_from_slice(&piece);
-                bounded("the batch script", self.script.len(), script_bytes_max)?;
+                bounded("the batch script", self.script.len(), settings.script_bytes_max)?;
             }
             Part::Environment(piece) => {
                 self.environment.extend_from_slice(&piece);
-                bounded("the environment", self.environment.len(), ENVIRONMENT_BYTES_MAX)?;
+                bounded("the environment", self.environment.len(), settings.environment_bytes_max)?;
             }
             Part::Manifest(names) => {
                 for name in names.names {
@@ -84,6 +92,11 @@ impl Arrived {
             }
         }
         Ok(())
+    }
+
+    /// What it will take on disk.
+    fn bytes(&self) -> u64 {
+        (self.script.len() + self.environment.len() + self.manifest.len()) as u64
     }
 
     fn into_input(self, desk: &Desk, peer: Option<(u32, u32)>) -> Result<(Input, Vec<(BlobHash, Bytes)>), Status> {
@@ -109,10 +122,69 @@ impl Arrived {
     }
 }
 
+/// Whether the job is there already: the answer must not be that there is no room for it.
+fn is_repeated(desk: &Desk, input: &Input) -> bool {
+    matches!(input, Input::Submit { request, .. } if desk.published.cluster().job_of_request(*request).is_some())
+}
+
+/// Refuses what would not leave `MinFreeDisk`: what runs needs room for its ends.
+fn leaves_room(free: u64, bytes: u64, settings: &Settings, dir: &Path) -> Result<(), Status> {
+    let wanted = settings.free_disk_mib_min * MIB + bytes;
+    if free >= wanted {
+        return Ok(());
+    }
+    Err(full(&format!(
+        "{} MiB are free in {}, and a submit must leave {} MiB (MinFreeDisk); what runs goes on",
+        free / MIB,
+        dir.display(),
+        settings.free_disk_mib_min
+    )))
+}
+
+fn full(detail: &str) -> Status {
+    refused(Code::FailedPrecondition, "I/O error writing script/environment to file", Some(detail))
+}
+
 fn bounded(what: &str, bytes: usize, bytes_max: usize) -> Result<(), Status> {
     if bytes <= bytes_max {
         return Ok(());
     }
     let detail = format!("{what} is larger than {bytes_max} bytes");
     Err(refused(Code::InvalidArgument, "Pathname of a file, directory or other parameter too long", Some(&detail)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_submit_leaves_the_reserve_of_disk_alone() {
+        let settings = Settings { free_disk_mib_min: 64, ..Settings::default() };
+        let dir = Path::new("/var/lib/covey");
+        assert!(leaves_room(64 * MIB, 0, &settings, dir).is_ok());
+        for (free, bytes) in [(64 * MIB, 1), (12 * MIB, 0)] {
+            let refusal = leaves_room(free, bytes, &settings, dir).expect_err("too little");
+            let detail = proto::error::detail(&refusal).expect("for people");
+            assert!(detail.contains("are free in /var/lib/covey") && detail.contains("MinFreeDisk"), "{detail}");
+        }
+        let none = Settings { free_disk_mib_min: 0, ..settings };
+        assert!(leaves_room(0, 0, &none, dir).is_ok(), "without a reserve the journal has the last word");
+    }
+
+    #[test]
+    fn script_and_environment_are_bounded_by_the_settings() {
+        use v1::submit_part::Part;
+        let settings = Settings { script_bytes_max: 10, environment_bytes_max: 5, ..Settings::default() };
+        let mut arrived = Arrived::default();
+        let mut take = |part| arrived.take(v1::SubmitPart { part: Some(part) }, &settings);
+        assert!(
+            take(Part::Script(vec![b'x'; 10].into())).is_ok() && take(Part::Environment(vec![b'x'; 5].into())).is_ok()
+        );
+        for (part, what) in
+            [(Part::Script(vec![0].into()), "script"), (Part::Environment(vec![0].into()), "environment")]
+        {
+            let refusal = take(part).expect_err("one byte too many");
+            assert!(proto::error::detail(&refusal).is_some_and(|detail| detail.contains(what)), "{refusal:?}");
+        }
+    }
 }

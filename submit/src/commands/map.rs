@@ -116,7 +116,7 @@ fn map(args: &[OsString]) -> Outcome<ExitCode> {
         let submission = mapping.submission(spec, None, environment);
         let refused = |error| Failure::call("covey map", "covey map: error: Batch job submission failed: ", &error);
         let channel = connect(ask.connect_timeout).await.map_err(refused)?;
-        let job_id = send(&channel, &submission).await.map_err(refused)?;
+        let job_id = send(&channel, &submission, ask.connect_timeout).await.map_err(refused)?;
         announce(job_id, ask.parsable, ask.quiet)?;
         if !ask.wait {
             return Ok(ExitCode::SUCCESS);

@@ -51,7 +51,7 @@ fn submit(args: &[OsString]) -> Outcome<ExitCode> {
         let submission = submission(&options, script, &submitter).await?;
         let refused = |error| Failure::call("sbatch", REFUSED, &error);
         let channel = connect(ask.connect_timeout).await.map_err(refused)?;
-        let job_id = send(&channel, &submission).await.map_err(refused)?;
+        let job_id = send(&channel, &submission, ask.connect_timeout).await.map_err(refused)?;
         announce(job_id, ask.parsable, ask.quiet)?;
         if !ask.wait {
             return Ok(ExitCode::SUCCESS);

@@ -68,18 +68,22 @@ impl<'a> Entry<'a> {
         self.step.unwrap_or(&self.row.name).to_owned()
     }
 
-    /// Who cancelled stands behind the job's state. A step that was cancelled or ran into the limit was cancelled by Slurm.
+    /// Who cancelled stands behind the job's state. The step of a job that Slurm stopped for a reason of its own was cancelled.
     pub(super) fn state(&self) -> String {
         match (self.row.state(), self.step, self.row.cancelled_by) {
             (JobState::Cancelled, None, Some(uid)) => format!("CANCELLED by {uid}"),
-            (JobState::Timeout, Some(_), _) => "CANCELLED".into(),
+            (JobState::Timeout | JobState::Deadline | JobState::Preempted | JobState::NodeFail, Some(_), _) => {
+                "CANCELLED".into()
+            }
             (state, ..) => state_names(state).0.into(),
         }
     }
 
     /// Slurm records the end of a job that it stops when it stops it: only the step tells the signal.
     pub(super) fn exit_code(&self) -> String {
-        let stopped = matches!(self.row.state(), JobState::Cancelled | JobState::Timeout);
+        let state = self.row.state();
+        let stopped =
+            matches!(state, JobState::Cancelled | JobState::Timeout | JobState::Deadline | JobState::Preempted);
         if stopped && self.step.is_none() {
             return "0:0".into();
         }

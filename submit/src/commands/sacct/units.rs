@@ -22,7 +22,7 @@ impl FromStr for Unit {
 
     fn from_str(text: &str) -> Result<Unit, ()> {
         let known = |letter: &&str| !letter.is_empty() && letter.eq_ignore_ascii_case(text);
-        LETTERS.iter().position(|letter| known(&letter)).map(Unit::Fixed).ok_or(())
+        LETTERS.iter().position(known).map(Unit::Fixed).ok_or(())
     }
 }
 
