@@ -1,13 +1,16 @@
 //! `covey.toml`: what slurm.conf would set, under the same names. Unknown keys are refused with their line.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use sched::ids::Name;
 use sched::partition::{Members, Partition, PartitionState};
 use sched::settings::Settings;
 use sched::spec::duration::TimeLimit;
 use sched::spec::hostlist;
+use sched::spec::licenses::{self, LICENSE_COUNT_MAX};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -67,6 +70,8 @@ struct File {
     max_script_size: Option<usize>,
     max_requeues: Option<u32>,
     bf_max_job_test: Option<usize>,
+    #[serde(default, alias = "licenses")]
+    licenses: BTreeMap<String, u32>,
     #[serde(default)]
     partition: Vec<PartitionTable>,
 }
@@ -137,6 +142,7 @@ impl Reader<'_> {
             script_bytes_max: file.max_script_size.unwrap_or(usual.script_bytes_max),
             requeues_max: file.max_requeues.unwrap_or(usual.requeues_max),
             backfill_jobs_max: file.bf_max_job_test.unwrap_or(usual.backfill_jobs_max),
+            licenses: self.licenses(file.licenses)?,
         };
         let mut partitions =
             file.partition.into_iter().map(|table| self.partition(table)).collect::<Result<Vec<_>, _>>()?;
@@ -148,6 +154,17 @@ impl Reader<'_> {
             partitions[0].default = true;
         }
         Ok(Config { settings, partitions })
+    }
+
+    fn licenses(&self, table: BTreeMap<String, u32>) -> Result<BTreeMap<Name, u32>, ConfigError> {
+        let license = |(name, count): (String, u32)| {
+            if !licenses::is_license(&name) || count > LICENSE_COUNT_MAX {
+                let allowed = format!("a name of letters, digits and _-.@/ and at most {LICENSE_COUNT_MAX}");
+                return Err(self.bad("Licenses", &format!("{name} = {count}"), &allowed));
+            }
+            Ok((name.into(), count))
+        };
+        table.into_iter().map(license).collect()
     }
 
     fn check_names(&self, partitions: &[Partition]) -> Result<(), ConfigError> {
@@ -227,6 +244,8 @@ impl Config {
     pub fn lines(&self) -> Vec<(&'static str, String)> {
         let settings = &self.settings;
         let seconds = |s: u64| format!("{s} sec");
+        let licenses: Vec<String> = settings.licenses.iter().map(|(name, total)| format!("{name}:{total}")).collect();
+        let licenses = if licenses.is_empty() { "(null)".into() } else { licenses.join(",") };
         let mut lines = vec![
             ("ClusterName", settings.cluster_name.clone()),
             ("MaxArraySize", settings.array_size_max.to_string()),
@@ -237,6 +256,7 @@ impl Config {
             ("MaxScriptSize", settings.script_bytes_max.to_string()),
             ("MaxRequeues", settings.requeues_max.to_string()),
             ("BfMaxJobTest", settings.backfill_jobs_max.to_string()),
+            ("Licenses", licenses),
         ];
         lines.sort_unstable();
         lines
@@ -278,11 +298,19 @@ mod tests {
     }
 
     #[test]
+    fn licenses_are_counted_by_name() {
+        let config = read_text("[licenses]\nmatlab = 4\n\"ansys@flex\" = 1\n").expect("good");
+        let shown = config.lines().into_iter().find(|(key, _)| *key == "Licenses").expect("shown").1;
+        assert_eq!((config.settings.licenses.get("matlab"), shown.as_str()), (Some(&4), "ansys@flex:1,matlab:4"));
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_its_place() {
         for (text, part) in [
             ("MaxJobsCount = 1", "line 1"),
             ("\n\nKillWait = \"soon\"", "line 3"),
             ("MaxArraySize = 5000000", "at most 4000001"),
+            ("[Licenses]\n\"a b\" = 1", "Licenses"),
             ("[[Partition]]\nPartitionName = \"a\"\nState = \"off\"", "UP, DOWN, DRAIN or INACTIVE"),
             ("[[Partition]]\nPartitionName = \"a\"\nNodes = \"n[1-\"", "Nodes"),
             ("[[Partition]]\nPartitionName = \"a\"\n[[Partition]]\nPartitionName = \"a\"", "once"),

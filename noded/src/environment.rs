@@ -8,6 +8,7 @@ use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 
 use proto::link::NodeShare;
+use sched::spec::gres::{GPU, Per};
 use sched::spec::hostlist;
 use sched::spec::job::Memory;
 
@@ -67,8 +68,13 @@ fn submitted(environment: &[u8]) -> Vec<(RawStr, RawStr)> {
         let equals = record.iter().position(|byte| *byte == b'=').filter(|at| *at > 0)?;
         Some((&record[..equals], &record[equals + 1..]))
     });
+    // Outside of a job these are the user's own; inside of one they name the GPUs of that job.
+    let in_gpu_job = environment.split(|byte| *byte == 0).any(|record| record.starts_with(b"SLURM_JOB_GPUS="));
     let of_another_job = |name: &[u8]| {
         name.starts_with(b"SLURM_ARRAY_")
+            || name.starts_with(b"SLURM_GPUS")
+            || in_gpu_job && [&b"CUDA_VISIBLE_DEVICES"[..], b"ROCR_VISIBLE_DEVICES"].contains(&name)
+            || name == b"SLURM_NTASKS_PER_NODE"
             || name.starts_with(b"SLURM_JOB_")
             || name.starts_with(b"SLURM_STEP_")
             || [&b"SLURM_NTASKS"[..], b"SLURM_NPROCS", b"SLURM_CPUS_PER_TASK", b"SLURM_RESTART_COUNT"].contains(&name)
@@ -132,13 +138,18 @@ fn shape(job: &Job, variables: &mut Variables) {
     if let Some(share) = shares.first() {
         variables.set("SLURM_CPUS_ON_NODE", &share.cpus.count().to_string());
     }
-    if let Some(processes) = request.processes {
+    // Also `--ntasks-per-node` says how many there are.
+    if let Some(processes) = request.processes.or(request.processes_per_node.map(|_| request.process_count())) {
         variables.set("SLURM_NTASKS", &processes.to_string());
         variables.set("SLURM_NPROCS", &processes.to_string());
     }
     if let Some(cpus) = request.cpus_per_process {
         variables.set("SLURM_CPUS_PER_TASK", &cpus.to_string());
     }
+    if let Some(each) = request.processes_per_node {
+        variables.set("SLURM_NTASKS_PER_NODE", &each.to_string());
+    }
+    gpus(job, variables);
     match request.memory {
         Memory::Default => {}
         Memory::PerNode(0) => {
@@ -147,6 +158,30 @@ fn shape(job: &Job, variables: &mut Variables) {
         }
         Memory::PerNode(mib) => variables.set("SLURM_MEM_PER_NODE", &mib.to_string()),
         Memory::PerCpu(mib) => variables.set("SLURM_MEM_PER_CPU", &mib.to_string()),
+    }
+}
+
+/// The GPUs of the node that this runs on, under the names that Slurm, CUDA and ROCm know.
+fn gpus(job: &Job, variables: &mut Variables) {
+    let (request, shares) = (&job.brief.request, &job.task.shares);
+    let Some(devices) = shares.first().map(|share| share.devices).filter(|devices| !devices.is_empty()) else { return };
+    let (list, count) = (devices.to_string(), devices.count().to_string());
+    for (name, value) in [
+        ("CUDA_VISIBLE_DEVICES", &list),
+        ("ROCR_VISIBLE_DEVICES", &list),
+        ("SLURM_JOB_GPUS", &list),
+        ("SLURM_GPUS_ON_NODE", &count),
+    ] {
+        variables.set(name, value);
+    }
+    for ask in request.gres.iter().filter(|ask| &*ask.name == GPU) {
+        let name = match ask.per {
+            Per::Node => "SLURM_GPUS_PER_NODE",
+            Per::Process => "SLURM_GPUS_PER_TASK",
+            Per::Task => "SLURM_GPUS",
+        };
+        let typed = ask.kind.as_ref().map(|kind| format!("{kind}:")).unwrap_or_default();
+        variables.set(name, &format!("{typed}{}", ask.count));
     }
 }
 

@@ -9,9 +9,10 @@ use std::path::PathBuf;
 use blobs::Environment;
 use proto::endpoint::Endpoints;
 use proto::link::{FromNode, Register, ToNode, Welcome};
-use sched::ids::AttemptKey;
+use sched::ids::{AttemptKey, Name};
 use sched::reconcile::AttemptEnd;
 use sched::resources::Amount;
+use sched::spec::gres::Gres;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -45,6 +46,10 @@ pub struct NodeSettings {
     pub program: PathBuf,
     /// What tasks may hold.
     pub amount: Amount,
+    /// What it is, in words that jobs ask for.
+    pub features: Vec<Name>,
+    /// What else it has.
+    pub gres: Vec<Gres>,
 }
 
 /// Why a noded cannot start or go on.
@@ -201,6 +206,8 @@ impl Node {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             epoch_seen: self.roster.epoch_seen(),
             claims: self.roster.claims(clock::monotonic_ms()),
+            features: self.settings.features.clone(),
+            gres: self.settings.gres.clone(),
         }
     }
 

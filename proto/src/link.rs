@@ -9,11 +9,14 @@ mod write;
 pub use kept::{keep, read_kept};
 
 use bytes::Bytes;
-use sched::ids::{AttemptKey, JobId};
+use sched::devices::Devices;
+use sched::ids::{AttemptKey, JobId, Name};
+use sched::node::Offer;
 use sched::reason::StopWhy;
 use sched::reconcile::{AttemptEnd, Claim};
 use sched::resources::{Amount, Cpus};
 use sched::spec::duration::TimeLimit;
+use sched::spec::gres::Gres;
 use sched::spec::job::{Files, Origin, Request, User};
 
 /// What a node says.
@@ -32,7 +35,7 @@ pub enum FromNode {
 pub struct Register {
     /// Its name.
     pub name: String,
-    /// What tasks may hold of it.
+    /// What tasks may hold of it, gres aside.
     pub amount: Amount,
     /// Made with its spool folder.
     pub spool: u128,
@@ -44,6 +47,19 @@ pub struct Register {
     pub epoch_seen: u64,
     /// What it has records of.
     pub claims: Vec<Claim>,
+    /// What it is, in words that `--constraint` asks for.
+    pub features: Vec<Name>,
+    /// What else it has.
+    pub gres: Vec<Gres>,
+}
+
+impl Register {
+    /// What the scheduler is offered, and what the node has records of.
+    #[must_use]
+    pub fn into_offer(self) -> (Offer, Vec<Claim>) {
+        let Register { amount, spool, address, features, gres, claims, .. } = self;
+        (Offer { amount, spool, address, features, gres: Vec::new() }.with_gres(gres), claims)
+    }
 }
 
 /// What the controller says.
@@ -196,6 +212,8 @@ pub struct NodeShare {
     pub cpus: Cpus,
     /// Memory held in MiB.
     pub memory_mib: u64,
+    /// GPUs held, by their numbers there.
+    pub devices: Devices,
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use imbl::OrdMap;
 
 use crate::cluster::{Cluster, NodeOrder, blobs_of, namesake, targets};
 use crate::depend::Waits;
+use crate::devices::Devices;
 use crate::event::{Event, Placement};
 use crate::ids::{AttemptKey, JobId, Name, NodeId, RequestId, Timestamp};
 use crate::job::{CancelledTasks, Done, Job, Tally, Task, TaskState, Usage};
@@ -177,6 +178,7 @@ impl Cluster {
             let key = AttemptKey { job: id, index: placement.index, attempt: placement.attempt };
             self.index.attempts.insert((batch_node, key));
             self.hold(&placement.shares);
+            self.index.hold_licenses(&self.jobs[&id].spec.request);
         }
         self.change_job(id, |job| {
             for placement in placements {
@@ -231,10 +233,26 @@ impl Cluster {
     fn node_registered(&mut self, at: Timestamp, id: NodeId, name: &Name, offer: &Offer) {
         self.last_node = self.last_node.max(Some(id));
         let health = Health::Up { since: at };
-        let (held, attempts) = self.nodes.get(&id).map_or((Amount::default(), 0), |node| (node.held, node.attempts));
         self.index.by_name.insert(NodeOrder::of(name), id);
-        let node = Node { id, name: name.clone(), offer: offer.clone(), held, attempts, health };
-        self.nodes.insert(id, Arc::new(node));
+        if self.nodes.contains_key(&id) {
+            self.change_node(id, |node| {
+                node.renew(offer);
+                (node.name, node.health) = (name.clone(), health);
+            });
+        } else {
+            let (held, devices) = (Amount::default(), Devices::default());
+            let node = Node {
+                id,
+                name: name.clone(),
+                offer: offer.clone(),
+                held,
+                attempts: 0,
+                health,
+                devices,
+                gres_next: None,
+            };
+            self.nodes.insert(id, Arc::new(node));
+        }
     }
 
     /// Changes one job and what is computed from it. The change answers with the attempt that it took off its nodes.
@@ -282,21 +300,16 @@ impl Cluster {
 
     fn hold(&mut self, shares: &[Share]) {
         for share in shares {
-            self.change_node(share.node, |node| {
-                node.held += &share.amount;
-                node.attempts += 1;
-            });
+            self.change_node(share.node, |node| node.hold(share));
         }
     }
 
     fn release(&mut self, key: AttemptKey, shares: &[Share]) {
         let batch_node = Job::batch_node(shares).expect("an attempt has a node");
         self.index.attempts.remove(&(batch_node, key));
+        self.index.release_licenses(&self.jobs[&key.job].spec.request);
         for share in shares {
-            self.change_node(share.node, |node| {
-                node.held -= &share.amount;
-                node.attempts -= 1;
-            });
+            self.change_node(share.node, |node| node.release(share));
         }
     }
 

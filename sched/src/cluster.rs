@@ -15,7 +15,7 @@ use crate::ids::{AttemptKey, BlobHash, JobId, Name, NodeId, RequestId, Timestamp
 use crate::job::Job;
 use crate::node::Node;
 use crate::partition::Partition;
-use crate::spec::job::{JobSpec, Work};
+use crate::spec::job::{JobSpec, Request, Work};
 
 /// Jobs, nodes and partitions.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -57,6 +57,26 @@ pub(crate) struct Index {
     pub(crate) namesakes: OrdSet<(u32, Name, JobId)>,
     /// How many jobs use each journal blob.
     pub(crate) blob_uses: OrdMap<BlobHash, u32>,
+    /// How many of each license are held by attempts.
+    pub(crate) licenses: OrdMap<Name, u64>,
+}
+
+impl Index {
+    pub(crate) fn hold_licenses(&mut self, request: &Request) {
+        for ask in &request.licenses {
+            *self.licenses.entry(ask.name.clone()).or_insert(0) += u64::from(ask.count);
+        }
+    }
+
+    pub(crate) fn release_licenses(&mut self, request: &Request) {
+        for ask in &request.licenses {
+            let held = self.licenses.get_mut(&ask.name).expect("a license that is given back is held");
+            *held -= u64::from(ask.count);
+            if *held == 0 {
+                self.licenses.remove(&ask.name);
+            }
+        }
+    }
 }
 
 /// A job's place in the queue: tier, then priority, then number.
@@ -165,6 +185,12 @@ impl Cluster {
         blobs_of(&job.spec).filter(|hash| self.index.blob_uses.get(hash) == Some(&1)).collect()
     }
 
+    /// How many of a license the attempts hold.
+    #[must_use]
+    pub fn licenses_held(&self, name: &str) -> u64 {
+        self.index.licenses.get(name).copied().unwrap_or(0)
+    }
+
     /// Whether any job uses this journal blob.
     #[must_use]
     pub fn uses_blob(&self, hash: &BlobHash) -> bool {
@@ -235,6 +261,7 @@ impl Cluster {
             if let Some(node) = task.state.shares().and_then(|shares| Job::batch_node(shares)) {
                 let key = AttemptKey { job: job.id, index: *index, attempt: task.attempts };
                 self.index.attempts.insert((node, key));
+                self.index.hold_licenses(&job.spec.request);
             }
         }
     }

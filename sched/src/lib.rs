@@ -6,14 +6,17 @@
 
 pub mod apply;
 mod backfill;
+mod candidates;
 pub mod check;
 pub mod cluster;
 pub mod depend;
+pub mod devices;
 pub mod event;
 mod finish;
 pub mod ids;
 pub mod job;
 mod line;
+mod measure;
 pub mod node;
 pub mod partition;
 mod place;
@@ -26,6 +29,8 @@ pub mod resources;
 pub mod select;
 pub mod settings;
 pub mod spec;
+mod spread;
 pub mod step;
 mod submit;
 mod walk;
+mod wishes;

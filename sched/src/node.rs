@@ -1,9 +1,13 @@
 //! A node as the scheduler sees it: what it offers, what is held of it, and whether its link is up.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
+use crate::devices::Devices;
 use crate::ids::{Name, NodeId, Timestamp};
-use crate::resources::Amount;
+use crate::resources::{Amount, Counts, Share};
+use crate::spec::gres::Gres;
 
 /// A machine (or container) with a `noded`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,17 +24,40 @@ pub struct Node {
     pub attempts: u32,
     /// Whether it can be given work.
     pub health: Health,
+    /// Which of its GPUs its attempts hold.
+    #[serde(default)]
+    pub devices: Devices,
+    /// The gres that it said it has while attempts held some of what it had before. It offers none until those have ended, as
+    /// counts and device numbers are by the order of its kinds.
+    #[serde(default)]
+    pub gres_next: Option<Vec<Gres>>,
 }
 
 /// What a node says of itself when it registers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
-    /// CPUs and memory that tasks may hold.
+    /// CPUs and memory that tasks may hold, and counts of `gres`.
     pub amount: Amount,
     /// Made anew with the node's spool folder: another spool means that the node has forgotten what it ran.
     pub spool: u128,
     /// Where its machine can be reached, for people.
     pub address: String,
+    /// What it is, in words that `--constraint` asks for.
+    #[serde(default)]
+    pub features: Vec<Name>,
+    /// What else it has, in an order that its counts and devices follow.
+    #[serde(default)]
+    pub gres: Vec<Gres>,
+}
+
+impl Offer {
+    /// The same with these gres, counted.
+    #[must_use]
+    pub fn with_gres(mut self, gres: Vec<Gres>) -> Offer {
+        self.amount.gres = Counts::of(gres.iter().map(|gres| gres.count));
+        self.gres = gres;
+        self
+    }
 }
 
 /// Whether a node is there.
@@ -54,6 +81,42 @@ pub enum Health {
 }
 
 impl Node {
+    /// Takes what the node now says of itself.
+    pub(crate) fn renew(&mut self, offer: &Offer) {
+        let before = std::mem::replace(&mut self.offer, offer.clone());
+        self.gres_next = None;
+        if !self.held.gres.is_empty() && before.gres != offer.gres {
+            self.gres_next = Some(std::mem::replace(&mut self.offer.gres, before.gres));
+            self.offer.amount.gres = Counts::default();
+        }
+    }
+
+    /// The node as it will be when nothing keeps it from what it last said it has.
+    pub(crate) fn settled(self: &Arc<Node>) -> Arc<Node> {
+        let Some(next) = &self.gres_next else { return self.clone() };
+        Arc::new(Node { offer: self.offer.clone().with_gres(next.clone()), ..Node::clone(self) })
+    }
+
+    /// An attempt holds a share of it.
+    ///
+    /// # Panics
+    /// When one of its GPUs is held already.
+    pub(crate) fn hold(&mut self, share: &Share) {
+        self.held += &share.amount;
+        self.devices = self.devices.joined(share.devices).expect("no GPU is given twice");
+        self.attempts += 1;
+    }
+
+    /// An attempt gives its share back.
+    pub(crate) fn release(&mut self, share: &Share) {
+        self.held -= &share.amount;
+        self.devices = self.devices.without(share.devices);
+        self.attempts -= 1;
+        if let Some(next) = self.gres_next.take_if(|_| self.held.gres.is_empty()) {
+            self.offer = std::mem::take(&mut self.offer).with_gres(next);
+        }
+    }
+
     /// What can still be taken; nothing unless the node is up.
     #[must_use]
     pub fn free(&self) -> Amount {

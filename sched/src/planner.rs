@@ -5,7 +5,9 @@
 //! starts from nothing, and a fact that it has no short way for makes it one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use crate::candidates::Candidates;
 use crate::cluster::{Cluster, QueueKey};
 use crate::event::Event;
 use crate::ids::{JobId, Name, NodeId, Timestamp};
@@ -45,8 +47,8 @@ pub(crate) struct Lane {
     /// Why nothing of it starts, whatever is free.
     pub(crate) closed: Option<Reason>,
     time_max: TimeLimit,
-    /// For each slot of the board, whether it serves here.
-    pub(crate) members: Vec<bool>,
+    /// The slots of the board that serve here.
+    pub(crate) candidates: Arc<Candidates>,
     pub(crate) keys: BTreeSet<QueueKey>,
     /// No job here could start on less.
     pub(crate) least: Option<Amount>,
@@ -139,7 +141,7 @@ impl Planner {
         let known = self.known.get_or_insert_with(|| Known::of(cluster));
         for node in std::mem::take(&mut self.nodes) {
             if let (Some(slot), Some(node)) = (known.board.slot_of(node), cluster.node(node)) {
-                known.board.set_held(slot, node.held);
+                known.board.renew(slot, node);
             }
         }
         for id in std::mem::take(&mut self.jobs) {
@@ -236,15 +238,15 @@ impl Lane {
             PartitionState::Down => Some(Reason::PartitionDown),
             PartitionState::Inactive => Some(Reason::PartitionInactive),
         };
-        let members = board.members(cluster, partition);
+        let candidates = Arc::new(board.candidates(cluster, partition));
         let (name, time_max) = (partition.name.clone(), partition.time_max);
-        Lane { name, closed, time_max, members, keys: BTreeSet::new(), least: None }
+        Lane { name, closed, time_max, candidates, keys: BTreeSet::new(), least: None }
     }
 
     fn closed(name: &Name, slots: usize) -> Lane {
         let closed = Some(Reason::PartitionDown);
-        let (members, keys) = (vec![false; slots], BTreeSet::new());
-        Lane { name: name.clone(), closed, time_max: TimeLimit::Unlimited, members, keys, least: None }
+        let (candidates, keys) = (Arc::new(Candidates::all_of(vec![false; slots])), BTreeSet::new());
+        Lane { name: name.clone(), closed, time_max: TimeLimit::Unlimited, candidates, keys, least: None }
     }
 
     /// Why the partition lets nothing of the job start.
@@ -265,7 +267,7 @@ impl Lane {
     fn lower(&mut self, least: Amount) {
         let known = self.least.unwrap_or(least);
         let cpus = known.cpus.min(least.cpus);
-        self.least = Some(Amount { cpus, memory_mib: known.memory_mib.min(least.memory_mib) });
+        self.least = Some(Amount { cpus, memory_mib: known.memory_mib.min(least.memory_mib), ..least });
     }
 }
 
@@ -273,9 +275,9 @@ impl Lane {
 fn pools(lanes: &[Lane]) -> Vec<Vec<usize>> {
     let mut pools: Vec<(Vec<bool>, Vec<usize>)> = Vec::new();
     for (at, lane) in lanes.iter().enumerate() {
-        let (mut slots, mut together) = (lane.members.clone(), vec![at]);
+        let (mut slots, mut together) = (lane.candidates.members.clone(), vec![at]);
         pools.retain(|(others, lanes)| {
-            let shared = others.iter().zip(&lane.members).any(|(other, mine)| *other && *mine);
+            let shared = others.iter().zip(&lane.candidates.members).any(|(other, mine)| *other && *mine);
             if shared {
                 slots.iter_mut().zip(others).for_each(|(mine, other)| *mine |= other);
                 together.extend(lanes);

@@ -35,6 +35,10 @@ pub enum Reason {
     JobHeldUser,
     /// It was requeued too often after failed launches.
     JobHoldMaxRequeue,
+    /// The licenses that it needs are held by others.
+    Licenses,
+    /// A node of its `--nodelist` is not there.
+    ReqNodeNotAvail,
 }
 
 impl fmt::Display for Reason {
@@ -55,6 +59,8 @@ impl fmt::Display for Reason {
             Reason::DependencyNeverSatisfied => "DependencyNeverSatisfied",
             Reason::JobHeldUser => "JobHeldUser",
             Reason::JobHoldMaxRequeue => "JobHoldMaxRequeue",
+            Reason::Licenses => "Licenses",
+            Reason::ReqNodeNotAvail => "ReqNodeNotAvail",
         })
     }
 }

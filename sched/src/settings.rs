@@ -1,5 +1,9 @@
 //! What an administrator may set and the core decides by; the names are slurm.conf's, in our spelling.
 
+use std::collections::BTreeMap;
+
+use crate::ids::Name;
+
 /// Settings of a cluster. They are not state: a replay of the journal needs none of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -22,6 +26,8 @@ pub struct Settings {
     /// `SchedulerParameters=bf_max_job_test`: jobs of a partition, behind the first that waits for resources, that one pass
     /// looks at; 0 starts everything strictly in order.
     pub backfill_jobs_max: usize,
+    /// `Licenses`: the counters of the whole cluster, each with its total.
+    pub licenses: BTreeMap<Name, u32>,
 }
 
 impl Default for Settings {
@@ -36,6 +42,7 @@ impl Default for Settings {
             script_bytes_max: 4 * 1024 * 1024,
             requeues_max: 5,
             backfill_jobs_max: 500,
+            licenses: BTreeMap::new(),
         }
     }
 }

@@ -9,10 +9,10 @@ use crate::ids::{JobId, RequestId};
 use crate::partition::{Partition, PartitionState};
 use crate::plan::could_ever_start;
 use crate::refusal::Refusal;
-use crate::resources::Amount;
 use crate::settings::Settings;
 use crate::spec::dependency::{After, Term};
-use crate::spec::job::{JobSpec, Memory};
+use crate::spec::job::JobSpec;
+use crate::wishes;
 
 /// The priority of every job until weights are set, as Slurm's multifactor plugin gives with none.
 const PRIORITY: u32 = 1;
@@ -38,8 +38,9 @@ pub(crate) fn submit(
     }
     check_dependency(cluster, &spec)?;
     let partition = choose_partition(cluster, &spec)?;
+    wishes::check(cluster, settings, partition, &spec.request)?;
     if !could_ever_start(cluster, partition, &spec.request) {
-        return Err(Refusal::NeverFits { detail: describe_misfit(cluster, partition, &spec) });
+        return Err(Refusal::NeverFits { detail: wishes::describe_misfit(cluster, partition, &spec.request) });
     }
     let job = cluster.id_after(cluster.last_job);
     let time_limit = partition.time_limit(spec.time_limit);
@@ -72,31 +73,4 @@ fn check_dependency(cluster: &Cluster, spec: &JobSpec) -> Result<(), Refusal> {
         }
     }
     Ok(())
-}
-
-/// What was asked for beside the most that one node has, so that the user sees which number to change.
-fn describe_misfit(cluster: &Cluster, partition: &Partition, spec: &JobSpec) -> String {
-    let members: Vec<Amount> =
-        cluster.nodes().filter(|node| partition.has(&node.name)).map(|node| node.offer.amount).collect();
-    let cpus = members.iter().map(|amount| amount.cpus).max().unwrap_or_default();
-    let memory = members.iter().map(|amount| amount.memory_mib).max().unwrap_or(0);
-    let request = &spec.request;
-    let each = request.process_cpus();
-    let mut asked = format!("{} CPUs", request.cpus());
-    if request.process_count() > 1 {
-        asked.push_str(&format!(" ({} processes of {each})", request.process_count()));
-    }
-    match request.memory {
-        Memory::Default => {}
-        Memory::PerNode(mib) => asked.push_str(&format!(" and {mib} MiB on each node")),
-        Memory::PerCpu(mib) => asked.push_str(&format!(" and {mib} MiB for each CPU")),
-    }
-    if request.nodes_min > 1 {
-        asked.push_str(&format!(" over {} nodes", request.nodes_min));
-    }
-    let nodes = members.len();
-    format!(
-        "a task asks for {asked}; partition {} has {nodes} nodes, the largest with {cpus} CPUs and {memory} MiB",
-        partition.name
-    )
 }

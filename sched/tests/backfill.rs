@@ -182,8 +182,9 @@ fn a_pass_that_stops_at_its_bound_says_that_there_is_more() {
 #[test]
 fn a_share_of_memory_that_is_rounded_down_never_takes_more_than_is_free() {
     let mut rig = Rig::new();
-    let amount = sched::resources::Amount { cpus: sched::resources::Cpus::whole(7), memory_mib: 1000 };
-    let offer = sched::node::Offer { amount, spool: 1, address: String::new() };
+    let amount =
+        sched::resources::Amount { cpus: sched::resources::Cpus::whole(7), memory_mib: 1000, ..Default::default() };
+    let offer = sched::node::Offer { amount, spool: 1, ..Default::default() };
     rig.input(Input::Register { name: "n1".into(), offer, claims: Vec::new() });
     let request = Request { memory: Memory::PerNode(147), ..job().request };
     submit(&mut rig, [JobDraft { request, ..job() }, wide(6, 1)]);

@@ -173,6 +173,8 @@ impl Node {
             version: String::new(),
             epoch_seen: noded.roster.epoch_seen(),
             claims,
+            features: Vec::new(),
+            gres: Vec::new(),
         }))
     }
 

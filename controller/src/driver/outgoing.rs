@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use proto::link::{Order, Register, ToNode, Welcome};
 use sched::event::{Effect, Event, effects};
 use sched::ids::JobId;
-use sched::node::Offer;
 use sched::step::{Answer, Input};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
@@ -29,8 +28,9 @@ impl Driver {
             reply.send(Err(why)).ok();
             return;
         }
-        let offer = Offer { amount: register.amount, spool: register.spool, address: register.address };
-        let input = Input::Register { name: register.name.into(), offer, claims: register.claims };
+        let name = register.name.as_str().into();
+        let (offer, claims) = register.into_offer();
+        let input = Input::Register { name, offer, claims };
         if let Answer::Registered(node, missed) = self.decide(input, batch) {
             batch.registrations.push(Registration { node, missed, sender, reply });
         }

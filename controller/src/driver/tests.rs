@@ -118,8 +118,8 @@ async fn a_commit_that_failed_after_it_was_stored_has_happened_once() {
 #[tokio::test]
 async fn what_one_pass_leaves_starts_without_waiting_for_anything_to_happen() {
     let bench = start(Arc::new(MemoryJournal::default()));
-    let amount = Amount { cpus: Cpus::whole(30_000), memory_mib: 30_000 };
-    let offer = Offer { amount, spool: 1, address: String::new() };
+    let amount = Amount { cpus: Cpus::whole(30_000), memory_mib: 30_000, ..Amount::default() };
+    let offer = Offer { amount, spool: 1, ..Offer::default() };
     let input = Input::Register { name: "big".into(), offer, claims: Vec::new() };
     bench.post.ask(input, Vec::new()).await.expect("registered");
     let tasks = sched::plan::STARTS_MAX as u64 + 1;

@@ -4,6 +4,7 @@
 
 mod cancel;
 mod cluster;
+mod gres;
 mod hold;
 mod jobs;
 pub(crate) mod link;
@@ -119,6 +120,11 @@ fn refuse(refusal: &Refusal) -> Status {
             Code::FailedPrecondition
         }
         Refusal::UnknownPartition(_)
+        | Refusal::UnknownNode { .. }
+        | Refusal::NodeElsewhere { .. }
+        | Refusal::UnknownFeature { .. }
+        | Refusal::UnknownGres { .. }
+        | Refusal::License { .. }
         | Refusal::NoDefaultPartition
         | Refusal::Dependency(_)
         | Refusal::NeverFits { .. }

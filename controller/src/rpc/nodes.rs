@@ -27,6 +27,7 @@ fn node_row(cluster: &Cluster, node: &Node) -> v1::NodeRow {
         NodeWord::Down => v1::NodeState::Down,
     };
     let (Health::Up { since } | Health::Silent { since } | Health::Down { since }) = node.health;
+    let gres = node.gres_next.as_ref().unwrap_or(&node.offer.gres);
     let mine = cluster.partitions().filter(|partition| partition.has(&node.name));
     v1::NodeRow {
         name: node.name.to_string(),
@@ -40,6 +41,9 @@ fn node_row(cluster: &Cluster, node: &Node) -> v1::NodeRow {
         since_ms: since.0,
         attempts: node.attempts,
         partitions: mine.map(|partition| partition.name.to_string()).collect(),
+        features: node.offer.features.iter().map(ToString::to_string).collect(),
+        gres: gres.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+        gres_held: super::gres::held(&node.offer.gres, &node.held.gres, node.devices),
     }
 }
 

@@ -219,7 +219,7 @@ impl RowMaker<'_> {
         let named = |text: &Option<String>| text.as_deref().map(|text| path(&FileNamePattern::new(text)));
         let stdout =
             named(&spec.files.stdout).unwrap_or_else(|| path(&FileNamePattern::default_output(job.is_array())));
-        v1::JobDetail {
+        let mut detail = v1::JobDetail {
             work_dir: spec.files.work_dir.clone(),
             command: spec.origin.command.clone(),
             stdin: named(&spec.files.stdin).unwrap_or_else(|| "/dev/null".into()),
@@ -228,7 +228,10 @@ impl RowMaker<'_> {
             comment: spec.comment.clone(),
             submit_host: spec.origin.host.clone(),
             requeue: spec.requeue,
-        }
+            ..v1::JobDetail::default()
+        };
+        super::gres::wishes(&spec.request, &mut detail);
+        detail
     }
 }
 

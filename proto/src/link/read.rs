@@ -1,14 +1,18 @@
 //! From messages to values: what is missing or means nothing is an error that names the field.
 
+use sched::devices::Devices;
 use sched::ids::{AttemptKey, JobId};
 use sched::job::Usage;
 use sched::reason::{Exit, StopWhy};
 use sched::reconcile::{AttemptEnd, Claim, How};
 use sched::resources::{Amount, Cpus};
+use sched::spec::constraint;
 use sched::spec::duration::TimeLimit;
+use sched::spec::gres::Gres;
 
 use super::{ArrayFacts, Brief, FromNode, MapUrls, NodeShare, Order, Register, StartTask, ToNode, Welcome, Work};
 use crate::error::WireError;
+use crate::request::read_request;
 use crate::spec::{read_time_limit, read_u128};
 use crate::v1;
 
@@ -50,12 +54,18 @@ impl TryFrom<v1::Register> for Register {
         }
         Ok(Register {
             name: register.name,
-            amount: Amount { cpus: Cpus::from_milli(register.cpus_milli), memory_mib: register.memory_mib },
+            amount: Amount {
+                cpus: Cpus::from_milli(register.cpus_milli),
+                memory_mib: register.memory_mib,
+                ..Amount::default()
+            },
             spool: read_u128("spool", &register.spool)?,
             address: register.address,
             version: register.version,
             epoch_seen: register.epoch_seen,
             claims: all(register.claims)?,
+            features: constraint::read_features(&register.features)?,
+            gres: Gres::list(&register.gres)?,
         })
     }
 }
@@ -119,7 +129,7 @@ impl TryFrom<v1::JobBrief> for Brief {
             job: JobId(brief.job),
             name: spec.name,
             user: spec.user.ok_or(WireError::Missing("user"))?.into(),
-            request: spec.request.unwrap_or_default().into(),
+            request: read_request(spec.request.unwrap_or_default())?,
             work,
             map: spec.map.map(|map| MapUrls { from: map.from, to: map.to, output_name: map.output_name }),
             files: spec.files.ok_or(WireError::Missing("files"))?.into(),
@@ -145,6 +155,7 @@ impl From<v1::StartTask> for StartTask {
             processes: share.processes,
             cpus: Cpus::from_milli(share.cpus_milli),
             memory_mib: share.memory_mib,
+            devices: Devices::from_bits(share.devices),
         });
         StartTask {
             index: task.index,

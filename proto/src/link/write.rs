@@ -21,6 +21,8 @@ impl From<FromNode> for v1::FromNode {
                 version: register.version,
                 epoch_seen: register.epoch_seen,
                 claims: register.claims.into_iter().map(Into::into).collect(),
+                features: register.features.join(","),
+                gres: register.gres.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
             }),
             FromNode::Ends(ends) => {
                 let claim = |(key, end)| Claim { key, end: Some(end) }.into();
@@ -125,6 +127,7 @@ impl From<StartTask> for v1::StartTask {
             processes: share.processes,
             cpus_milli: share.cpus.milli(),
             memory_mib: share.memory_mib,
+            devices: share.devices.bits(),
         });
         v1::StartTask {
             index: task.index,

@@ -15,7 +15,7 @@ use sched::cluster::Cluster;
 use sched::depend::follow;
 use sched::event::Event;
 use sched::ids::{AttemptKey, NodeId, Timestamp};
-use sched::node::{Health, Offer};
+use sched::node::Health;
 use sched::partition::Partition;
 use sched::plan::{Planner, plan};
 use sched::reason::{Ending, Outcome};
@@ -249,8 +249,9 @@ impl Desk {
             self.streams.remove(&stream);
             return outs.push(Out::HangUp(stream));
         }
-        let offer = Offer { amount: register.amount, spool: register.spool, address: register.address };
-        let input = Input::Register { name: register.name.into(), offer, claims: register.claims };
+        let name = register.name.as_str().into();
+        let (offer, claims) = register.into_offer();
+        let input = Input::Register { name, offer, claims };
         if let Answer::Registered(node, missed) = self.decide(input, batch) {
             batch.registrations.push((node, missed, stream));
         }
