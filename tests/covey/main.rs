@@ -5,4 +5,5 @@ mod bad_input;
 mod commands;
 mod faults;
 mod maps;
+mod resources;
 mod rig;
