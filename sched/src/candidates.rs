@@ -46,6 +46,11 @@ impl Candidates {
         if required.len() < request.nodes.len() {
             return Candidates::all_of(vec![false; members.len()]);
         }
+        let members = match required[..] {
+            // On its one node it is in nobody's way elsewhere.
+            [only] if !request.may_spread() => (0..members.len()).map(|slot| slot == only).collect(),
+            _ => members,
+        };
         let matching = |part: &crate::spec::constraint::Features| -> Vec<bool> {
             members.iter().zip(nodes.clone()).map(|(is, node)| *is && part.matches(&node.offer.features)).collect()
         };

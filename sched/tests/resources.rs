@@ -10,7 +10,7 @@ use sched::node::{NodeWord, Offer};
 use sched::partition::{Members, Partition};
 use sched::reason::Reason;
 use sched::refusal::Refusal;
-use sched::resources::{Amount, Cpus};
+use sched::resources::{Amount, Cpus, Share};
 use sched::spec::gres::{Gres, GresAsk, Per};
 use sched::spec::job::{JobDraft, Memory, Request, SpecError};
 use sched::spec::licenses::LicenseAsk;
@@ -344,6 +344,27 @@ fn a_share_of_a_cpu_is_held_exactly() {
     let both = Request { cpus_milli: Some(1), cpus_per_process: Some(1), ..Request::default() };
     assert_eq!(asks(both).check().expect_err("one of them"), SpecError::CpusTwice);
     assert_eq!(share(0).check().expect_err("nothing"), SpecError::Cpus);
+}
+
+fn pack(value: &impl serde::Serialize) -> Vec<u8> {
+    rmp_serde::to_vec(value).expect("packed")
+}
+
+/// Journals from before gres: what is missing at the end of an array is nothing.
+#[test]
+fn amounts_and_offers_of_old_journals_are_read() {
+    let old = (2000_u32, 512_u64);
+    let amount = Amount { cpus: Cpus::whole(2), memory_mib: 512, ..Amount::default() };
+    let bytes = pack(&old);
+    assert_eq!(rmp_serde::from_slice::<Amount>(&bytes).expect("read"), amount);
+    assert_eq!(pack(&amount), bytes, "who has no gres takes no more room than before");
+    let share: Share = rmp_serde::from_slice(&pack(&(7_u32, 1_u32, old))).expect("read");
+    assert_eq!(share, Share { node: NodeId(7), processes: 1, amount, devices: Devices::default() });
+    let offer: Offer = rmp_serde::from_slice(&pack(&(old, 5_u128, "here"))).expect("read");
+    assert_eq!(offer, Offer { amount, spool: 5, address: "here".into(), ..Offer::default() });
+    let request = (1_u32, None::<u32>, Some(2_u32), None::<u32>, "Default");
+    let request: Request = rmp_serde::from_slice(&pack(&request)).expect("read");
+    assert_eq!(request, Request { processes: Some(2), ..Request::default() });
 }
 
 #[test]

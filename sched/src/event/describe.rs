@@ -46,7 +46,9 @@ impl fmt::Display for Event {
             Event::Forgotten { job } => write!(f, "forgotten job={job}"),
             Event::NodeRegistered { node, name, offer } => {
                 let (cpus, memory) = (offer.amount.cpus, offer.amount.memory_mib);
-                write!(f, "node_registered node={} name={name} cpus={cpus} memory_mib={memory}", node.0)
+                write!(f, "node_registered node={} name={name} cpus={cpus} memory_mib={memory}", node.0)?;
+                let gres: Vec<String> = offer.gres.iter().map(ToString::to_string).collect();
+                write!(f, " features={:?} gres={:?}", offer.features.join(","), gres.join(","))
             }
             Event::NodeSilent { node } => write!(f, "node_silent node={}", node.0),
             Event::NodeDown { node } => write!(f, "node_down node={}", node.0),
