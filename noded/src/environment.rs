@@ -212,3 +212,75 @@ fn runs(shares: &[NodeShare], number: impl Fn(&NodeShare) -> u32) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proto::link::{Brief, StartTask, Work};
+    use sched::devices::Devices;
+    use sched::ids::JobId;
+    use sched::resources::Cpus;
+    use sched::spec::duration::TimeLimit;
+    use sched::spec::gres::GresAsk;
+    use sched::spec::job::{Files, Origin, Request, User};
+
+    use super::*;
+
+    fn share(node: &str, processes: u32, devices: u64) -> NodeShare {
+        let (cpus, devices) = (Cpus::whole(2 * processes), Devices::from_bits(devices));
+        NodeShare { node: node.into(), processes, cpus, memory_mib: 10, devices }
+    }
+
+    fn job(request: Request, shares: Vec<NodeShare>, environment: &'static [u8]) -> Job {
+        let brief = Brief {
+            job: JobId(5),
+            name: "wrap".into(),
+            user: User { uid: 0, gid: 0, name: "root".into(), group: "root".into() },
+            request,
+            work: Work::Command(vec!["true".into()]),
+            map: None,
+            files: Files { work_dir: "/".into(), stdin: None, stdout: None, stderr: None, append: false, umask: 0o22 },
+            origin: Origin { host: String::new(), dir: String::new(), command: String::new() },
+            export: String::new(),
+            environment: Bytes::from_static(environment),
+            partition: "debug".into(),
+            time_limit: TimeLimit::Unlimited,
+            array: None,
+        };
+        let task = StartTask { index: 0, id: JobId(5), attempt: 1, shares, blob: None };
+        Job { brief: brief.into(), task: task.into() }
+    }
+
+    fn values(job: &Job, names: &[&str]) -> Vec<String> {
+        let node = NodeFacts { name: "n1".into(), cluster: "covey".into(), controller: String::new() };
+        let all = variables(job, &node, 0);
+        let value = |name: &&str| {
+            let found = all.iter().find(|(known, _)| known.as_os_str() == *name);
+            found.map_or_else(|| "-".into(), |(_, value)| value.as_os_str().to_string_lossy().into_owned())
+        };
+        names.iter().map(value).collect()
+    }
+
+    #[test]
+    fn a_spread_task_is_told_its_shape_and_its_gpus_here() {
+        let gres = GresAsk::gpus("a100:1", Per::Process).expect("gpus");
+        let request = Request { nodes_min: 3, processes_per_node: Some(2), gres, ..Request::default() };
+        let shares = vec![share("n1", 2, 0b1010), share("n2", 2, 0b11), share("n3", 1, 1)];
+        let job = job(request, shares, b"SLURM_NTASKS_PER_NODE=9\0SLURM_GPUS=7\0");
+        let names = ["SLURM_JOB_CPUS_PER_NODE", "SLURM_TASKS_PER_NODE", "SLURM_NTASKS", "SLURM_NTASKS_PER_NODE"];
+        assert_eq!(values(&job, &names), ["4(x2),2", "2(x2),1", "6", "2"]);
+        let names =
+            ["CUDA_VISIBLE_DEVICES", "SLURM_JOB_GPUS", "SLURM_GPUS_ON_NODE", "SLURM_GPUS_PER_TASK", "SLURM_GPUS"];
+        assert_eq!(values(&job, &names), ["1,3", "1,3", "2", "a100:1", "-"]);
+    }
+
+    #[test]
+    fn gpus_of_the_job_from_which_another_was_submitted_are_not_its_own() {
+        let shares = || vec![share("n1", 1, 0)];
+        let names = ["CUDA_VISIBLE_DEVICES", "SLURM_JOB_GPUS"];
+        let inside = job(Request::default(), shares(), b"CUDA_VISIBLE_DEVICES=3\0SLURM_JOB_GPUS=3\0");
+        assert_eq!(values(&inside, &names), ["-", "-"]);
+        let outside = job(Request::default(), shares(), b"CUDA_VISIBLE_DEVICES=3\0");
+        assert_eq!(values(&outside, &names), ["3", "-"], "what a user set stays");
+    }
+}
