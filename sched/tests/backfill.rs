@@ -226,6 +226,10 @@ impl Wish {
             6 => draft.request.processes_per_node = Some(2),
             7 => draft.request.cpus_milli = draft.request.cpus_per_process.take().map(|cpus| cpus * 150),
             8 => draft.request.nodes = vec!["n3".into()],
+            9 => {
+                draft.request.constraint = Some("odd*1&even*1".parse().expect("a constraint"));
+                draft.request.nodes_min = 2;
+            }
             _ => {}
         }
         draft.time_limit = minutes(self.limit);

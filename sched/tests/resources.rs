@@ -128,6 +128,16 @@ fn a_node_list_is_had_whole_and_more_nodes_are_added() {
     assert_eq!(nodes(&rig, behind), "n2", "whoever waits for a lost node is in nobody's way");
 }
 
+/// What a pass finds out for a job that stays on one node is not meant for one that may have more.
+#[test]
+fn two_jobs_with_one_node_list_may_differ_in_how_many_nodes_they_take() {
+    let mut rig = Rig::with_nodes(2, 2);
+    rig.submit(named(&["n1"], &[])).expect("accepted");
+    let wide = Request { processes: Some(2), nodes: vec!["n1".into()], ..Request::default() };
+    let wide = start(&mut rig, asks(wide));
+    assert_eq!(nodes(&rig, wide), "n1 n2");
+}
+
 fn job_on(node: &str) -> JobDraft {
     named(&[node], &[])
 }

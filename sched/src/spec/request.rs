@@ -133,9 +133,12 @@ impl Request {
         !self.nodes.is_empty() || !self.exclude.is_empty() || self.constraint.is_some()
     }
 
-    /// Whether both will have the same nodes, as far as they say which.
+    /// Whether both will have the same nodes, as far as they say which, and both may or may not have several.
     pub(crate) fn chooses_as(&self, other: &Request) -> bool {
-        self.nodes == other.nodes && self.exclude == other.exclude && self.constraint == other.constraint
+        self.nodes == other.nodes
+            && self.exclude == other.exclude
+            && self.constraint == other.constraint
+            && self.may_spread() == other.may_spread()
     }
 
     /// Checks what can be judged without the cluster, and puts names in order.
