@@ -209,6 +209,7 @@ fn node_share(cluster: &Cluster, share: &sched::resources::Share) -> Option<Node
         processes: share.processes,
         cpus: share.amount.cpus,
         memory_mib: share.amount.memory_mib,
+        devices: share.devices,
     })
 }
 

@@ -1,5 +1,6 @@
 //! `covey.toml`: what slurm.conf would set, under the same names. Unknown keys are refused with their line.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -7,8 +8,10 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use sched::failures::FAILURES_MAX;
+use sched::ids::Name;
 use sched::partition::{Change, ChangeError, Partition};
 use sched::settings::{ReturnToService, Settings, Weights};
+use sched::spec::licenses::{self, LICENSE_COUNT_MAX};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -86,6 +89,8 @@ struct File {
     max_connections: Option<NonZeroUsize>,
     min_free_disk: Option<u64>,
     history_days: Option<u32>,
+    #[serde(default, alias = "licenses")]
+    licenses: BTreeMap<String, u32>,
     #[serde(default)]
     partition: Vec<PartitionTable>,
 }
@@ -202,6 +207,7 @@ impl Reader<'_> {
             connections_max: file.max_connections.map_or(usual.connections_max, NonZeroUsize::get),
             free_disk_mib_min: file.min_free_disk.unwrap_or(usual.free_disk_mib_min),
             history_days: file.history_days.unwrap_or(usual.history_days),
+            licenses: self.licenses(file.licenses)?,
         };
         let mut partitions =
             file.partition.into_iter().map(|table| self.partition(table)).collect::<Result<Vec<_>, _>>()?;
@@ -213,6 +219,17 @@ impl Reader<'_> {
             partitions[0].default = true;
         }
         Ok(Config { settings, partitions })
+    }
+
+    fn licenses(&self, table: BTreeMap<String, u32>) -> Result<BTreeMap<Name, u32>, ConfigError> {
+        let license = |(name, count): (String, u32)| {
+            if !licenses::is_license(&name) || count > LICENSE_COUNT_MAX {
+                let allowed = format!("a name of letters, digits and _-.@/ and at most {LICENSE_COUNT_MAX}");
+                return Err(self.bad("Licenses", &format!("{name} = {count}"), &allowed));
+            }
+            Ok((name.into(), count))
+        };
+        table.into_iter().map(license).collect()
     }
 
     fn check_names(&self, partitions: &[Partition]) -> Result<(), ConfigError> {
@@ -267,6 +284,8 @@ impl Config {
     pub fn lines(&self) -> Vec<(&'static str, String)> {
         let settings = &self.settings;
         let seconds = |s: u64| format!("{s} sec");
+        let licenses: Vec<String> = settings.licenses.iter().map(|(name, total)| format!("{name}:{total}")).collect();
+        let licenses = if licenses.is_empty() { "(null)".into() } else { licenses.join(",") };
         let mut lines = vec![
             ("ClusterName", settings.cluster_name.clone()),
             ("MaxArraySize", settings.array_size_max.to_string()),
@@ -292,6 +311,7 @@ impl Config {
             ("MaxConnections", settings.connections_max.to_string()),
             ("MinFreeDisk", settings.free_disk_mib_min.to_string()),
             ("HistoryDays", settings.history_days.to_string()),
+            ("Licenses", licenses),
         ];
         lines.sort_unstable();
         lines
@@ -347,6 +367,13 @@ mod tests {
     }
 
     #[test]
+    fn licenses_are_counted_by_name() {
+        let config = read_text("[licenses]\nmatlab = 4\n\"ansys@flex\" = 1\n").expect("good");
+        let shown = config.lines().into_iter().find(|(key, _)| *key == "Licenses").expect("shown").1;
+        assert_eq!((config.settings.licenses.get("matlab"), shown.as_str()), (Some(&4), "ansys@flex:1,matlab:4"));
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_its_place() {
         for (text, part) in [
             ("MaxJobsCount = 1", "line 1"),
@@ -355,6 +382,7 @@ mod tests {
             ("MaxEnvironmentSize = 30000000", "at most 22369621"),
             ("HistoryDays = -1", "line 1"),
             ("MaxConnections = 0", "line 1"),
+            ("[Licenses]\n\"a b\" = 1", "Licenses"),
             ("[[Partition]]\nPartitionName = \"a\"\nState = \"off\"", "UP, DOWN, DRAIN or INACTIVE"),
             ("[[Partition]]\nPartitionName = \"a\"\nNodes = \"n[1-\"", "Nodes"),
             ("[[Partition]]\nPartitionName = \"a\"\nMaxNodes = 2\nMinNodes = 3", "MaxNodes=2 is less than MinNodes=3"),

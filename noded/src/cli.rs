@@ -11,7 +11,10 @@ use clap::Parser;
 use proto::endpoint::Endpoints;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use sched::ids::Name;
 use sched::resources::{Amount, Cpus};
+use sched::spec::constraint::{FeaturesError, read_features};
+use sched::spec::gres::{Gres, GresError};
 use sched::spec::size::Mebibytes;
 
 use crate::node::{self, NodeSettings};
@@ -43,6 +46,12 @@ struct NodedArguments {
     /// Memory that tasks may hold, such as 4G or 512M [default: this machine's].
     #[arg(long, value_name = "SIZE")]
     memory: Option<Mebibytes>,
+    /// What this node is, for --constraint of jobs, such as fast,ssd.
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "LIST", value_parser = features)]
+    features: List<Name>,
+    /// What else tasks may hold, as NAME[:TYPE][:COUNT],... such as gpu:a100:2,fpga:1; GPUs are numbered in this order.
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "LIST", value_parser = gres)]
+    gres: List<Gres>,
     /// How log lines look: text or json.
     #[arg(long, default_value = "text", value_name = "FORMAT")]
     log_format: traces::Format,
@@ -93,11 +102,25 @@ fn noded(arguments: NodedArguments) -> Result<(), Box<dyn Error>> {
         controller: arguments.controller,
         folder,
         program: std::env::current_exe()?,
-        amount: Amount { cpus: Cpus::whole(cpus), memory_mib },
+        amount: Amount { cpus: Cpus::whole(cpus), memory_mib, ..Amount::default() },
+        features: arguments.features.0,
+        gres: arguments.gres.0,
     });
     // It stands for this process, which is about to go.
     fs::remove_file(pid_file).ok();
     Ok(ran?)
+}
+
+/// The values of one option.
+#[derive(Clone, Debug)]
+struct List<T>(Vec<T>);
+
+fn features(text: &str) -> Result<List<Name>, FeaturesError> {
+    read_features(text).map(List)
+}
+
+fn gres(text: &str) -> Result<List<Gres>, GresError> {
+    Gres::list(text).map(List)
 }
 
 /// A name that can stand in a hostlist, a path and a table.

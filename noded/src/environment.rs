@@ -8,6 +8,7 @@ use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 
 use proto::link::NodeShare;
+use sched::spec::gres::{GPU, Per};
 use sched::spec::hostlist;
 use sched::spec::job::Memory;
 
@@ -67,8 +68,13 @@ fn submitted(environment: &[u8]) -> Vec<(RawStr, RawStr)> {
         let equals = record.iter().position(|byte| *byte == b'=').filter(|at| *at > 0)?;
         Some((&record[..equals], &record[equals + 1..]))
     });
+    // Outside of a job these are the user's own; inside of one they name the GPUs of that job.
+    let in_gpu_job = environment.split(|byte| *byte == 0).any(|record| record.starts_with(b"SLURM_JOB_GPUS="));
     let of_another_job = |name: &[u8]| {
         name.starts_with(b"SLURM_ARRAY_")
+            || name.starts_with(b"SLURM_GPUS")
+            || in_gpu_job && [&b"CUDA_VISIBLE_DEVICES"[..], b"ROCR_VISIBLE_DEVICES"].contains(&name)
+            || name == b"SLURM_NTASKS_PER_NODE"
             || name.starts_with(b"SLURM_JOB_")
             || name.starts_with(b"SLURM_STEP_")
             || [&b"SLURM_NTASKS"[..], b"SLURM_NPROCS", b"SLURM_CPUS_PER_TASK", b"SLURM_RESTART_COUNT"].contains(&name)
@@ -132,13 +138,18 @@ fn shape(job: &Job, variables: &mut Variables) {
     if let Some(share) = shares.first() {
         variables.set("SLURM_CPUS_ON_NODE", &share.cpus.count().to_string());
     }
-    if let Some(processes) = request.processes {
+    // Also `--ntasks-per-node` says how many there are.
+    if let Some(processes) = request.processes.or(request.processes_per_node.map(|_| request.process_count())) {
         variables.set("SLURM_NTASKS", &processes.to_string());
         variables.set("SLURM_NPROCS", &processes.to_string());
     }
     if let Some(cpus) = request.cpus_per_process {
         variables.set("SLURM_CPUS_PER_TASK", &cpus.to_string());
     }
+    if let Some(each) = request.processes_per_node {
+        variables.set("SLURM_NTASKS_PER_NODE", &each.to_string());
+    }
+    gpus(job, variables);
     match request.memory {
         Memory::Default => {}
         Memory::PerNode(0) => {
@@ -147,6 +158,30 @@ fn shape(job: &Job, variables: &mut Variables) {
         }
         Memory::PerNode(mib) => variables.set("SLURM_MEM_PER_NODE", &mib.to_string()),
         Memory::PerCpu(mib) => variables.set("SLURM_MEM_PER_CPU", &mib.to_string()),
+    }
+}
+
+/// The GPUs of the node that this runs on, under the names that Slurm, CUDA and ROCm know.
+fn gpus(job: &Job, variables: &mut Variables) {
+    let (request, shares) = (&job.brief.request, &job.task.shares);
+    let Some(devices) = shares.first().map(|share| share.devices).filter(|devices| !devices.is_empty()) else { return };
+    let (list, count) = (devices.to_string(), devices.count().to_string());
+    for (name, value) in [
+        ("CUDA_VISIBLE_DEVICES", &list),
+        ("ROCR_VISIBLE_DEVICES", &list),
+        ("SLURM_JOB_GPUS", &list),
+        ("SLURM_GPUS_ON_NODE", &count),
+    ] {
+        variables.set(name, value);
+    }
+    for ask in request.gres.iter().filter(|ask| &*ask.name == GPU) {
+        let name = match ask.per {
+            Per::Node => "SLURM_GPUS_PER_NODE",
+            Per::Process => "SLURM_GPUS_PER_TASK",
+            Per::Task => "SLURM_GPUS",
+        };
+        let typed = ask.kind.as_ref().map(|kind| format!("{kind}:")).unwrap_or_default();
+        variables.set(name, &format!("{typed}{}", ask.count));
     }
 }
 
@@ -176,4 +211,77 @@ fn runs(shares: &[NodeShare], number: impl Fn(&NodeShare) -> u32) -> String {
         };
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proto::link::{Brief, StartTask, Work};
+    use sched::devices::Devices;
+    use sched::ids::JobId;
+    use sched::resources::Cpus;
+    use sched::spec::duration::TimeLimit;
+    use sched::spec::gres::GresAsk;
+    use sched::spec::job::{Files, Origin, Request, User};
+
+    use super::*;
+
+    fn share(node: &str, processes: u32, devices: u64) -> NodeShare {
+        let (cpus, devices) = (Cpus::whole(2 * processes), Devices::from_bits(devices));
+        NodeShare { node: node.into(), processes, cpus, memory_mib: 10, devices }
+    }
+
+    fn job(request: Request, shares: Vec<NodeShare>, environment: &'static [u8]) -> Job {
+        let brief = Brief {
+            job: JobId(5),
+            name: "wrap".into(),
+            user: User { uid: 0, gid: 0, name: "root".into(), group: "root".into() },
+            request,
+            work: Work::Command(vec!["true".into()]),
+            map: None,
+            files: Files { work_dir: "/".into(), stdin: None, stdout: None, stderr: None, append: false, umask: 0o22 },
+            origin: Origin { host: String::new(), dir: String::new(), command: String::new() },
+            export: String::new(),
+            environment: Bytes::from_static(environment),
+            partition: "debug".into(),
+            time_limit: TimeLimit::Unlimited,
+            warning: None,
+            array: None,
+        };
+        let task = StartTask { index: 0, id: JobId(5), attempt: 1, shares, blob: None };
+        Job { brief: brief.into(), task: task.into() }
+    }
+
+    fn values(job: &Job, names: &[&str]) -> Vec<String> {
+        let node = NodeFacts { name: "n1".into(), cluster: "covey".into(), controller: String::new() };
+        let all = variables(job, &node, 0);
+        let value = |name: &&str| {
+            let found = all.iter().find(|(known, _)| known.as_os_str() == *name);
+            found.map_or_else(|| "-".into(), |(_, value)| value.as_os_str().to_string_lossy().into_owned())
+        };
+        names.iter().map(value).collect()
+    }
+
+    #[test]
+    fn a_spread_task_is_told_its_shape_and_its_gpus_here() {
+        let gres = GresAsk::gpus("a100:1", Per::Process).expect("gpus");
+        let request = Request { nodes_min: 3, processes_per_node: Some(2), gres, ..Request::default() };
+        let shares = vec![share("n1", 2, 0b1010), share("n2", 2, 0b11), share("n3", 1, 1)];
+        let job = job(request, shares, b"SLURM_NTASKS_PER_NODE=9\0SLURM_GPUS=7\0");
+        let names = ["SLURM_JOB_CPUS_PER_NODE", "SLURM_TASKS_PER_NODE", "SLURM_NTASKS", "SLURM_NTASKS_PER_NODE"];
+        assert_eq!(values(&job, &names), ["4(x2),2", "2(x2),1", "6", "2"]);
+        let names =
+            ["CUDA_VISIBLE_DEVICES", "SLURM_JOB_GPUS", "SLURM_GPUS_ON_NODE", "SLURM_GPUS_PER_TASK", "SLURM_GPUS"];
+        assert_eq!(values(&job, &names), ["1,3", "1,3", "2", "a100:1", "-"]);
+    }
+
+    #[test]
+    fn gpus_of_the_job_from_which_another_was_submitted_are_not_its_own() {
+        let shares = || vec![share("n1", 1, 0)];
+        let names = ["CUDA_VISIBLE_DEVICES", "SLURM_JOB_GPUS"];
+        let inside = job(Request::default(), shares(), b"CUDA_VISIBLE_DEVICES=3\0SLURM_JOB_GPUS=3\0");
+        assert_eq!(values(&inside, &names), ["-", "-"]);
+        let outside = job(Request::default(), shares(), b"CUDA_VISIBLE_DEVICES=3\0");
+        assert_eq!(values(&outside, &names), ["3", "-"], "what a user set stays");
+    }
 }

@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use blobs::Environment;
 use proto::endpoint::Endpoints;
 use proto::link::{FromNode, Register, ToNode, Welcome};
-use sched::ids::AttemptKey;
+use sched::ids::{AttemptKey, Name};
 use sched::node::Abilities;
 use sched::reconcile::AttemptEnd;
 use sched::resources::Amount;
+use sched::spec::gres::Gres;
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
@@ -46,6 +47,10 @@ pub struct NodeSettings {
     pub program: PathBuf,
     /// What tasks may hold.
     pub amount: Amount,
+    /// What it is, in words that jobs ask for.
+    pub features: Vec<Name>,
+    /// What else it has.
+    pub gres: Vec<Gres>,
 }
 
 /// Why a noded cannot start or go on.
@@ -207,6 +212,8 @@ impl Node {
             claims: self.roster.claims(clock::monotonic_ms()),
             registration: self.registrations.next(clock::wall_ms_unsigned()),
             abilities: self.abilities,
+            features: self.settings.features.clone(),
+            gres: self.settings.gres.clone(),
         }
     }
 

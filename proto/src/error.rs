@@ -39,6 +39,18 @@ pub enum WireError {
     /// The warning's text.
     #[error(transparent)]
     Warning(#[from] sched::spec::signal::WarningError),
+    /// A hostlist's text.
+    #[error("Invalid node name specified")]
+    Hosts(#[from] sched::spec::hostlist::HostlistError),
+    /// A constraint's text.
+    #[error("Invalid feature specification")]
+    Constraint(#[from] sched::spec::constraint::ConstraintError),
+    /// What a node says it is.
+    #[error("Invalid feature specification")]
+    Features(#[from] sched::spec::constraint::FeaturesError),
+    /// What a node says it has.
+    #[error("Invalid generic resource (gres) specification")]
+    Gres(#[from] sched::spec::gres::GresError),
     /// A job out of bounds.
     #[error(transparent)]
     Spec(#[from] sched::spec::job::SpecError),

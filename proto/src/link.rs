@@ -9,12 +9,14 @@ mod write;
 pub use kept::{keep, read_kept};
 
 use bytes::Bytes;
+use sched::devices::Devices;
 use sched::ids::{AttemptKey, JobId, Name};
 use sched::node::{Abilities, Offer};
 use sched::reason::{Scope, StopWhy};
 use sched::reconcile::{AttemptEnd, Claim};
 use sched::resources::{Amount, Cpus};
 use sched::spec::duration::TimeLimit;
+use sched::spec::gres::Gres;
 use sched::spec::job::{Files, Origin, Request, User};
 use sched::spec::signal::Warning;
 
@@ -34,7 +36,7 @@ pub enum FromNode {
 pub struct Register {
     /// Its name.
     pub name: String,
-    /// What tasks may hold of it.
+    /// What tasks may hold of it, gres aside.
     pub amount: Amount,
     /// Made with its spool folder.
     pub spool: u128,
@@ -50,14 +52,19 @@ pub struct Register {
     pub registration: u64,
     /// What it holds tasks to.
     pub abilities: Abilities,
+    /// What it is, in words that `--constraint` asks for.
+    pub features: Vec<Name>,
+    /// What else it has.
+    pub gres: Vec<Gres>,
 }
 
 impl Register {
-    /// The same in the words of the core: name, offer and claims.
+    /// What the scheduler is offered, and what the node has records of.
     #[must_use]
-    pub fn into_parts(self) -> (Name, Offer, Vec<Claim>) {
-        let Register { name, amount, spool, address, claims, registration, abilities, .. } = self;
-        (name.into(), Offer { amount, spool, address, registration, abilities }, claims)
+    pub fn into_offer(self) -> (Offer, Vec<Claim>) {
+        let Register { amount, spool, address, claims, registration, abilities, features, gres, .. } = self;
+        let offer = Offer { amount, spool, address, registration, abilities, features, gres: Vec::new() };
+        (offer.with_gres(gres), claims)
     }
 }
 
@@ -233,6 +240,8 @@ pub struct NodeShare {
     pub cpus: Cpus,
     /// Memory held in MiB.
     pub memory_mib: u64,
+    /// GPUs held, by their numbers there.
+    pub devices: Devices,
 }
 
 #[cfg(test)]

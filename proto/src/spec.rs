@@ -6,11 +6,12 @@ use sched::ids::{BlobHash, RequestId, Timestamp};
 use sched::spec::array::ArraySpec;
 use sched::spec::dependency::Dependency;
 use sched::spec::duration::TimeLimit;
-use sched::spec::job::{Files, JobDraft, JobSpec, Map, Memory, Origin, Request, User, Work};
+use sched::spec::job::{Files, JobDraft, JobSpec, Map, Origin, User, Work};
 use sched::spec::retry::{RETRIES_MAX, Retry};
 use sched::spec::signal::Warning;
 
 use crate::error::WireError;
+use crate::request::read_request;
 use crate::v1;
 
 /// What came beside a spec, as journal blobs.
@@ -41,7 +42,7 @@ pub fn read_spec(spec: v1::JobSpec, parts: Parts, index_max: u32) -> Result<JobS
         user: spec.user.ok_or(WireError::Missing("user"))?.into(),
         partitions: spec.partitions.iter().map(|name| name.as_str().into()).collect(),
         array,
-        request: spec.request.unwrap_or_default().into(),
+        request: read_request(spec.request.unwrap_or_default())?,
         time_limit: read_time_limit(spec.time_limit_minutes, spec.time_unlimited)?,
         work: read_work(spec.work, parts)?,
         map: map.map(|(map, _)| map),
@@ -142,38 +143,6 @@ impl From<v1::User> for User {
 impl From<User> for v1::User {
     fn from(user: User) -> v1::User {
         v1::User { uid: user.uid, gid: user.gid, name: user.name.to_string(), group: user.group.to_string() }
-    }
-}
-
-impl From<v1::Request> for Request {
-    fn from(request: v1::Request) -> Request {
-        Request {
-            nodes_min: request.nodes_min.max(1),
-            nodes_max: request.nodes_max,
-            processes: request.processes,
-            cpus_per_process: request.cpus_per_process,
-            memory: match request.memory {
-                None => Memory::Default,
-                Some(v1::request::Memory::MemoryPerNodeMib(mib)) => Memory::PerNode(mib),
-                Some(v1::request::Memory::MemoryPerCpuMib(mib)) => Memory::PerCpu(mib),
-            },
-        }
-    }
-}
-
-impl From<Request> for v1::Request {
-    fn from(request: Request) -> v1::Request {
-        v1::Request {
-            nodes_min: request.nodes_min,
-            nodes_max: request.nodes_max,
-            processes: request.processes,
-            cpus_per_process: request.cpus_per_process,
-            memory: match request.memory {
-                Memory::Default => None,
-                Memory::PerNode(mib) => Some(v1::request::Memory::MemoryPerNodeMib(mib)),
-                Memory::PerCpu(mib) => Some(v1::request::Memory::MemoryPerCpuMib(mib)),
-            },
-        }
     }
 }
 

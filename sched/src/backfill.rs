@@ -9,7 +9,9 @@
 //! Start at [`Forecast::earliest`].
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use crate::candidates::Candidates;
 use crate::cluster::Cluster;
 use crate::event::Event;
 use crate::ids::Timestamp;
@@ -45,10 +47,10 @@ pub(crate) struct Forecast<'a> {
 }
 
 /// What the place of a task depends on.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Shape<'a> {
-    /// The slots that serve it.
-    pub(crate) members: &'a [bool],
+    /// The slots that may serve it.
+    pub(crate) candidates: Arc<Candidates>,
     /// What it asks for.
     pub(crate) request: &'a Request,
     /// How long it may run.
@@ -58,7 +60,7 @@ pub(crate) struct Shape<'a> {
 impl Shape<'_> {
     /// Whether both ask for the same of the same partition, for however long.
     pub(crate) fn asks_for_the_same(&self, other: &Shape<'_>) -> bool {
-        std::ptr::eq(self.members, other.members) && self.request == other.request
+        Arc::ptr_eq(&self.candidates, &other.candidates) && self.request == other.request
     }
 
     /// The end by its limit of a task that starts then.
@@ -111,7 +113,7 @@ impl<'a> Forecast<'a> {
         let line = |(slot, mut ends): (usize, Vec<(Timestamp, Amount)>)| {
             ends.sort_unstable_by_key(|(at, _)| *at);
             rises.extend(ends.iter().map(|(at, _)| (*at, slot)));
-            Line::new(now, board.offer(slot), board.held(slot), &ends)
+            Line::new(now, board.offer(slot).amount, board.held(slot), &ends)
         };
         let lines = ends.into_iter().enumerate().map(line).collect();
         let rises = rises.into_iter().collect();
@@ -152,12 +154,15 @@ impl<'a> Forecast<'a> {
         let mut looks = self.looks_left;
         let mut found = None;
         let mut stopped = window;
-        for &(at, slot) in self.rises.range(from.min(window)..=window).filter(|(_, slot)| shape.members[*slot]) {
+        for &(at, slot) in
+            self.rises.range(from.min(window)..=window).filter(|(_, slot)| shape.candidates.members[*slot])
+        {
             let free = self.free(slot, shape, at);
-            if shape.request.nodes_min == 1 && board.holds_all(shape.request, slot, &free) {
-                found = Some((at, vec![(slot, shape.request.process_count())]));
+            let alone = || board.seat_alone(shape.request, &shape.candidates, slot, &free);
+            if let Some(seat) = (shape.request.nodes_min == 1).then(alone).flatten() {
+                found = Some((at, vec![seat]));
             } else if let Some(rooms) = &mut rooms {
-                rooms.set(slot, shape.request.room(&board.offer(slot), &free));
+                rooms.set(slot, shape.request.room(board.offer(slot), &free));
                 if rooms.suffice(shape.request) {
                     looks = looks.saturating_sub(self.lines.len());
                     *rooms = self.rooms(board, shape, at);
@@ -175,30 +180,31 @@ impl<'a> Forecast<'a> {
     }
 
     fn choose(&self, board: &Board, shape: &Shape<'_>, at: Timestamp) -> Option<Chosen> {
-        let slots = || (0..self.lines.len()).filter(|slot| shape.members[*slot]);
-        board.choose(shape.request, slots(), slots(), |slot| self.free(slot, shape, at))
+        let slots = || (0..self.lines.len()).filter(|slot| shape.candidates.members[*slot]);
+        board.choose(shape.request, &shape.candidates, slots(), slots(), |slot| self.free(slot, shape, at))
     }
 
     fn rooms(&self, board: &Board, shape: &Shape<'_>, at: Timestamp) -> Rooms {
-        let room = |slot: usize| shape.request.room(&board.offer(slot), &self.free(slot, shape, at));
-        let of: Vec<u32> = (0..self.lines.len()).map(|slot| if shape.members[slot] { room(slot) } else { 0 }).collect();
+        let room = |slot: usize| shape.request.room(board.offer(slot), &self.free(slot, shape, at));
+        let of: Vec<u32> =
+            (0..self.lines.len()).map(|slot| if shape.candidates.members[slot] { room(slot) } else { 0 }).collect();
         Rooms { together: of.iter().map(|room| u64::from(*room)).sum(), of }
     }
 
     /// Keeps a place for a task: what it holds is free for nobody else from its start to its end by its limit.
-    pub(crate) fn keep(&mut self, shape: &Shape<'_>, at: Timestamp, board: &Board, chosen: &Chosen) {
+    pub(crate) fn keep(&mut self, shape: &Shape<'_>, at: Timestamp, chosen: &Chosen) {
         let until = shape.until(at);
-        for &(slot, processes) in chosen {
-            self.lines[slot].take(at, until, &shape.request.amount(&board.offer(slot), processes));
-            self.rises.insert((until, slot));
+        for seat in chosen {
+            self.lines[seat.slot].take(at, until, &seat.amount);
+            self.rises.insert((until, seat.slot));
         }
     }
 
     /// Keeps all that a task could ever use from `at` on, for want of a place.
     pub(crate) fn hold(&mut self, shape: &Shape<'_>, at: Timestamp, board: &Board) {
-        for (slot, line) in self.lines.iter_mut().enumerate().filter(|(slot, _)| shape.members[*slot]) {
+        for (slot, line) in self.lines.iter_mut().enumerate().filter(|(slot, _)| shape.candidates.members[*slot]) {
             let offer = board.offer(slot);
-            if shape.request.room(&offer, &offer) > 0 {
+            if shape.request.room(offer, &offer.amount) > 0 {
                 line.close(at);
             }
         }

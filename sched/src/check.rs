@@ -7,10 +7,12 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::cluster::Cluster;
-use crate::ids::{JobId, NodeId};
+use crate::devices::Devices;
+use crate::ids::{JobId, Name, NodeId};
 use crate::job::Job;
 use crate::node::Node;
 use crate::resources::Amount;
+use crate::settings::Settings;
 use crate::task::{Task, TaskState};
 
 /// A rule that the books break.
@@ -25,6 +27,19 @@ pub enum Broken {
         booked: (Amount, u32),
         /// What the shares add up to.
         held: (Amount, u32),
+    },
+    /// A node's GPUs are held twice, or are not those of the shares on it, or not as many as are counted.
+    #[error("node {0:?} is booked with other GPUs than its attempts hold")]
+    Devices(NodeId),
+    /// More is held of a license than there is.
+    #[error("{held} of the license {name} are held, and there are {total}")]
+    Licenses {
+        /// The license.
+        name: Name,
+        /// What attempts hold.
+        held: u64,
+        /// What the settings say.
+        total: u32,
     },
     /// More is held of a node than it offers.
     #[error("node {0:?} is over-committed")]
@@ -63,17 +78,24 @@ impl Cluster {
             return Err(Broken::Unwanted(node.id));
         }
         let mut held: BTreeMap<NodeId, (Amount, u32)> = BTreeMap::new();
+        let mut devices: BTreeMap<NodeId, Devices> = BTreeMap::new();
         let shares = self.jobs().flat_map(|job| job.tasks.values()).filter_map(|task| task.state.shares());
         for share in shares.flat_map(|shares| shares.iter()) {
             let (amount, attempts) = held.entry(share.node).or_default();
             *amount += &share.amount;
             *attempts += 1;
+            let devices = devices.entry(share.node).or_default();
+            *devices = devices.joined(share.devices).ok_or(Broken::Devices(share.node))?;
         }
         for node in self.nodes.values() {
             let held = held.remove(&node.id).unwrap_or_default();
             let booked = (node.held, node.attempts);
             if booked != held {
                 return Err(Broken::Held { node: node.id, booked, held });
+            }
+            let devices = devices.remove(&node.id).unwrap_or_default();
+            if node.devices != devices || devices.count() != Devices::counted(&node.offer.gres, &node.held.gres) {
+                return Err(Broken::Devices(node.id));
             }
         }
         held.keys().next().map_or(Ok(()), |node| Err(Broken::OverCommitted(*node)))
@@ -85,8 +107,24 @@ impl Cluster {
     /// # Errors
     /// The first node of which more is held.
     pub fn check_commitments(&self) -> Result<(), Broken> {
-        let over = self.nodes.values().find(|node| !node.offer.amount.covers(&node.held));
+        // Also while a node offers none of its gres, what is held fits what it had.
+        let had = |node: &Node| node.offer.clone().with_gres(node.offer.gres.clone()).amount;
+        let over = self.nodes.values().find(|node| !had(node).covers(&node.held));
         over.map_or(Ok(()), |node| Err(Broken::OverCommitted(node.id)))
+    }
+
+    /// Whether no more of a license is held than these settings give. Not part of [`Cluster::check`]: settings may change.
+    ///
+    /// # Errors
+    /// The first license of which more is held.
+    pub fn check_licenses(&self, settings: &Settings) -> Result<(), Broken> {
+        for (name, held) in &self.index.licenses {
+            let total = settings.licenses.get(name).copied().unwrap_or(0);
+            if *held > u64::from(total) {
+                return Err(Broken::Licenses { name: name.clone(), held: *held, total });
+            }
+        }
+        Ok(())
     }
 }
 

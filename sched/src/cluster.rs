@@ -133,6 +133,12 @@ impl Cluster {
         blobs_of(&job.terms.spec).filter(|hash| self.index.blob_uses.get(hash) == Some(&1)).collect()
     }
 
+    /// How many of a license the attempts hold.
+    #[must_use]
+    pub fn licenses_held(&self, name: &str) -> u64 {
+        self.index.licenses.get(name).copied().unwrap_or(0)
+    }
+
     /// Whether any job uses this journal blob.
     #[must_use]
     pub fn uses_blob(&self, hash: &BlobHash) -> bool {

@@ -11,6 +11,7 @@ use crate::cluster::{Cluster, NodeOrder, blobs_of, namesake, targets};
 use crate::depend::Waits;
 use crate::ids::{AttemptKey, BlobHash, JobId, Name, NodeId, RequestId, Timestamp};
 use crate::job::Job;
+use crate::spec::job::Request;
 use crate::task::TaskState;
 use crate::terms::Terms;
 
@@ -42,6 +43,8 @@ pub(crate) struct Index {
     pub(crate) namesakes: OrdSet<(u32, Name, JobId)>,
     /// How many jobs use each journal blob.
     pub(crate) blob_uses: OrdMap<BlobHash, u32>,
+    /// How many of each license are held by attempts.
+    pub(crate) licenses: OrdMap<Name, u64>,
 }
 
 /// A place in the queue: tier, then priority, then the job's number; what waits together before what stands for itself.
@@ -117,6 +120,7 @@ impl Cluster {
             if let Some(node) = task.state.shares().and_then(|shares| Job::batch_node(shares)) {
                 let key = AttemptKey { job: job.id, index: *index, attempt: task.attempts };
                 self.index.attempts.insert((node, key));
+                self.index.hold_licenses(&job.terms_of(task).spec.request);
             }
         }
     }
@@ -187,6 +191,22 @@ impl Cluster {
 }
 
 impl Index {
+    pub(crate) fn hold_licenses(&mut self, request: &Request) {
+        for ask in &request.licenses {
+            *self.licenses.entry(ask.name.clone()).or_insert(0) += u64::from(ask.count);
+        }
+    }
+
+    pub(crate) fn release_licenses(&mut self, request: &Request) {
+        for ask in &request.licenses {
+            let held = self.licenses.get_mut(&ask.name).expect("a license that is given back is held");
+            *held -= u64::from(ask.count);
+            if *held == 0 {
+                self.licenses.remove(&ask.name);
+            }
+        }
+    }
+
     pub(crate) fn take_in(&mut self, entry: Entry, stand: Stand) {
         self.queue.extend(stand.queue);
         self.begins.extend(stand.begin.map(|at| (at, entry)));

@@ -35,8 +35,7 @@ impl Line {
         let first = self.steps.partition_point(|(at, _)| *at <= from).saturating_sub(1);
         let mut least = self.steps[first].1;
         for (_, free) in self.steps[first + 1..].iter().take_while(|(at, _)| *at < until) {
-            least.cpus = least.cpus.min(free.cpus);
-            least.memory_mib = least.memory_mib.min(free.memory_mib);
+            least = least.least(free);
         }
         least
     }
@@ -74,7 +73,7 @@ mod tests {
     use crate::resources::Cpus;
 
     fn cpus(count: u32) -> Amount {
-        Amount { cpus: Cpus::whole(count), memory_mib: u64::from(count) * 10 }
+        Amount { cpus: Cpus::whole(count), memory_mib: u64::from(count) * 10, ..Amount::default() }
     }
 
     fn line() -> Line {

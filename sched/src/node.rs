@@ -11,9 +11,11 @@ use std::fmt;
 use imbl::OrdSet;
 use serde::{Deserialize, Serialize};
 
+use crate::devices::Devices;
 use crate::failures::FailureRun;
 use crate::ids::{AttemptKey, Name, NodeId, Timestamp};
-use crate::resources::Amount;
+use crate::resources::{Amount, Counts, Share};
+use crate::spec::gres::Gres;
 
 /// A machine (or container) with a `noded`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +41,13 @@ pub struct Node {
     /// The jobs that last failed at once here, one after the other.
     #[serde(default)]
     pub failures: FailureRun,
+    /// Which of its GPUs its attempts hold.
+    #[serde(default)]
+    pub devices: Devices,
+    /// The gres that it said it has while attempts held some of what it had before. It offers none until those have ended, as
+    /// counts and device numbers are by the order of its kinds.
+    #[serde(default)]
+    pub gres_next: Option<Vec<Gres>>,
 }
 
 /// That a node is to get no new work, until it is cleared.
@@ -70,9 +79,9 @@ pub enum MarkKind {
 }
 
 /// What a node says of itself when it registers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
-    /// CPUs and memory that tasks may hold.
+    /// CPUs and memory that tasks may hold, and counts of `gres`.
     pub amount: Amount,
     /// Made anew with the node's spool folder: another spool means that the node has forgotten what it ran.
     pub spool: u128,
@@ -84,6 +93,22 @@ pub struct Offer {
     /// What it holds tasks to.
     #[serde(default)]
     pub abilities: Abilities,
+    /// What it is, in words that `--constraint` asks for.
+    #[serde(default)]
+    pub features: Vec<Name>,
+    /// What else it has, in an order that its counts and devices follow.
+    #[serde(default)]
+    pub gres: Vec<Gres>,
+}
+
+impl Offer {
+    /// The same with these gres, counted.
+    #[must_use]
+    pub fn with_gres(mut self, gres: Vec<Gres>) -> Offer {
+        self.amount.gres = Counts::of(gres.iter().map(|gres| gres.count));
+        self.gres = gres;
+        self
+    }
 }
 
 /// What a node can hold a task's whole tree of processes to, beside its time limit.
@@ -167,8 +192,61 @@ impl Mark {
 impl Node {
     /// A node that nothing is known of but what it says.
     pub(crate) fn new(id: NodeId, name: Name, offer: Offer, health: Health) -> Node {
-        let (held, failures, unwanted) = (Amount::default(), FailureRun::default(), OrdSet::new());
-        Node { id, name, offer, held, attempts: 0, health, unwanted, mark: None, failures }
+        Node {
+            id,
+            name,
+            offer,
+            held: Amount::default(),
+            attempts: 0,
+            health,
+            unwanted: OrdSet::new(),
+            mark: None,
+            failures: FailureRun::default(),
+            devices: Devices::default(),
+            gres_next: None,
+        }
+    }
+
+    /// Takes what the node now says of itself.
+    pub(crate) fn renew(&mut self, offer: &Offer) {
+        let before = std::mem::replace(&mut self.offer, offer.clone());
+        self.gres_next = None;
+        if !self.held.gres.is_empty() && before.gres != offer.gres {
+            self.gres_next = Some(std::mem::replace(&mut self.offer.gres, before.gres));
+            self.offer.amount.gres = Counts::default();
+        }
+    }
+
+    /// The node as it will be when nothing keeps it from what it last said it has.
+    pub(crate) fn settled(self: &Arc<Node>) -> Arc<Node> {
+        let Some(next) = &self.gres_next else { return self.clone() };
+        Arc::new(Node { offer: self.offer.clone().with_gres(next.clone()), ..Node::clone(self) })
+    }
+
+    /// An attempt holds a share of it.
+    ///
+    /// # Panics
+    /// When one of its GPUs is held already.
+    pub(crate) fn hold(&mut self, share: &Share) {
+        self.held += &share.amount;
+        self.devices = self.devices.joined(share.devices).expect("no GPU is given twice");
+        self.attempts += 1;
+    }
+
+    /// An attempt holds other CPUs than before, and everything else as it did.
+    pub(crate) fn exchange(&mut self, before: &Amount, after: &Amount) {
+        self.held -= before;
+        self.held += after;
+    }
+
+    /// An attempt gives its share back.
+    pub(crate) fn release(&mut self, share: &Share) {
+        self.held -= &share.amount;
+        self.devices = self.devices.without(share.devices);
+        self.attempts -= 1;
+        if let Some(next) = self.gres_next.take_if(|_| self.held.gres.is_empty()) {
+            self.offer = std::mem::take(&mut self.offer).with_gres(next);
+        }
     }
 
     /// Whether it may be given work: its link is up, nobody has taken it out of service, and nothing runs there that is in nobody's

@@ -4,22 +4,32 @@
 //! The choice is a fixed order over placements (one node before several, fewer nodes before more, earlier nodes before later
 //! ones), so that taking away what a choice does not use never changes it: [`crate::backfill`] rests on that.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::candidates::Candidates;
 use crate::cluster::Cluster;
+use crate::devices::Devices;
 use crate::ids::NodeId;
-use crate::node::Node;
+use crate::node::{Node, Offer};
 use crate::partition::{Members, Partition};
-use crate::resources::{Amount, Cpus, Share};
+use crate::resources::{Amount, Share};
 use crate::spec::job::{Memory, Request};
+use crate::spread::spread;
 
 /// So many nodes share one summary: the square root of a large cluster, so that both levels stay short.
 const BLOCK_SLOTS: usize = 64;
 
-/// A task's nodes by slot, each with its number of processes.
-pub(crate) type Chosen = Vec<(usize, u32)>;
+/// The seats of one task, by slot.
+pub(crate) type Chosen = Vec<Seat>;
+
+/// What a task gets of one slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seat {
+    pub(crate) slot: usize,
+    pub(crate) processes: u32,
+    pub(crate) amount: Amount,
+}
 
 /// The nodes that take work, in the order of their names, with what is held of each.
 pub(crate) struct Board {
@@ -32,12 +42,18 @@ pub(crate) struct Board {
 }
 
 struct Slot {
-    node: NodeId,
+    node: Arc<Node>,
+    /// As the node's, here to be near what is held.
     offer: Amount,
     held: Amount,
+    devices: Devices,
 }
 
 impl Slot {
+    fn of(node: &Arc<Node>) -> Slot {
+        Slot { node: node.clone(), offer: node.offer.amount, held: node.held, devices: node.devices }
+    }
+
     fn free(&self) -> Amount {
         self.offer.saturating_sub(&self.held)
     }
@@ -46,14 +62,16 @@ impl Slot {
 impl Board {
     /// What is held now.
     pub(crate) fn of(cluster: &Cluster) -> Board {
-        let ready = cluster.nodes().filter(|node| node.takes_work());
-        let slots: Vec<Slot> =
-            ready.map(|node| Slot { node: node.id, offer: node.offer.amount, held: node.held }).collect();
+        Board::with(cluster.nodes().filter(|node| node.takes_work()).cloned())
+    }
+
+    fn with(nodes: impl Iterator<Item = Arc<Node>>) -> Board {
+        let slots: Vec<Slot> = nodes.map(|node| Slot::of(&node)).collect();
         let per_cpu =
             |slot: &Slot| slot.offer.memory_mib.saturating_mul(1000) / u64::from(slot.offer.cpus.milli()).max(1);
         let mut board = Board {
             blocks: vec![Amount::default(); slots.len().div_ceil(BLOCK_SLOTS)],
-            by_node: slots.iter().enumerate().map(|(slot, Slot { node, .. })| (*node, slot)).collect(),
+            by_node: slots.iter().enumerate().map(|(at, slot)| (slot.node.id, at)).collect(),
             memory_per_cpu_mib_min: slots.iter().map(per_cpu).min().unwrap_or(0),
             slots,
         };
@@ -70,11 +88,11 @@ impl Board {
     }
 
     pub(crate) fn node(&self, slot: usize) -> NodeId {
-        self.slots[slot].node
+        self.slots[slot].node.id
     }
 
-    pub(crate) fn offer(&self, slot: usize) -> Amount {
-        self.slots[slot].offer
+    pub(crate) fn offer(&self, slot: usize) -> &Offer {
+        &self.slots[slot].node.offer
     }
 
     pub(crate) fn held(&self, slot: usize) -> Amount {
@@ -86,17 +104,22 @@ impl Board {
     }
 
     /// Corrects what is held of one node.
-    pub(crate) fn set_held(&mut self, slot: usize, held: Amount) {
-        self.slots[slot].held = held;
+    pub(crate) fn renew(&mut self, slot: usize, node: &Arc<Node>) {
+        self.slots[slot] = Slot::of(node);
         self.sum_up(slot / BLOCK_SLOTS);
     }
 
-    /// For each slot, whether it serves the partition.
-    pub(crate) fn members(&self, cluster: &Cluster, partition: &Partition) -> Vec<bool> {
+    /// The slots that serve the partition.
+    pub(crate) fn candidates(&self, cluster: &Cluster, partition: &Partition) -> Candidates {
         let mut members = vec![false; self.slots.len()];
         let slots = nodes_of(cluster, partition).filter_map(|node| self.slot_of(node.id));
         slots.for_each(|slot| members[slot] = true);
-        members
+        Candidates::all_of(members)
+    }
+
+    /// Those of the candidates that a request will have.
+    pub(crate) fn narrowed(&self, candidates: &Candidates, request: &Request) -> Candidates {
+        candidates.narrowed(self.slots.iter().map(|slot| &*slot.node), request)
     }
 
     /// Less than this no node gives to one process of the request.
@@ -107,7 +130,7 @@ impl Board {
             Memory::PerCpu(mib) => mib.saturating_mul(u64::from(cpus.count())),
             Memory::Default => self.memory_per_cpu_mib_min.saturating_mul(u64::from(cpus.milli())) / 1000,
         };
-        Amount { cpus, memory_mib }
+        Amount { cpus, memory_mib, ..Amount::default() }
     }
 
     /// Whether any member has so much free.
@@ -119,58 +142,74 @@ impl Board {
     /// this board says.
     pub(crate) fn find(
         &self,
-        members: &[bool],
+        candidates: &Candidates,
         request: &Request,
         from: usize,
         free: impl Fn(usize) -> Amount,
     ) -> Option<Chosen> {
         let least = self.least_of(request);
-        let likely = |from| self.likely(from, least).filter(|slot| members[*slot]);
-        self.choose(request, likely(from), likely(0), free)
+        let likely = |from| self.likely(from, least).filter(|slot| candidates.members[*slot]);
+        self.choose(request, candidates, likely(from), likely(0), free)
     }
 
     /// Whether one task would fit if nothing ran.
-    pub(crate) fn fits_idle(&self, members: &[bool], request: &Request) -> bool {
-        let slots = || (0..self.slots.len()).filter(|slot| members[*slot]);
-        self.choose(request, slots(), slots(), |slot| self.offer(slot)).is_some()
+    pub(crate) fn fits_idle(&self, candidates: &Candidates, request: &Request) -> bool {
+        let slots = || (0..self.slots.len()).filter(|slot| candidates.members[*slot]);
+        self.choose(request, candidates, slots(), slots(), |slot| self.slots[slot].offer).is_some()
     }
 
     /// One node of `alone` if the request may run on one, else the fewest of `together`.
     pub(crate) fn choose(
         &self,
         request: &Request,
+        candidates: &Candidates,
         mut alone: impl Iterator<Item = usize>,
         together: impl Iterator<Item = usize>,
         free: impl Fn(usize) -> Amount,
     ) -> Option<Chosen> {
-        let wanted = request.process_count();
         if request.nodes_min == 1
-            && let Some(slot) = alone.find(|slot| self.holds_all(request, *slot, &free(*slot)))
+            && let Some(seat) = alone.find_map(|slot| self.seat_alone(request, candidates, slot, &free(slot)))
         {
-            return Some(vec![(slot, wanted)]);
+            return Some(vec![seat]);
         }
         if !request.may_spread() {
             return None;
         }
-        spread(request, together.map(|slot| (slot, request.room(&self.offer(slot), &free(slot)))))
+        let rooms = together.map(|slot| (slot, request.room(self.offer(slot), &free(slot)))).collect();
+        let spread = spread(request, candidates, rooms)?;
+        let seats = spread.into_iter().map(|(slot, processes)| {
+            let amount = request.fit(self.offer(slot), &free(slot), processes)?;
+            Some(Seat { slot, processes, amount })
+        });
+        seats.collect()
     }
 
-    /// Whether the whole task fits into what is free of one slot.
-    pub(crate) fn holds_all(&self, request: &Request, slot: usize, free: &Amount) -> bool {
-        let wanted = request.process_count();
+    /// The whole task on one slot, if it may be there and fits into what is free of it.
+    pub(crate) fn seat_alone(
+        &self,
+        request: &Request,
+        candidates: &Candidates,
+        slot: usize,
+        free: &Amount,
+    ) -> Option<Seat> {
+        let processes = request.process_count();
         // The CPUs are compared first: most slots of a busy cluster fail there.
-        free.cpus >= request.process_cpus().times(wanted)
-            && free.covers(&request.amount(&self.slots[slot].offer, wanted))
+        if free.cpus < request.process_cpus().times(processes) || !candidates.serves_alone(slot) {
+            return None;
+        }
+        let amount = request.fit(self.offer(slot), free, processes)?;
+        Some(Seat { slot, processes, amount })
     }
 
-    /// Books a placement.
-    pub(crate) fn take(&mut self, request: &Request, chosen: &Chosen) -> Vec<Share> {
+    /// Books a placement, and gives it its GPUs.
+    pub(crate) fn take(&mut self, chosen: &Chosen) -> Vec<Share> {
         let mut shares = Vec::with_capacity(chosen.len());
-        for &(slot, processes) in chosen {
-            let Slot { node, offer, held } = &mut self.slots[slot];
-            let amount = request.amount(offer, processes);
-            *held += &amount;
-            shares.push(Share { node: *node, processes, amount });
+        for Seat { slot, processes, amount } in chosen {
+            let Slot { node, held, devices: taken, .. } = &mut self.slots[*slot];
+            let devices = Devices::choose(&node.offer.gres, *taken, &amount.gres);
+            *held += amount;
+            *taken = taken.joined(devices).expect("only free GPUs are chosen");
+            shares.push(Share { node: node.id, processes: *processes, amount: *amount, devices });
             self.sum_up(slot / BLOCK_SLOTS);
         }
         shares
@@ -189,6 +228,8 @@ impl Board {
         let most = slots.iter().map(Slot::free).fold(Amount::default(), |most, free| Amount {
             cpus: most.cpus.max(free.cpus),
             memory_mib: most.memory_mib.max(free.memory_mib),
+            // Nodes count different kinds, so gres say nothing of a block.
+            ..most
         });
         self.blocks[block] = most;
     }
@@ -198,12 +239,22 @@ impl Board {
 /// counts as able: its nodes have yet to join.
 #[must_use]
 pub(crate) fn could_ever_start(cluster: &Cluster, partition: &Partition, request: &Request) -> bool {
-    let offers = || nodes_of(cluster, partition).map(|node| &node.offer.amount);
-    let alone = |offer: &Amount| offer.covers(&request.amount(offer, request.process_count()));
-    let rooms = || offers().map(|offer| request.room(offer, offer)).enumerate();
-    offers().next().is_none()
-        || request.nodes_min == 1 && offers().any(alone)
-        || request.may_spread() && spread(request, rooms()).is_some()
+    let nodes = || nodes_of(cluster, partition);
+    let alone = |node: &Arc<Node>| request.fit(&node.offer, &node.offer.amount, request.process_count()).is_some();
+    // The usual case needs no board.
+    if nodes().next().is_none() || request.nodes_min == 1 && !request.is_choosy() && nodes().any(alone) {
+        return true;
+    }
+    let board = Board::with(cluster.nodes().map(Node::settled));
+    let candidates = board.candidates(cluster, partition);
+    board.fits_idle(&board.narrowed(&candidates, request), request)
+}
+
+/// How many known nodes of a partition a request will have.
+pub(crate) fn may_serve(cluster: &Cluster, partition: &Partition, request: &Request) -> usize {
+    let board = Board::with(cluster.nodes().map(Node::settled));
+    let narrowed = board.narrowed(&board.candidates(cluster, partition), request);
+    narrowed.members.iter().filter(|is| **is).count()
 }
 
 /// The known nodes of a partition, up or not.
@@ -212,98 +263,4 @@ fn nodes_of<'a>(cluster: &'a Cluster, partition: &'a Partition) -> Box<dyn Itera
         Members::All => Box::new(cluster.nodes()),
         Members::Listed(names) => Box::new(names.iter().filter_map(|name| cluster.node_named(name))),
     }
-}
-
-/// The fewest nodes that hold all processes together, each at least one; among those the earliest.
-fn spread(request: &Request, rooms: impl Iterator<Item = (usize, u32)>) -> Option<Chosen> {
-    let rooms: Vec<(usize, u32)> = rooms.filter(|(_, room)| *room > 0).collect();
-    let mut by_room: Vec<(u32, Reverse<usize>)> = rooms.iter().map(|(slot, room)| (*room, Reverse(*slot))).collect();
-    by_room.sort_unstable_by(|a, b| b.cmp(a));
-    let wanted = u64::from(request.process_count());
-    let mut together = 0;
-    let count = by_room.iter().position(|(room, _)| {
-        together += u64::from(*room);
-        together >= wanted
-    })? + 1;
-    let count = count.max(request.nodes_min as usize);
-    if count > by_room.len() || request.nodes_max.is_some_and(|max| count > max as usize) {
-        return None;
-    }
-    // From the roomiest nodes on, an earlier node takes the place of the least roomy one for as long as all still fits.
-    let mut roomiest: BTreeSet<(u32, Reverse<usize>)> = by_room[..count].iter().copied().collect();
-    let mut spare = roomiest.iter().map(|(room, _)| u64::from(*room)).sum::<u64>() - wanted;
-    let mut earliest = Vec::with_capacity(count);
-    for (slot, room) in rooms {
-        let Some(&(smallest, at)) = roomiest.first() else { break };
-        let cost = u64::from(smallest.saturating_sub(room));
-        if roomiest.remove(&(room, Reverse(slot))) {
-            earliest.push((slot, room));
-        } else if cost <= spare {
-            roomiest.remove(&(smallest, at));
-            spare -= cost;
-            earliest.push((slot, room));
-        }
-    }
-    Some(fill(earliest, request.process_count()))
-}
-
-/// Each node gets one process first, and the rest fills them in order.
-fn fill(rooms: Vec<(usize, u32)>, wanted: u32) -> Chosen {
-    let mut left = wanted - u32::try_from(rooms.len()).expect("a task has no more nodes than processes");
-    let filled = rooms.into_iter().map(|(slot, room)| {
-        let more = left.min(room - 1);
-        left -= more;
-        (slot, 1 + more)
-    });
-    filled.collect()
-}
-
-impl Request {
-    /// Whether a task may have several nodes.
-    pub(crate) fn may_spread(&self) -> bool {
-        self.nodes_max != Some(1) && self.process_count() > 1
-    }
-
-    /// What so many processes of this shape hold on a node that offers so much.
-    pub(crate) fn amount(&self, offer: &Amount, processes: u32) -> Amount {
-        let cpus = self.process_cpus().times(processes);
-        let memory_mib = match self.memory {
-            Memory::PerNode(0) => offer.memory_mib,
-            Memory::PerNode(mib) => mib,
-            Memory::PerCpu(mib) => mib.saturating_mul(u64::from(cpus.count())),
-            Memory::Default => share_of(offer, cpus),
-        };
-        Amount { cpus, memory_mib }
-    }
-
-    /// The most processes of this shape that fit into what is free of a node: exactly those whose [`Request::amount`] does.
-    pub(crate) fn room(&self, offer: &Amount, free: &Amount) -> u32 {
-        let each = self.process_cpus().milli().max(1);
-        let by_cpus = free.cpus.milli() / each;
-        let by_memory = match self.memory {
-            Memory::PerNode(_) if free.memory_mib < self.amount(offer, 1).memory_mib => 0,
-            Memory::PerNode(_) | Memory::PerCpu(0) => u32::MAX,
-            Memory::PerCpu(mib) => narrow(u128::from(free.memory_mib / mib) * 1000 / u128::from(each)),
-            Memory::Default if offer.memory_mib == 0 => u32::MAX,
-            // The most for which the share, rounded down, is no more than what is free.
-            Memory::Default => {
-                let beyond = (u128::from(free.memory_mib) + 1) * u128::from(offer.cpus.milli());
-                narrow(beyond.saturating_sub(1) / (u128::from(offer.memory_mib) * u128::from(each)))
-            }
-        };
-        by_cpus.min(by_memory)
-    }
-}
-
-/// A node's memory, divided by its CPUs.
-fn share_of(offer: &Amount, cpus: Cpus) -> u64 {
-    let (memory, part, whole) = (offer.memory_mib, u64::from(cpus.milli()), u64::from(offer.cpus.milli()).max(1));
-    match memory.checked_mul(part) {
-        Some(product) => product / whole,
-        None => u64::try_from(u128::from(memory) * u128::from(part) / u128::from(whole)).unwrap_or(u64::MAX),
-    }
-}
-
-fn narrow(count: u128) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
 }

@@ -6,7 +6,9 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use crate::candidates::Candidates;
 use crate::cluster::Cluster;
 use crate::event::Event;
 use crate::ids::{JobId, Name, NodeId, Timestamp};
@@ -55,8 +57,8 @@ pub(crate) struct Lane {
     limits: Option<Partition>,
     /// What entries ask for under these limits, where that is not what they say.
     requests: BTreeMap<Entry, Request>,
-    /// For each slot of the board, whether it serves here.
-    pub(crate) members: Vec<bool>,
+    /// The slots of the board that serve here.
+    pub(crate) candidates: Arc<Candidates>,
     pub(crate) keys: BTreeSet<QueueKey>,
     /// No job here could start on less.
     pub(crate) least: Option<Amount>,
@@ -177,7 +179,7 @@ impl Planner {
         let known = self.known.get_or_insert_with(|| Known::of(cluster));
         for node in std::mem::take(&mut self.nodes) {
             if let (Some(slot), Some(node)) = (known.board.slot_of(node), cluster.node(node)) {
-                known.board.set_held(slot, node.held);
+                known.board.renew(slot, node);
             }
         }
         for (id, entry) in std::mem::take(&mut self.entries) {
@@ -297,18 +299,19 @@ impl Lane {
             PartitionState::Down => Some(Reason::PartitionDown),
             PartitionState::Inactive => Some(Reason::PartitionInactive),
         };
-        let members = board.members(cluster, partition);
+        let candidates = Arc::new(board.candidates(cluster, partition));
         let (name, time_max) = (partition.name.clone(), partition.time_max);
         let limits = (!partition.takes_requests_as_they_are()).then(|| partition.clone());
         let (requests, keys) = (BTreeMap::new(), BTreeSet::new());
-        Lane { name, closed, time_max, limits, requests, members, keys, least: None }
+        Lane { name, closed, time_max, limits, requests, candidates, keys, least: None }
     }
 
     fn closed(name: &Name, slots: usize) -> Lane {
         let closed = Some(Reason::PartitionDown);
-        let (members, requests, keys) = (vec![false; slots], BTreeMap::new(), BTreeSet::new());
+        let candidates = Arc::new(Candidates::all_of(vec![false; slots]));
+        let (requests, keys) = (BTreeMap::new(), BTreeSet::new());
         let (name, time_max) = (name.clone(), TimeLimit::Unlimited);
-        Lane { name, closed, time_max, limits: None, requests, members, keys, least: None }
+        Lane { name, closed, time_max, limits: None, requests, candidates, keys, least: None }
     }
 
     /// Why the partition lets nothing start on these terms.
@@ -331,7 +334,7 @@ impl Lane {
         let least = board.least_of(self.request(entry, terms));
         let known = self.least.unwrap_or(least);
         let cpus = known.cpus.min(least.cpus);
-        self.least = Some(Amount { cpus, memory_mib: known.memory_mib.min(least.memory_mib) });
+        self.least = Some(Amount { cpus, memory_mib: known.memory_mib.min(least.memory_mib), ..least });
     }
 }
 
@@ -339,9 +342,9 @@ impl Lane {
 fn pools(lanes: &[Lane]) -> Vec<Vec<usize>> {
     let mut pools: Vec<(Vec<bool>, Vec<usize>)> = Vec::new();
     for (at, lane) in lanes.iter().enumerate() {
-        let (mut slots, mut together) = (lane.members.clone(), vec![at]);
+        let (mut slots, mut together) = (lane.candidates.members.clone(), vec![at]);
         pools.retain(|(others, lanes)| {
-            let shared = others.iter().zip(&lane.members).any(|(other, mine)| *other && *mine);
+            let shared = others.iter().zip(&lane.candidates.members).any(|(other, mine)| *other && *mine);
             if shared {
                 slots.iter_mut().zip(others).for_each(|(mine, other)| *mine |= other);
                 together.extend(lanes);

@@ -43,6 +43,10 @@ pub enum Reason {
     JobHeldAdmin,
     /// It was requeued too often after failed launches.
     JobHoldMaxRequeue,
+    /// The licenses that it needs are held by others.
+    Licenses,
+    /// A node of its `--nodelist` is not there.
+    ReqNodeNotAvail,
 }
 
 impl Reason {
@@ -84,6 +88,8 @@ impl fmt::Display for Reason {
             Reason::JobHeldUser => "JobHeldUser",
             Reason::JobHeldAdmin => "JobHeldAdmin",
             Reason::JobHoldMaxRequeue => "JobHoldMaxRequeue",
+            Reason::Licenses => "Licenses",
+            Reason::ReqNodeNotAvail => "ReqNodeNotAvail",
         })
     }
 }

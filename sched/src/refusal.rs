@@ -23,6 +23,46 @@ pub enum Refusal {
         /// What was asked for, and the most that there is, for people.
         detail: String,
     },
+    /// `--nodelist` or `--exclude` names one that there is not.
+    #[error("Invalid node name specified")]
+    NoSuchNode {
+        /// Which option.
+        field: &'static str,
+        /// The name.
+        name: Name,
+    },
+    /// `--nodelist` names one of another partition.
+    #[error("Requested nodes not in this partition")]
+    NodeElsewhere {
+        /// The node.
+        name: Name,
+        /// The job's partition.
+        partition: Name,
+    },
+    /// `--constraint` names a feature that no node has.
+    #[error("Invalid feature specification")]
+    UnknownFeature {
+        /// The feature.
+        name: Name,
+        /// Those that there are.
+        known: String,
+    },
+    /// A gres that no node has.
+    #[error("Invalid generic resource (gres) specification")]
+    UnknownGres {
+        /// As asked for.
+        ask: String,
+        /// Those that there are.
+        known: String,
+    },
+    /// A license that there is not, or more of it than there are.
+    #[error("Invalid license specification")]
+    License {
+        /// As asked for.
+        ask: String,
+        /// Those that there are.
+        known: String,
+    },
     /// An array index at or beyond `MaxArraySize`.
     #[error("Invalid job array specification")]
     ArrayTooBig {
@@ -139,6 +179,15 @@ impl Refusal {
             Refusal::TooManyPartitions(max) => Some(format!("there are {max} partitions, the most that there may be")),
             Refusal::PartitionClosed(name) => Some(format!("partition {name} takes no jobs now")),
             Refusal::NeverFits { detail } => Some(detail.clone()),
+            Refusal::NoSuchNode { field, name } => Some(format!("{field} names {name}: there is no such node")),
+            Refusal::NodeElsewhere { name, partition } => {
+                Some(format!("--nodelist names {name}, which is not in partition {partition}"))
+            }
+            Refusal::UnknownFeature { name, known } => {
+                Some(format!("--constraint names {name}, which no node has; known are: {known}"))
+            }
+            Refusal::UnknownGres { ask, known } => Some(format!("no node has {ask}; known are: {known}")),
+            Refusal::License { ask, known } => Some(format!("--licenses asks for {ask}; the cluster has: {known}")),
             Refusal::ArrayTooBig { index, index_max } => {
                 Some(format!("array index {index} is above the highest allowed, {index_max} (MaxArraySize)"))
             }

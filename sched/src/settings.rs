@@ -1,5 +1,9 @@
 //! What an administrator may set and the core decides by; the names are slurm.conf's, in our spelling.
 
+use std::collections::BTreeMap;
+
+use crate::ids::Name;
+
 /// Settings of a cluster. They are not state: a replay of the journal needs none of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -42,6 +46,8 @@ pub struct Settings {
     pub free_disk_mib_min: u64,
     /// `HistoryDays`: for how many days what became of jobs is kept.
     pub history_days: u32,
+    /// `Licenses`: the counters of the whole cluster, each with its total.
+    pub licenses: BTreeMap<Name, u32>,
 }
 
 /// The weights of Slurm's multifactor priority that Covey knows; all 0 is first come, first served.
@@ -102,6 +108,7 @@ impl Default for Settings {
             connections_max: 4_096,
             free_disk_mib_min: 64,
             history_days: 30,
+            licenses: BTreeMap::new(),
         }
     }
 }

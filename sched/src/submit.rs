@@ -10,11 +10,11 @@ use crate::partition::{Partition, PartitionState};
 use crate::plan::could_ever_start;
 use crate::priority::priority;
 use crate::refusal::Refusal;
-use crate::resources::Amount;
 use crate::settings::Settings;
 use crate::spec::dependency::{After, Term};
-use crate::spec::job::{JobSpec, Memory};
+use crate::spec::job::JobSpec;
 use crate::terms::Terms;
+use crate::wishes;
 
 /// Accepts a job, or says why not. A request that was seen before answers with its job and makes no second one.
 pub(crate) fn submit(
@@ -60,8 +60,16 @@ pub(crate) fn terms(
     spec: Arc<JobSpec>,
 ) -> Result<Terms, Refusal> {
     let partitions = choose_partitions(cluster, &spec)?;
-    if !partitions.iter().any(|partition| could_ever_start(cluster, partition, &spec.request)) {
-        return Err(Refusal::NeverFits { detail: describe_misfit(cluster, partitions[0], &spec) });
+    let serves = |partition: &Partition| {
+        wishes::check(cluster, settings, partition, &spec.request)?;
+        if could_ever_start(cluster, partition, &spec.request) {
+            return Ok(());
+        }
+        Err(Refusal::NeverFits { detail: wishes::describe_misfit(cluster, partition, &spec.request) })
+    };
+    let refusals: Vec<Refusal> = partitions.iter().filter_map(|partition| serves(partition).err()).collect();
+    if refusals.len() == partitions.len() {
+        return Err(refusals.into_iter().next().expect("a job names a partition, or gets one"));
     }
     let time_limit = partitions[0].time_limit(spec.time_limit);
     let partitions = partitions.into_iter().map(|partition| partition.name.clone()).collect();
@@ -101,31 +109,4 @@ pub(crate) fn check_dependency(cluster: &Cluster, spec: &JobSpec) -> Result<(), 
         }
     }
     Ok(())
-}
-
-/// What was asked for beside the most that one node has, so that the user sees which number to change.
-fn describe_misfit(cluster: &Cluster, partition: &Partition, spec: &JobSpec) -> String {
-    let members: Vec<Amount> =
-        cluster.nodes().filter(|node| partition.has(&node.name)).map(|node| node.offer.amount).collect();
-    let cpus = members.iter().map(|amount| amount.cpus).max().unwrap_or_default();
-    let memory = members.iter().map(|amount| amount.memory_mib).max().unwrap_or(0);
-    let request = &spec.request;
-    let each = request.process_cpus();
-    let mut asked = format!("{} CPUs", request.cpus());
-    if request.process_count() > 1 {
-        asked.push_str(&format!(" ({} processes of {each})", request.process_count()));
-    }
-    match request.memory {
-        Memory::Default => {}
-        Memory::PerNode(mib) => asked.push_str(&format!(" and {mib} MiB on each node")),
-        Memory::PerCpu(mib) => asked.push_str(&format!(" and {mib} MiB for each CPU")),
-    }
-    if request.nodes_min > 1 {
-        asked.push_str(&format!(" over {} nodes", request.nodes_min));
-    }
-    let nodes = members.len();
-    format!(
-        "a task asks for {asked}; partition {} has {nodes} nodes, the largest with {cpus} CPUs and {memory} MiB",
-        partition.name
-    )
 }

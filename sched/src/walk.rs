@@ -6,11 +6,13 @@
 use std::collections::{BTreeMap, btree_set};
 use std::iter::Peekable;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use crate::backfill::{ARRAY_PLACES_MAX, Forecast, PLACES_MAX, Shape};
+use crate::candidates::Candidates;
 use crate::cluster::Cluster;
 use crate::event::{Event, Placement};
-use crate::ids::{JobId, NodeId, Timestamp};
+use crate::ids::{JobId, Name, NodeId, Timestamp};
 use crate::index::{Entry, QueueKey};
 use crate::job::Job;
 use crate::place::{Board, Chosen};
@@ -19,6 +21,8 @@ use crate::planner::Lane;
 use crate::reason::Reason;
 use crate::settings::Settings;
 use crate::spec::duration::TimeLimit;
+use crate::spec::job::Request;
+use crate::spec::licenses::LicenseAsk;
 
 /// What a walk reads.
 #[derive(Clone, Copy)]
@@ -40,6 +44,8 @@ pub(crate) struct Decided {
     pub(crate) looked_at: BTreeMap<Entry, Option<Reason>>,
     /// How much of each job has started.
     pub(crate) taken: BTreeMap<JobId, Taken>,
+    /// The licenses that were taken.
+    pub(crate) licenses: BTreeMap<Name, u64>,
     /// The places that were kept.
     pub(crate) places: Vec<(Entry, Timestamp, Vec<NodeId>)>,
 }
@@ -68,7 +74,12 @@ pub(crate) struct Walk<'a> {
     unfit: Vec<Shape<'a>>,
     /// The last request that no node that is up could ever serve: the next job often asks for the same.
     hopeless: Option<Shape<'a>>,
+    /// What jobs that are choosy about nodes may have, for the next job that chooses alike.
+    narrowed: Vec<Narrowed<'a>>,
 }
+
+/// Candidates, a request, and what it left of them.
+type Narrowed<'a> = (Arc<Candidates>, &'a Request, Arc<Candidates>);
 
 /// How far the walk is in one partition.
 struct Track<'a> {
@@ -103,8 +114,8 @@ impl<'a> Walk<'a> {
             Track { lane, keys, blocked: false, looked: 0, closed: lane.closed.is_some() }
         };
         let tracks = lanes.map(track).collect();
-        let (above, unfit) = (Vec::new(), Vec::new());
-        Walk { scene, board, tracks, decided, above, forecast: None, places: 0, unfit, hopeless: None }
+        let (above, unfit, narrowed) = (Vec::new(), Vec::new(), Vec::new());
+        Walk { scene, board, tracks, decided, above, forecast: None, places: 0, unfit, hopeless: None, narrowed }
     }
 
     /// Walks until nothing more can start, or enough has.
@@ -141,7 +152,7 @@ impl<'a> Walk<'a> {
     /// Whether no partition has a job that is small enough for what is left.
     fn is_spent(&self) -> bool {
         let mut lanes = self.tracks.iter().map(|track| track.lane).filter(|lane| lane.closed.is_none());
-        lanes.all(|lane| lane.least.is_none_or(|least| !self.board.has_free(&lane.members, &least)))
+        lanes.all(|lane| lane.least.is_none_or(|least| !self.board.has_free(&lane.candidates.members, &least)))
     }
 
     /// Starts what fits of one entry; answers why the rest of it waits, `None` when nothing is left.
@@ -152,18 +163,23 @@ impl<'a> Walk<'a> {
         if let Some(refused) = lane.refuses(terms) {
             return Some(refused);
         }
-        let shape =
-            Shape { members: &lane.members, request: lane.request(key.entry(), terms), limit: terms.time_limit };
+        let licensed = self.licensed(&terms.spec.request);
+        if licensed == 0 {
+            return Some(if behind { Reason::Priority } else { Reason::Licenses });
+        }
+        let request = lane.request(key.entry(), terms);
+        let shape = Shape { candidates: self.candidates_of(lane, request), request, limit: terms.time_limit };
         let taken = self.decided.taken.get(&job.id).copied().unwrap_or_default();
-        let room = usize::try_from(job.throttle_room().saturating_sub(taken.all)).unwrap_or(usize::MAX);
+        let room = usize::try_from(job.throttle_room().saturating_sub(taken.all)).unwrap_or(usize::MAX).min(licensed);
         let most = room.min(STARTS_MAX - self.decided.starts);
         let (started, full) = self.start_tasks(job, key.task, (lane, &shape), most);
+        self.note_licenses(request, started);
         let waiting = if key.task.is_some() { 1 } else { job.pending_count() - taken.together };
         let left = waiting - started as u64;
         if left == 0 {
             return None;
         }
-        let waits = full && self.could_start_idle(shape);
+        let waits = full && self.could_start_idle(&shape);
         if waits {
             let tasks = left.min((room - started) as u64);
             self.above.push(Above { entry: key.entry(), shape, tasks, first: !behind });
@@ -172,7 +188,9 @@ impl<'a> Walk<'a> {
         Some(match (behind, full) {
             (true, _) => Reason::Priority,
             (false, true) if waits => Reason::Resources,
+            (false, true) if !request.nodes.is_empty() => Reason::ReqNodeNotAvail,
             (false, true) => Reason::NodesUnavailable,
+            (false, false) if started == licensed => Reason::Licenses,
             (false, false) if started == room => Reason::JobArrayTaskLimit,
             // The bound of this pass: the next one goes on and nothing changes.
             (false, false) => job.entry_reason(key.task),
@@ -206,7 +224,7 @@ impl<'a> Walk<'a> {
                 full = true;
                 break;
             };
-            from = if chosen.len() == 1 { chosen[0].0 } else { from };
+            from = if chosen.len() == 1 { chosen[0].slot } else { from };
             let (id, attempt) = match job.tasks.get(&index) {
                 Some(row) => (row.id, row.attempts + 1),
                 None => {
@@ -215,9 +233,9 @@ impl<'a> Walk<'a> {
                 }
             };
             if let Some(forecast) = &mut self.forecast {
-                forecast.keep(shape, self.scene.now, self.board, &chosen);
+                forecast.keep(shape, self.scene.now, &chosen);
             }
-            let shares = self.board.take(shape.request, &chosen).into();
+            let shares = self.board.take(&chosen).into();
             let partition = several.then(|| lane.name.clone());
             placements.push(Placement { index, id, attempt, shares, partition });
         }
@@ -235,8 +253,8 @@ impl<'a> Walk<'a> {
         if self.unfit.iter().any(|unfit| unfit.limit <= shape.limit && unfit.asks_for_the_same(shape)) {
             return None;
         }
-        let Some(chosen) = self.board.find(shape.members, shape.request, from, |slot| self.board.free(slot)) else {
-            self.unfit.push(Shape { limit: TimeLimit::Minutes(NonZeroU32::MIN), ..*shape });
+        let Some(chosen) = self.board.find(&shape.candidates, shape.request, from, |slot| self.board.free(slot)) else {
+            self.unfit.push(Shape { limit: TimeLimit::Minutes(NonZeroU32::MIN), ..shape.clone() });
             return None;
         };
         if self.above.is_empty() && self.forecast.is_none() {
@@ -245,9 +263,9 @@ impl<'a> Walk<'a> {
         self.place_above();
         let forecast = self.forecast.as_ref()?;
         let free = |slot| forecast.free(slot, shape, self.scene.now);
-        let chosen = self.board.find(shape.members, shape.request, from, free);
+        let chosen = self.board.find(&shape.candidates, shape.request, from, free);
         if chosen.is_none() {
-            self.unfit.push(*shape);
+            self.unfit.push(shape.clone());
         }
         chosen
     }
@@ -263,10 +281,10 @@ impl<'a> Walk<'a> {
                     break;
                 }
                 self.places += 1;
-                match forecast.earliest(self.board, shape) {
+                match forecast.earliest(self.board, shape.clone()) {
                     Ok((at, chosen)) => {
-                        forecast.keep(&shape, at, self.board, &chosen);
-                        let nodes = chosen.iter().map(|(slot, _)| self.board.node(*slot)).collect();
+                        forecast.keep(&shape, at, &chosen);
+                        let nodes = chosen.iter().map(|seat| self.board.node(seat.slot)).collect();
                         self.decided.places.push((entry, at, nodes));
                     }
                     Err(at) => {
@@ -289,15 +307,47 @@ impl<'a> Walk<'a> {
     }
 
     /// Whether the job could start on the nodes that are up if nothing else ran.
-    fn could_start_idle(&mut self, shape: Shape<'a>) -> bool {
-        if self.hopeless.is_some_and(|hopeless| hopeless.asks_for_the_same(&shape)) {
+    fn could_start_idle(&mut self, shape: &Shape<'a>) -> bool {
+        if self.hopeless.as_ref().is_some_and(|hopeless| hopeless.asks_for_the_same(shape)) {
             return false;
         }
-        let could = self.board.fits_idle(shape.members, shape.request);
+        let could = self.board.fits_idle(&shape.candidates, shape.request);
         if !could {
-            self.hopeless = Some(shape);
+            self.hopeless = Some(shape.clone());
         }
         could
+    }
+
+    /// The slots of a partition that a request will have; the same ones for all that are as choosy.
+    fn candidates_of(&mut self, lane: &'a Lane, request: &'a Request) -> Arc<Candidates> {
+        if !request.is_choosy() {
+            return lane.candidates.clone();
+        }
+        let is_same = |(of, other, _): &&Narrowed<'a>| Arc::ptr_eq(of, &lane.candidates) && other.chooses_as(request);
+        if let Some((_, _, known)) = self.narrowed.iter().find(is_same) {
+            return known.clone();
+        }
+        let narrowed = Arc::new(self.board.narrowed(&lane.candidates, request));
+        self.narrowed.push((lane.candidates.clone(), request, narrowed.clone()));
+        narrowed
+    }
+
+    /// For how many more tasks of a request there are licenses.
+    fn licensed(&self, request: &Request) -> usize {
+        let tasks = |ask: &LicenseAsk| {
+            let total = self.scene.settings.licenses.get(&ask.name).copied().unwrap_or(0);
+            let held = self.scene.cluster.licenses_held(&ask.name);
+            let taken = self.decided.licenses.get(&ask.name).copied().unwrap_or(0);
+            u64::from(total).saturating_sub(held + taken) / u64::from(ask.count)
+        };
+        let least = request.licenses.iter().map(tasks).min();
+        least.map_or(usize::MAX, |tasks| usize::try_from(tasks).unwrap_or(usize::MAX))
+    }
+
+    fn note_licenses(&mut self, request: &Request, started: usize) {
+        for ask in &request.licenses {
+            *self.decided.licenses.entry(ask.name.clone()).or_insert(0) += u64::from(ask.count) * started as u64;
+        }
     }
 }
 

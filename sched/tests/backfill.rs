@@ -10,11 +10,14 @@ use proptest::prelude::*;
 use rig::{Rig, array, job, partition, wide};
 use sched::ids::{AttemptKey, JobId, NodeId, Timestamp};
 use sched::job::Job;
+use sched::node::Offer;
 use sched::partition::{Members, Partition};
 use sched::plan::{STARTS_MAX, expected_starts};
 use sched::reason::Reason;
 use sched::reconcile::How;
+use sched::resources::{Amount, Cpus};
 use sched::spec::duration::TimeLimit;
+use sched::spec::gres::{Gres, GresAsk, Per};
 use sched::spec::job::{JobDraft, Memory, Request};
 use sched::step::Input;
 use sched::task::TaskState;
@@ -183,9 +186,9 @@ fn a_pass_that_stops_at_its_bound_says_that_there_is_more() {
 #[test]
 fn a_share_of_memory_that_is_rounded_down_never_takes_more_than_is_free() {
     let mut rig = Rig::new();
-    let amount = sched::resources::Amount { cpus: sched::resources::Cpus::whole(7), memory_mib: 1000 };
-    let offer =
-        sched::node::Offer { amount, spool: 1, address: String::new(), registration: 0, abilities: Default::default() };
+    let amount =
+        sched::resources::Amount { cpus: sched::resources::Cpus::whole(7), memory_mib: 1000, ..Default::default() };
+    let offer = sched::node::Offer { amount, spool: 1, ..Default::default() };
     rig.input(Input::Register { name: "n1".into(), offer, claims: Vec::new() });
     let request = Request { memory: Memory::PerNode(147), ..job().request };
     submit(&mut rig, [JobDraft { request, ..job() }, wide(6, 1)]);
@@ -202,6 +205,8 @@ struct Wish {
     tasks: u32,
     partition: usize,
     memory: Option<u64>,
+    /// What else it asks for, by number; most ask for nothing.
+    more: u8,
     /// Minutes after the one before it.
     later: u64,
 }
@@ -211,6 +216,23 @@ impl Wish {
         let mut draft = array(&format!("0-{}", self.tasks - 1));
         draft.request = wide(self.processes, self.cpus).request;
         draft.request.memory = self.memory.map_or(Memory::Default, Memory::PerNode);
+        let gres = |text| GresAsk::list(text, Per::Node).expect("gres");
+        match self.more {
+            0 => draft.request.gres = gres("gpu:1"),
+            1 => draft.request.gres = gres("gpu:a:1"),
+            2 => draft.request.gres = GresAsk::gpus("1", Per::Process).expect("gpus"),
+            3 => draft.request.exclusive = true,
+            4 => draft.request.exclude = vec!["n2".into()],
+            5 => draft.request.constraint = Some("[odd|even]".parse().expect("a constraint")),
+            6 => draft.request.processes_per_node = Some(2),
+            7 => draft.request.cpus_milli = draft.request.cpus_per_process.take().map(|cpus| cpus * 150),
+            8 => draft.request.nodes = vec!["n3".into()],
+            9 => {
+                draft.request.constraint = Some("odd*1&even*1".parse().expect("a constraint"));
+                draft.request.nodes_min = 2;
+            }
+            _ => {}
+        }
         draft.time_limit = minutes(self.limit);
         draft.partitions = vec![partitions[self.partition % partitions.len()].into()];
         draft
@@ -219,14 +241,15 @@ impl Wish {
 
 fn wish(processes: u32) -> impl Strategy<Value = Wish> {
     let memory = proptest::option::weighted(0.2, 1..4000_u64);
-    (1..=processes, 1..5_u32, 1..30_u32, 1..4_u32, 0..3_usize, memory, 0..3_u64).prop_map(
-        |(processes, cpus, limit, tasks, partition, memory, later)| Wish {
+    (1..=processes, 1..5_u32, 1..30_u32, 1..4_u32, 0..3_usize, memory, 0..20_u8, 0..3_u64).prop_map(
+        |(processes, cpus, limit, tasks, partition, memory, more, later)| Wish {
             processes,
             cpus,
             limit,
             tasks,
             partition,
             memory,
+            more,
             later,
         },
     )
@@ -304,11 +327,21 @@ impl<'a> Line<'a> {
     }
 }
 
+/// Joins nodes `n0`.. of these sizes, with features and gres of their own.
+fn join_mixed(rig: &mut Rig, sizes: &[u32]) {
+    for (at, cpus) in sizes.iter().enumerate() {
+        let amount = Amount { cpus: Cpus::whole(*cpus), memory_mib: u64::from(*cpus) * 1000, ..Amount::default() };
+        let features = vec![if at % 2 == 0 { "even".into() } else { "odd".into() }];
+        let gres = ["", "gpu:b:2,gpu:a:2", "gpu:a:1"][at % 3];
+        let offer = Offer { amount, spool: 7, features, ..Offer::default() };
+        let offer = offer.with_gres(Gres::list(gres).expect("gres of a node"));
+        rig.input(Input::Register { name: format!("n{at}").as_str().into(), offer, claims: Vec::new() });
+    }
+}
+
 fn mixed_nodes(sizes: &[u32]) -> Rig {
     let mut rig = Rig::new();
-    for (at, cpus) in sizes.iter().enumerate() {
-        rig.register(&format!("n{at}"), *cpus, &[]);
-    }
+    join_mixed(&mut rig, sizes);
     let (left, right) = (["n0", "n1", "n2", "n3"], ["n2", "n3", "n4"]);
     with_partitions(&mut rig, &[("left", &left, 1), ("right", &right, 1), ("far", &["n5"], 1)]);
     rig
@@ -357,9 +390,10 @@ proptest! {
     /// With ends that come early, the first in line never waits longer than it was told to.
     #[test]
     fn the_first_in_line_is_never_put_off(wishes in vec(wish(3), 2..16), ends in vec(any::<usize>(), 60)) {
-        let mut rig = Rig::with_nodes(3, 4);
-        let drafts = wishes.iter().map(|wish| wish.draft(&["debug"]));
-        submit(&mut rig, drafts.filter(|draft| draft.request.cpus().count() <= 12));
+        let mut rig = Rig::new();
+        join_mixed(&mut rig, &[4, 4, 4, 4]);
+        // What no node could ever run is refused.
+        wishes.iter().for_each(|wish| drop(rig.submit(wish.draft(&["debug"]))));
         let mut told: BTreeMap<JobId, Timestamp> = BTreeMap::new();
         for end in ends {
             rig.plan();

@@ -8,11 +8,14 @@ use rig::{Rig, array, ended, job, wide};
 use sched::cluster::Cluster;
 use sched::ids::Timestamp;
 use sched::mark::{NodesUpdate, Wish};
-use sched::node::MarkKind;
+use sched::node::{MarkKind, Offer};
 use sched::partition::Change;
 use sched::reason::Exit;
 use sched::reconcile::{Claim, How};
-use sched::spec::job::JobDraft;
+use sched::resources::{Amount, Cpus};
+use sched::spec::gres::{Gres, GresAsk, Per};
+use sched::spec::job::{JobDraft, Request};
+use sched::spec::licenses::LicenseAsk;
 use sched::step::{Answer, Input};
 
 /// One thing that happens; numbers choose among what is there.
@@ -20,11 +23,12 @@ use sched::step::{Answer, Input};
 enum Act {
     Submit { cpus: u32, tasks: u32, throttle: u32 },
     Wide { processes: u32 },
+    Wish { gres: usize, place: usize, processes: u32, exclusive: bool },
     After { job: u32, kind: usize, tasks: u32, kill: bool },
     Cancel { job: u32, index: Option<u32> },
     End { which: usize, how: u8 },
     RepeatEnd { which: usize },
-    Register { node: u32, cpus: u32, fresh: bool, keep: usize },
+    Register { node: u32, cpus: u32, fresh: bool, keep: usize, gres: usize },
     Silence { node: u32 },
     Leave { node: u32 },
     Wait { seconds: u64 },
@@ -38,13 +42,15 @@ fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         3 => (1..4_u32, 1..20_u32, 0..4_u32).prop_map(|(cpus, tasks, throttle)| Act::Submit { cpus, tasks, throttle }),
         1 => (1..9_u32).prop_map(|processes| Act::Wide { processes }),
+        3 => (0..GRES_ASKED.len(), 0..8_usize, 1..5_u32, any::<bool>())
+            .prop_map(|(gres, place, processes, exclusive)| Act::Wish { gres, place, processes, exclusive }),
         2 => (1..40_u32, 0..7_usize, 0..9_u32, any::<bool>())
             .prop_map(|(job, kind, tasks, kill)| Act::After { job, kind, tasks, kill }),
         2 => (1..40_u32, proptest::option::of(0..20_u32)).prop_map(|(job, index)| Act::Cancel { job, index }),
         6 => (any::<usize>(), 0..5_u8).prop_map(|(which, how)| Act::End { which, how }),
         1 => any::<usize>().prop_map(|which| Act::RepeatEnd { which }),
-        2 => (0..4_u32, 1..6_u32, any::<bool>(), any::<usize>())
-            .prop_map(|(node, cpus, fresh, keep)| Act::Register { node, cpus, fresh, keep }),
+        2 => (0..4_u32, 1..6_u32, any::<bool>(), any::<usize>(), 0..GRES_OFFERED.len())
+            .prop_map(|(node, cpus, fresh, keep, gres)| Act::Register { node, cpus, fresh, keep, gres }),
         1 => (0..4_u32).prop_map(|node| Act::Silence { node }),
         1 => (0..4_u32).prop_map(|node| Act::Leave { node }),
         1 => (1..400_u64).prop_map(|seconds| Act::Wait { seconds }),
@@ -72,6 +78,31 @@ fn update_node(rig: &mut Rig, node: u32, wish: Wish) {
     let _answer = rig.input(Input::UpdateNodes(NodesUpdate { names, wish, uid: 0, user: "root".into() }));
 }
 
+/// What nodes have, and what jobs ask for.
+const GRES_OFFERED: [&str; 5] = ["none", "gpu:2", "gpu:a:2,fpga:3,gpu:b:2", "fpga:1", "gpu:b:1,gpu:a:1"];
+const GRES_ASKED: [&str; 6] = ["none", "gpu", "gpu:a", "gpu:b:2", "fpga:2,gpu:1", "gpu:a:1,gpu:b:1"];
+
+/// A job with wishes: by number it is choosy about nodes, features, licenses, or takes a share of a CPU.
+fn wish(gres: &str, place: usize, processes: u32, exclusive: bool) -> JobDraft {
+    let per = [Per::Node, Per::Process, Per::Task][place % 3];
+    let draft = array("0-2");
+    let usual = Request { exclusive, gres: GresAsk::list(gres, per).expect("gres"), ..draft.request };
+    let usual = Request { processes: Some(processes), processes_per_node: (place > 4).then_some(2), ..usual };
+    let constraint = |text: &str| Some(text.parse().expect("a constraint"));
+    let licenses = |text| LicenseAsk::list(text).expect("licenses");
+    let request = match place {
+        0 => Request { nodes: vec!["n1".into()], ..usual },
+        1 => Request { exclude: vec!["n2".into()], ..usual },
+        2 => Request { constraint: constraint("[odd|even]"), ..usual },
+        3 => Request { constraint: constraint("odd*1&even*1"), nodes_min: 2, ..usual },
+        4 => Request { cpus_milli: Some(150), licenses: licenses("l"), ..usual },
+        5 => Request { licenses: licenses("l:2,m:1"), ..usual },
+        6 => Request { nodes: vec!["n1".into(), "n2".into()], constraint: constraint("odd|even"), ..usual },
+        _ => usual,
+    };
+    JobDraft { request, ..draft }
+}
+
 fn perform(rig: &mut Rig, act: &Act) {
     match act {
         Act::Submit { cpus, tasks, throttle } => {
@@ -84,6 +115,13 @@ fn perform(rig: &mut Rig, act: &Act) {
         Act::Wide { processes } => {
             let _refused = rig.submit(wide(*processes, 1)).err();
             let _refused = rig.submit(job()).err();
+        }
+        Act::Wish { gres, place, processes, exclusive } => {
+            let draft = wish(GRES_ASKED[*gres], *place, *processes, *exclusive);
+            // What cannot be divided, and what no node has, is refused.
+            if draft.clone().check().is_ok() {
+                let _refused = rig.submit(draft).err();
+            }
         }
         Act::After { job, kind, tasks, kill } => {
             let kinds = ["after", "afterany", "afterok", "afternotok", "aftercorr", "aftercorr", "singleton"];
@@ -118,7 +156,7 @@ fn perform(rig: &mut Rig, act: &Act) {
                 rig.input(Input::Ends { node: *node, ends: vec![(*key, ended(How::Exited(Exit::default())))] });
             }
         }
-        Act::Register { node, cpus, fresh, keep } => {
+        Act::Register { node, cpus, fresh, keep, gres } => {
             let name = format!("n{node}");
             let known = rig.cluster.node_named(&name).map(|node| (node.id, node.offer.spool));
             let mut claims = Vec::new();
@@ -127,7 +165,12 @@ fn perform(rig: &mut Rig, act: &Act) {
                 claims.truncate(keep % (claims.len() + 1));
             }
             let spool = known.map_or(1, |(_, spool)| spool + u128::from(*fresh));
-            rig.register_with(&name, *cpus, spool, &claims);
+            let amount = Amount { cpus: Cpus::whole(*cpus), memory_mib: u64::from(*cpus) * 1000, ..Amount::default() };
+            let features = vec![if node % 2 == 0 { "even".into() } else { "odd".into() }];
+            let gres = GRES_OFFERED[*gres];
+            let gres = if gres == "none" { Vec::new() } else { Gres::list(gres).expect("gres of a node") };
+            let offer = Offer { amount, spool, features, ..Offer::default() }.with_gres(gres);
+            rig.input(Input::Register { name: name.as_str().into(), offer, claims });
         }
         Act::Silence { node } | Act::Leave { node } => {
             let Some(id) = rig.cluster.node_named(&format!("n{node}")).map(|node| node.id) else { return };
@@ -160,7 +203,9 @@ fn perform(rig: &mut Rig, act: &Act) {
                 events.iter().for_each(|event| after.apply(rig.now, event));
                 for (id, before) in held {
                     let node = after.node(id).expect("nodes stay");
-                    assert!(node.held == before || node.offer.amount.covers(&node.held));
+                    // Also of a node that offers none of its gres for now, nothing is held that it never had.
+                    let had = node.offer.clone().with_gres(node.offer.gres.clone()).amount;
+                    assert!(node.held == before || had.covers(&node.held));
                 }
             } else {
                 rig.plan();
@@ -177,6 +222,7 @@ proptest! {
     fn no_input_breaks_the_books(acts in vec(act(), 1..120)) {
         let mut rig = Rig::with_nodes(2, 4);
         rig.settings.drain_after_failures = 2;
+        rig.settings.licenses.extend([("l".into(), 3), ("m".into(), 1)]);
         for act in &acts {
             perform(&mut rig, act);
         }

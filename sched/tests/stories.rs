@@ -377,8 +377,8 @@ fn nodes_are_listed_with_numbers_counted_as_numbers() {
 #[test]
 fn shares_of_memory_that_round_up_together_never_take_more_than_there_is() {
     let mut rig = Rig::new();
-    let amount = Amount { cpus: Cpus::whole(4), memory_mib: 4095 };
-    let offer = Offer { amount, spool: 7, address: String::new(), registration: 0, abilities: Default::default() };
+    let amount = Amount { cpus: Cpus::whole(4), memory_mib: 4095, ..Amount::default() };
+    let offer = Offer { amount, spool: 7, ..Default::default() };
     rig.input(Input::Register { name: "n1".into(), offer, claims: Vec::new() });
     let request = Request { memory: Memory::PerNode(1025), ..Request::default() };
     rig.submit(JobDraft { request, ..job() }).expect("accepted");

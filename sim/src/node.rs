@@ -194,6 +194,8 @@ impl Node {
             claims,
             registration: self.registration,
             abilities: Default::default(),
+            features: Vec::new(),
+            gres: Vec::new(),
         }))
     }
 

@@ -22,7 +22,7 @@ pub struct Failure {
     pub now_ms: u64,
     /// Which promise.
     #[source]
-    pub violation: Violation,
+    pub violation: Box<Violation>,
     /// The story, if it was listened to.
     pub story: Vec<String>,
 }
@@ -53,7 +53,7 @@ pub fn run(seed: u64, sabotage: Option<Sabotage>, heard: bool) -> Result<Figures
     let story = world.story().lines().to_vec();
     match ran {
         Ok(()) => Ok(Figures { steps, begun, now_ms, story }),
-        Err(violation) => Err(Failure { seed, now_ms, violation, story }),
+        Err(violation) => Err(Failure { seed, now_ms, violation: Box::new(violation), story }),
     }
 }
 

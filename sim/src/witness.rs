@@ -52,7 +52,7 @@ impl Witness {
                 if !self.begun.insert(key) {
                     return Err(Violation::BegunTwice(key));
                 }
-                let amount = |cpus: Cpus, memory_mib| Amount { cpus, memory_mib };
+                let amount = |cpus: Cpus, memory_mib| Amount { cpus, memory_mib, ..Amount::default() };
                 let shares = shares.into_iter().map(|share| (share.node, amount(share.cpus, share.memory_mib)));
                 let live = Live { attempt: key.attempt, shares: shares.collect() };
                 if let Some(first) = self.live.insert((key.job, key.index), live) {

@@ -15,7 +15,9 @@ use sched::spec::signal::Warning;
 use sched::spec::size::Mebibytes;
 
 use crate::call::TIMEOUT_S_MAX;
+use crate::failure::{Failure, Outcome};
 use crate::submitter::Submitter;
+use crate::wishes::Wishes;
 
 /// What a job is asked to be.
 #[derive(Args, Clone, Debug, Default)]
@@ -37,11 +39,14 @@ pub(crate) struct Ask {
     #[arg(short = 'N', long, value_name = "MIN[-MAX]", value_parser = nodes)]
     pub(crate) nodes: Option<(u32, Option<u32>)>,
     /// Memory on each node, in MB or with K, M, G, T; 0 is all of it
-    #[arg(long, value_name = "SIZE", overrides_with = "mem_per_cpu")]
+    #[arg(long, value_name = "SIZE")]
     pub(crate) mem: Option<Mebibytes>,
     /// Memory for each CPU
-    #[arg(long, value_name = "SIZE", overrides_with = "mem")]
+    #[arg(long, value_name = "SIZE")]
     pub(crate) mem_per_cpu: Option<Mebibytes>,
+    /// Where it runs, and what else it holds
+    #[command(flatten)]
+    pub(crate) wishes: Wishes,
     /// Time limit: M, M:S, H:M:S, D-H, D-H:M, D-H:M:S
     #[arg(short, long, value_name = "TIME")]
     pub(crate) time: Option<TimeLimit>,
@@ -178,13 +183,25 @@ impl Ask {
         let (nodes_min, nodes_max) = self.nodes.unwrap_or((1, None));
         let per_node = self.mem.map(|size| Memory::MemoryPerNodeMib(size.0));
         let per_cpu = self.mem_per_cpu.map(|size| Memory::MemoryPerCpuMib(size.0));
-        v1::Request {
+        let mut request = v1::Request {
             nodes_min,
             nodes_max,
             processes: self.ntasks,
             cpus_per_process: self.cpus_per_task,
             memory: per_node.or(per_cpu),
+            ..v1::Request::default()
+        };
+        self.wishes.fill(&mut request);
+        request
+    }
+
+    /// Refuses what contradicts itself, in Slurm's words.
+    pub(crate) fn check(&self, command: &str) -> Outcome<()> {
+        if self.mem.is_none() || self.mem_per_cpu.is_none() {
+            return Ok(());
         }
+        let text = "fatal: --mem, --mem-per-cpu, and --mem-per-gpu are mutually exclusive.";
+        Err(Failure::new(format_args!("{command}: {text}")))
     }
 
     fn files(&self, submitter: &Submitter) -> v1::Files {
@@ -205,7 +222,7 @@ impl Ask {
 }
 
 /// A number of processes, CPUs or nodes, with `k` for 1024 and `m` for 1024 times that.
-fn count(text: &str) -> Result<u32, String> {
+pub(crate) fn count(text: &str) -> Result<u32, String> {
     let (digits, scale) = match text.char_indices().next_back() {
         Some((at, 'k' | 'K')) => (&text[..at], 1024),
         Some((at, 'm' | 'M')) => (&text[..at], 1024 * 1024),

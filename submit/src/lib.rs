@@ -21,6 +21,7 @@ mod show;
 mod submitter;
 mod table;
 mod wait;
+mod wishes;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -6,7 +6,7 @@ use crate::rig::{Rig, wait_for};
 
 #[test]
 fn a_job_is_accounted_for_at_once_and_for_good() {
-    let mut rig = Rig::start_with(1, "MinJobAge = 1\n");
+    let mut rig = Rig::start_with(&[("linux0", &[])], "MinJobAge = 1\n");
     let go = rig.work().join("go");
     let script = format!("while [ ! -e {} ]; do sleep 0.02; done; exit 3", go.display());
     let job = rig.submit(&["-J", "told", "-o", "none", "--array=0-1", "-c2", "--wrap", &script]);
@@ -53,7 +53,7 @@ fn a_job_is_accounted_for_at_once_and_for_good() {
 #[test]
 fn limits_are_shown_and_refusals_say_what_to_do() {
     let settings = "MaxJobsPerUser = 3\nMaxSubmitRate = 2\nMaxEnvironmentSize = 1000000\n";
-    let mut rig = Rig::start_with(0, settings);
+    let mut rig = Rig::start_with(&[], settings);
     let config = rig.run("scontrol", &["show", "config"]);
     for line in ["MaxJobsPerUser          = 3", "MaxSubmitRate           = 2", "MinFreeDisk             = 64"] {
         assert!(config.contains(line), "{config}");

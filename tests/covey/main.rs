@@ -7,5 +7,6 @@ mod commands;
 mod faults;
 mod maps;
 mod nodes;
+mod resources;
 mod rig;
 mod service;

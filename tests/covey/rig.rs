@@ -24,22 +24,24 @@ pub(crate) struct Rig {
 impl Rig {
     /// A controller with `nodes` nodes `linux0`.. of 2 CPUs, all idle.
     pub(crate) fn start(nodes: usize) -> Rig {
-        Rig::start_with(nodes, "")
+        let names: Vec<String> = (0..nodes).map(|i| format!("linux{i}")).collect();
+        let plain: Vec<(&str, &[&str])> = names.iter().map(|name| (name.as_str(), &[][..])).collect();
+        Rig::start_with(&plain, "")
     }
 
-    /// As [`Rig::start`], with settings for `covey.toml`.
-    pub(crate) fn start_with(nodes: usize, settings: &str) -> Rig {
+    /// A controller with these settings and nodes of 2 CPUs, each with its own options, all idle.
+    pub(crate) fn start_with(nodes: &[(&str, &[&str])], settings: &str) -> Rig {
         let mut rig = Rig { folder: tempfile::tempdir().expect("a folder"), controller: None, nodes: Vec::new() };
         fs::create_dir(rig.work()).expect("a folder for the jobs");
         fs::create_dir(rig.dir()).expect("a folder for the cluster");
         fs::write(rig.dir().join("covey.toml"), settings).expect("written");
         rig.start_controller();
-        for i in 0..nodes {
-            rig.start_node(&format!("linux{i}"));
+        for (name, options) in nodes {
+            rig.start_node_with(name, options);
         }
         wait_for("all nodes are idle", || {
             rig.run("sinfo", &["-h", "-N", "-o", "%N %t"]).lines().filter(|line| line.ends_with(" idle")).count()
-                == nodes
+                == nodes.len()
         });
         rig
     }
@@ -68,9 +70,13 @@ impl Rig {
     }
 
     pub(crate) fn start_node(&mut self, name: &str) {
+        self.start_node_with(name, &[]);
+    }
+
+    fn start_node_with(&mut self, name: &str, options: &[&str]) {
         let mut command = Command::new(COVEY);
         command.args(["noded", "--name", name, "--cpus", "2", "--memory", "2G"]);
-        command.arg("--controller").arg(self.endpoint()).arg("--dir").arg(self.dir());
+        command.arg("--controller").arg(self.endpoint()).arg("--dir").arg(self.dir()).args(options);
         self.nodes.push((name.to_owned(), daemon(&mut command)));
     }
 
@@ -132,6 +138,11 @@ impl Rig {
         let active = |state: &String| matches!(state.as_str(), "PENDING" | "RUNNING" | "COMPLETING");
         wait_for("the job is done", || !self.states(job).iter().any(active));
         self.states(job)
+    }
+
+    /// A file in the folder where jobs are submitted; nothing while it is not there.
+    pub(crate) fn try_read(&self, name: &str) -> String {
+        fs::read_to_string(self.work().join(name)).unwrap_or_default()
     }
 
     /// A file in the folder where jobs are submitted.

@@ -30,7 +30,8 @@ impl Driver {
             reply.send(Err(why)).ok();
             return;
         }
-        let (name, offer, claims) = register.into_parts();
+        let name = register.name.as_str().into();
+        let (offer, claims) = register.into_offer();
         let input = Input::Register { name, offer, claims };
         if let Answer::Registered(node, missed) = self.decide(input, batch) {
             batch.registrations.push(Registration { node, missed, sender, reply });

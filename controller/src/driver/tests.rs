@@ -123,8 +123,8 @@ async fn a_commit_that_failed_after_it_was_stored_has_happened_once() {
 #[tokio::test]
 async fn what_one_pass_leaves_starts_without_waiting_for_anything_to_happen() {
     let bench = start(Arc::new(MemoryJournal::default()));
-    let amount = Amount { cpus: Cpus::whole(30_000), memory_mib: 30_000 };
-    let offer = Offer { amount, spool: 1, address: String::new(), registration: 0, abilities: Default::default() };
+    let amount = Amount { cpus: Cpus::whole(30_000), memory_mib: 30_000, ..Amount::default() };
+    let offer = Offer { amount, spool: 1, ..Offer::default() };
     let input = Input::Register { name: "big".into(), offer, claims: Vec::new() };
     bench.post.ask(input, Vec::new()).await.expect("registered");
     let tasks = sched::plan::STARTS_MAX as u64 + 1;
@@ -147,7 +147,7 @@ async fn a_registration_that_comes_late_is_refused() {
     let bench = start(Arc::default());
     let register = |registration| proto::link::Register {
         name: "n1".into(),
-        amount: Amount { cpus: Cpus::whole(1), memory_mib: 1 },
+        amount: Amount { cpus: Cpus::whole(1), memory_mib: 1, ..Amount::default() },
         spool: 1,
         address: String::new(),
         version: String::new(),
@@ -155,6 +155,8 @@ async fn a_registration_that_comes_late_is_refused() {
         claims: Vec::new(),
         registration,
         abilities: Default::default(),
+        features: Vec::new(),
+        gres: Vec::new(),
     };
     let (sender, _orders) = tokio::sync::mpsc::channel(8);
     for (registration, welcome) in [(5, true), (6, true), (6, false), (5, false), (7, true)] {

@@ -1,8 +1,9 @@
 //! Rows of jobs as large as they may be, and back.
 
+use sched::devices::Devices;
 use sched::event::{Event, Placement};
 use sched::ids::{AttemptKey, BlobHash, RequestId};
-use sched::node::{Abilities, Offer};
+use sched::node::Offer;
 use sched::reason::{Ending, NOTE_BYTES_MAX, Outcome};
 use sched::resources::{Amount, Cpus};
 use sched::spec::duration::TimeLimit;
@@ -64,21 +65,22 @@ pub(crate) fn cluster_with(job: JobId, spec: JobSpec) -> Cluster {
 
 /// Runs a task of a job over so many nodes, and ends it.
 pub(crate) fn run(cluster: &mut Cluster, job: JobId, index: u32, nodes: u32) {
-    let amount = Amount { cpus: Cpus::whole(1), memory_mib: 10 };
+    let amount = Amount { cpus: Cpus::whole(1), memory_mib: 10, ..Amount::default() };
     for node in 1..=nodes {
         let name = format!("node-{}-{node}", node * 7919 % 65_536).into();
         let offer = Offer {
-            amount: Amount { cpus: Cpus::whole(1_000), memory_mib: 100_000 },
+            amount: Amount { cpus: Cpus::whole(1_000), memory_mib: 100_000, ..Amount::default() },
             spool: 1,
             address: "here".into(),
-            registration: 1,
-            abilities: Abilities::default(),
+            ..Offer::default()
         };
         if cluster.node(NodeId(node)).is_none() {
             cluster.apply(AT, &Event::NodeRegistered { node: NodeId(node), name, offer, unwanted: Vec::new() });
         }
     }
-    let shares: Arc<[Share]> = (1..=nodes).map(|node| Share { node: NodeId(node), processes: 1, amount }).collect();
+    let shares: Arc<[Share]> = (1..=nodes)
+        .map(|node| Share { node: NodeId(node), processes: 1, amount, devices: Devices::default() })
+        .collect();
     let key = AttemptKey { job, index, attempt: 1 };
     let placements = vec![Placement { index, id: JobId(job.0 + 1 + index), attempt: 1, shares, partition: None }];
     cluster.apply(AT.plus_ms(1_000), &Event::Started { job, placements });

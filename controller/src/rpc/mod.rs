@@ -5,6 +5,7 @@
 mod cancel;
 mod cluster;
 mod control;
+mod gres;
 mod history;
 mod jobs;
 pub(crate) mod link;
@@ -182,6 +183,11 @@ fn refuse(refusal: &Refusal) -> Status {
         | Refusal::CpusInUse { .. } => Code::FailedPrecondition,
         Refusal::UnknownPartition(_)
         | Refusal::PartitionChange(_)
+        | Refusal::NoSuchNode { .. }
+        | Refusal::NodeElsewhere { .. }
+        | Refusal::UnknownFeature { .. }
+        | Refusal::UnknownGres { .. }
+        | Refusal::License { .. }
         | Refusal::NoDefaultPartition
         | Refusal::Dependency(_)
         | Refusal::NeverFits { .. }

@@ -28,6 +28,7 @@ fn node_row(cluster: &Cluster, node: &Node) -> v1::NodeRow {
         NodeWord::Down => v1::NodeState::Down,
     };
     let (Health::Up { since } | Health::Silent { since } | Health::Down { since }) = node.health;
+    let gres = node.gres_next.as_ref().unwrap_or(&node.offer.gres);
     let mine = cluster.partitions().filter(|partition| partition.has(&node.name));
     let reason = match (&node.mark, node.health) {
         (Some(mark), _) => Some(v1::NodeReason {
@@ -60,6 +61,9 @@ fn node_row(cluster: &Cluster, node: &Node) -> v1::NodeRow {
         fail: shown.leaving == Some(MarkKind::Fail),
         completing: cluster.is_completing(node.id),
         reason,
+        features: node.offer.features.iter().map(ToString::to_string).collect(),
+        gres: gres.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+        gres_held: super::gres::held(&node.offer.gres, &node.held.gres, node.devices),
     }
 }
 

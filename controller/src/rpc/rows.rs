@@ -223,7 +223,7 @@ fn job_detail(job: &Job, spec: &JobSpec, id: JobId, index: Option<u32>) -> v1::J
     };
     let named = |text: &Option<String>| text.as_deref().map(|text| path(&FileNamePattern::new(text)));
     let stdout = named(&spec.files.stdout).unwrap_or_else(|| path(&FileNamePattern::default_output(job.is_array())));
-    v1::JobDetail {
+    let mut detail = v1::JobDetail {
         work_dir: spec.files.work_dir.clone(),
         command: spec.origin.command.clone(),
         stdin: named(&spec.files.stdin).unwrap_or_else(|| "/dev/null".into()),
@@ -232,7 +232,10 @@ fn job_detail(job: &Job, spec: &JobSpec, id: JobId, index: Option<u32>) -> v1::J
         comment: spec.comment.clone(),
         submit_host: spec.origin.host.clone(),
         requeue: spec.requeue,
-    }
+        ..v1::JobDetail::default()
+    };
+    super::gres::wishes(&spec.request, &mut detail);
+    detail
 }
 
 fn place(row: &mut v1::JobRow, started: Option<Timestamp>, held: Option<Held>) {

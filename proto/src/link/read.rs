@@ -1,16 +1,20 @@
 //! From messages to values: what is missing or means nothing is an error that names the field.
 
+use sched::devices::Devices;
 use sched::ids::{AttemptKey, JobId};
 use sched::node::{Abilities, Means};
 use sched::reason::{Exit, Scope, StopWhy};
 use sched::reconcile::{AttemptEnd, Claim, How};
 use sched::resources::{Amount, Cpus};
+use sched::spec::constraint;
 use sched::spec::duration::TimeLimit;
+use sched::spec::gres::Gres;
 use sched::spec::signal::SIGNAL_MAX;
 use sched::task::Usage;
 
 use super::{ArrayFacts, Brief, FromNode, MapUrls, NodeShare, Order, Register, StartTask, ToNode, Welcome, Work};
 use crate::error::WireError;
+use crate::request::read_request;
 use crate::spec::{read_time_limit, read_u128, read_warning};
 use crate::v1;
 
@@ -52,7 +56,11 @@ impl TryFrom<v1::Register> for Register {
         }
         Ok(Register {
             name: register.name,
-            amount: Amount { cpus: Cpus::from_milli(register.cpus_milli), memory_mib: register.memory_mib },
+            amount: Amount {
+                cpus: Cpus::from_milli(register.cpus_milli),
+                memory_mib: register.memory_mib,
+                ..Amount::default()
+            },
             spool: read_u128("spool", &register.spool)?,
             address: register.address,
             version: register.version,
@@ -60,6 +68,8 @@ impl TryFrom<v1::Register> for Register {
             claims: all(register.claims)?,
             registration: register.registration,
             abilities: register.abilities.map(Into::into).unwrap_or_default(),
+            features: constraint::read_features(&register.features)?,
+            gres: Gres::list(&register.gres)?,
         })
     }
 }
@@ -167,7 +177,7 @@ impl TryFrom<v1::JobBrief> for Brief {
             job: JobId(brief.job),
             name: spec.name,
             user: spec.user.ok_or(WireError::Missing("user"))?.into(),
-            request: spec.request.unwrap_or_default().into(),
+            request: read_request(spec.request.unwrap_or_default())?,
             work,
             map: spec.map.map(|map| MapUrls { from: map.from, to: map.to, output_name: map.output_name }),
             files: spec.files.ok_or(WireError::Missing("files"))?.into(),
@@ -194,6 +204,7 @@ impl From<v1::StartTask> for StartTask {
             processes: share.processes,
             cpus: Cpus::from_milli(share.cpus_milli),
             memory_mib: share.memory_mib,
+            devices: Devices::from_bits(share.devices),
         });
         StartTask {
             index: task.index,

@@ -7,7 +7,9 @@ use sched::reason::{Exit, Scope, StopWhy};
 use sched::reconcile::{AttemptEnd, Claim, How};
 use sched::resources::{Amount, Cpus};
 use sched::spec::duration::TimeLimit;
+use sched::spec::gres::{GresAsk, Per};
 use sched::spec::job::{Files, Origin, Request, User};
+use sched::spec::licenses::LicenseAsk;
 use sched::spec::signal::Warning;
 use sched::task::Usage;
 
@@ -26,7 +28,7 @@ fn end(how: How) -> AttemptEnd {
 fn register() -> Register {
     Register {
         name: "linux1".into(),
-        amount: Amount { cpus: Cpus::whole(2), memory_mib: 2048 },
+        amount: Amount { cpus: Cpus::whole(2), memory_mib: 2048, ..Amount::default() },
         spool: 77,
         address: "here".into(),
         version: "0.1.0".into(),
@@ -34,6 +36,8 @@ fn register() -> Register {
         claims: vec![Claim { key: key(), end: None }, Claim { key: key(), end: Some(end(How::Lost)) }],
         registration: 12,
         abilities: Abilities { means: Means::Cgroup1, memory: true, open_files: true, ..Abilities::default() },
+        features: vec!["fast".into()],
+        gres: sched::spec::gres::Gres::list("gpu:a100:2,fpga:1").expect("gres of a node"),
     }
 }
 
@@ -42,7 +46,7 @@ fn brief() -> Brief {
         job: JobId(5),
         name: "gray".into(),
         user: User { uid: 1, gid: 2, name: "ada".into(), group: "staff".into() },
-        request: Request { processes: Some(2), ..Request::default() },
+        request: request(),
         work: Work::Script { text: Bytes::from_static(b"#!/bin/sh\n"), arguments: vec!["a b".into()] },
         map: Some(MapUrls { from: "file:///a/".into(), to: "file:///b/".into(), output_name: "{name}".into() }),
         files: Files {
@@ -63,8 +67,27 @@ fn brief() -> Brief {
     }
 }
 
+/// A shape with every wish.
+fn request() -> Request {
+    Request {
+        nodes_min: 2,
+        nodes_max: Some(3),
+        processes: Some(2),
+        processes_per_node: Some(1),
+        cpus_milli: Some(150),
+        exclusive: true,
+        nodes: vec!["n1".into(), "n2".into()],
+        exclude: vec!["n3".into()],
+        constraint: Some("[a|b]".parse().expect("a constraint")),
+        gres: GresAsk::list("gpu:a100:2,fpga", Per::Process).expect("gres"),
+        licenses: LicenseAsk::list("matlab:2").expect("licenses"),
+        ..Request::default()
+    }
+}
+
 fn task() -> StartTask {
-    let share = NodeShare { node: "linux1".into(), processes: 2, cpus: Cpus::from_milli(1500), memory_mib: 9 };
+    let devices = sched::devices::Devices::from_bits(1 << 63 | 1);
+    let share = NodeShare { node: "linux1".into(), processes: 2, cpus: Cpus::from_milli(1500), memory_mib: 9, devices };
     StartTask { index: 3, id: JobId(8), attempt: 2, shares: vec![share], blob: Some("cat.png".into()) }
 }
 

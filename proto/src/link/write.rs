@@ -24,6 +24,8 @@ impl From<FromNode> for v1::FromNode {
                 claims: register.claims.into_iter().map(Into::into).collect(),
                 registration: register.registration,
                 abilities: Some(register.abilities.into()),
+                features: register.features.join(","),
+                gres: register.gres.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
             }),
             FromNode::Ends(ends) => {
                 let claim = |(key, end)| Claim { key, end: Some(end) }.into();
@@ -171,6 +173,7 @@ impl From<StartTask> for v1::StartTask {
             processes: share.processes,
             cpus_milli: share.cpus.milli(),
             memory_mib: share.memory_mib,
+            devices: share.devices.bits(),
         });
         v1::StartTask {
             index: task.index,

@@ -178,7 +178,10 @@ impl Cluster {
             let batch_node = Job::batch_node(&placement.shares).expect("an attempt has a node");
             let key = AttemptKey { job: id, index: placement.index, attempt: placement.attempt };
             self.index.attempts.insert((batch_node, key));
-            self.hold(&placement.shares, 1);
+            self.hold(&placement.shares);
+            let job = &self.jobs[&id];
+            let terms = job.tasks.get(&placement.index).map_or(&job.terms, |task| job.terms_of(task)).clone();
+            self.index.hold_licenses(&terms.spec.request);
         }
         let indices: Vec<u32> = placements.iter().map(|placement| placement.index).collect();
         self.change_job(at, id, Rows::Listed(&indices), |job| {
@@ -202,6 +205,7 @@ impl Cluster {
 
     /// The task ended when its node says; the job's age counts from when that became known, so that it can be seen.
     fn ended(&mut self, at: Timestamp, age_ms: u64, key: AttemptKey, outcome: &Outcome, usage: Usage) {
+        let terms = self.terms_of(key);
         let shares = self.change_job(at, key.job, Rows::Listed(&[key.index]), |job| {
             let (started, shares, task) = rows::take_running(job, key);
             job.tally.count(outcome);
@@ -223,7 +227,7 @@ impl Cluster {
             }
             shares
         });
-        self.release(key, &shares);
+        self.release(key, &terms, &shares);
     }
 
     /// Keeps the run of jobs that fail at once on a node.
@@ -237,12 +241,13 @@ impl Cluster {
     }
 
     fn requeued(&mut self, at: Timestamp, key: AttemptKey, rest: Rest) {
+        let terms = self.terms_of(key);
         let shares = self.change_job(at, key.job, Rows::Listed(&[key.index]), |job| {
             let (_, shares, task) = rows::take_running(job, key);
             rows::wait_again(job, at, key.index, task, rest);
             shares
         });
-        self.release(key, &shares);
+        self.release(key, &terms, &shares);
     }
 
     /// An attempt holds something else from now on.
@@ -253,8 +258,9 @@ impl Cluster {
         change: fn(&mut Job, Timestamp, AttemptKey) -> (Arc<[Share]>, Arc<[Share]>),
     ) {
         let (before, after) = self.change_job(at, key.job, Rows::Listed(&[key.index]), |job| change(job, at, key));
-        self.let_go(&before, 0);
-        self.hold(&after, 0);
+        for (before, after) in before.iter().zip(after.iter()) {
+            self.change_node(before.node, |node| node.exchange(&before.amount, &after.amount));
+        }
     }
 
     fn revised(
@@ -336,11 +342,14 @@ impl Cluster {
         self.last_node = self.last_node.max(Some(id));
         let health = Health::Up { since: at };
         self.index.by_name.insert(NodeOrder::of(name), id);
-        let node = match self.nodes.get(&id) {
-            Some(known) => Node { name: name.clone(), offer: offer.clone(), health, ..(**known).clone() },
-            None => Node::new(id, name.clone(), offer.clone(), health),
-        };
-        self.nodes.insert(id, Arc::new(node));
+        if self.nodes.contains_key(&id) {
+            self.change_node(id, |node| {
+                node.renew(offer);
+                (node.name, node.health) = (name.clone(), health);
+            });
+        } else {
+            self.nodes.insert(id, Arc::new(Node::new(id, name.clone(), offer.clone(), health)));
+        }
     }
 
     /// Changes one job, and what is computed from it: of its rows, those that the change may touch.
@@ -372,28 +381,26 @@ impl Cluster {
         changed
     }
 
-    fn hold(&mut self, shares: &[Share], attempts: u32) {
+    fn hold(&mut self, shares: &[Share]) {
         for share in shares {
-            self.change_node(share.node, |node| {
-                node.held += &share.amount;
-                node.attempts += attempts;
-            });
+            self.change_node(share.node, |node| node.hold(share));
         }
     }
 
-    fn let_go(&mut self, shares: &[Share], attempts: u32) {
-        for share in shares {
-            self.change_node(share.node, |node| {
-                node.held -= &share.amount;
-                node.attempts -= attempts;
-            });
-        }
-    }
-
-    fn release(&mut self, key: AttemptKey, shares: &[Share]) {
+    /// Gives back what an attempt held that ran on these terms.
+    fn release(&mut self, key: AttemptKey, terms: &Terms, shares: &[Share]) {
         let batch_node = Job::batch_node(shares).expect("an attempt has a node");
         self.index.attempts.remove(&(batch_node, key));
-        self.let_go(shares, 1);
+        self.index.release_licenses(&terms.spec.request);
+        for share in shares {
+            self.change_node(share.node, |node| node.release(share));
+        }
+    }
+
+    /// The terms of a task that has a row.
+    fn terms_of(&self, key: AttemptKey) -> Arc<Terms> {
+        let job = &self.jobs[&key.job];
+        job.terms_of(job.tasks.get(&key.index).expect("a task that ends has a row")).clone()
     }
 
     fn change_node(&mut self, id: NodeId, change: impl FnOnce(&mut Node)) {

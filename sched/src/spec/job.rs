@@ -7,12 +7,15 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::ids::{BlobHash, Name, Timestamp};
-use crate::resources::Cpus;
 use crate::spec::array::ArraySpec;
 use crate::spec::dependency::Dependency;
 use crate::spec::duration::TimeLimit;
+use crate::spec::gres::GresError;
+use crate::spec::licenses::LicenseError;
 use crate::spec::retry::Retry;
 use crate::spec::signal::Warning;
+
+pub use crate::spec::request::{Memory, Request};
 
 /// The longest text in any single field of a job (names, paths, comments, one argument), in bytes.
 pub const TEXT_BYTES_MAX: usize = 8 * 1024;
@@ -24,6 +27,8 @@ pub const ARGUMENTS_BYTES_MAX: usize = 1024 * 1024;
 pub const NICE_MAX: u32 = 2_147_483_645;
 /// The most processes (`--ntasks`) and CPUs per process that a job may ask for.
 pub const COUNT_MAX: u32 = 1_000_000;
+/// The most nodes that `--nodelist` or `--exclude` may name.
+pub const NODES_NAMED_MAX: usize = 10_000;
 
 /// A checked job: its fields can be read, and nothing but [`JobDraft::check`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,59 +117,6 @@ pub struct User {
     pub name: Name,
     /// The group's name, for listings.
     pub group: Name,
-}
-
-/// The shape of one task: how many processes, CPUs and nodes, and how much memory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Request {
-    /// `--nodes`, the least.
-    pub nodes_min: u32,
-    /// `--nodes`, the most; `None` leaves it to the scheduler.
-    pub nodes_max: Option<u32>,
-    /// `--ntasks`; `None` means one for each node.
-    pub processes: Option<u32>,
-    /// `--cpus-per-task`; `None` means one, and then the job's environment does not speak of it.
-    pub cpus_per_process: Option<u32>,
-    /// `--mem` or `--mem-per-cpu`.
-    pub memory: Memory,
-}
-
-/// How much memory a task asks for, in MiB.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Memory {
-    /// The node's memory divided by its CPUs, for each CPU.
-    Default,
-    /// So much on each node; 0 is all of the node's.
-    PerNode(u64),
-    /// So much for each CPU.
-    PerCpu(u64),
-}
-
-impl Default for Request {
-    /// One process on one CPU of one node, with its share of the node's memory.
-    fn default() -> Request {
-        Request { nodes_min: 1, nodes_max: None, processes: None, cpus_per_process: None, memory: Memory::Default }
-    }
-}
-
-impl Request {
-    /// How many processes a task has.
-    #[must_use]
-    pub fn process_count(&self) -> u32 {
-        self.processes.unwrap_or(self.nodes_min).max(self.nodes_min)
-    }
-
-    /// The CPUs of one process.
-    #[must_use]
-    pub fn process_cpus(&self) -> Cpus {
-        Cpus::whole(self.cpus_per_process.unwrap_or(1))
-    }
-
-    /// The CPUs that one task takes over all its nodes.
-    #[must_use]
-    pub fn cpus(&self) -> Cpus {
-        self.process_cpus().times(self.process_count())
-    }
 }
 
 /// What runs in each task.
@@ -263,6 +215,55 @@ pub enum SpecError {
         /// The most.
         max: u32,
     },
+    /// More nodes than [`NODES_NAMED_MAX`].
+    #[error("{field} names {count} nodes; at most {NODES_NAMED_MAX} are allowed")]
+    NodesNamed {
+        /// Which field.
+        field: &'static str,
+        /// How many.
+        count: usize,
+    },
+    /// More nodes in `--nodelist` than `--nodes` allows.
+    #[error("--nodelist names {named} nodes and --nodes allows {max}: raise --nodes, or name fewer")]
+    NodeList {
+        /// By the list.
+        named: u32,
+        /// By `--nodes`.
+        max: u32,
+    },
+    /// Both ways to say how many CPUs.
+    #[error("--cpus and --cpus-per-task exclude each other: give one of them")]
+    CpusTwice,
+    /// Less than a thousandth of a CPU, or more than can be counted.
+    #[error("--cpus is out of bounds: give from 0.001 to {COUNT_MAX}")]
+    Cpus,
+    /// Feature counts for more nodes than are asked for.
+    #[error(
+        "Invalid feature specification: --constraint counts {counted} nodes and --nodes asks for {nodes}: raise --nodes"
+    )]
+    NodesCounted {
+        /// By the constraint.
+        counted: u32,
+        /// By `--nodes`.
+        nodes: u32,
+    },
+    /// Generic resources that cannot be.
+    #[error("Invalid generic resource (gres) specification")]
+    Gres(#[from] GresError),
+    /// A total that cannot be divided.
+    #[error(
+        "Invalid generic resource (gres) specification: --gpus={count} cannot be divided among {processes} processes on several \
+         nodes: use --gpus-per-task or --gpus-per-node"
+    )]
+    Undivided {
+        /// The total.
+        count: u32,
+        /// The processes.
+        processes: u32,
+    },
+    /// Licenses that cannot be.
+    #[error("Invalid license specification")]
+    Licenses(#[from] LicenseError),
     /// A folder that is not absolute.
     #[error("the working folder {0:?} is not an absolute path")]
     RelativeFolder(String),
@@ -294,25 +295,20 @@ impl JobDraft {
         };
         let array = self.array.as_ref().map_or(0, |array| array.tasks().size_bytes());
         let terms = self.dependency.as_ref().map_or(0, |dependency| dependency.terms.len() * 32);
-        16 * 1024 + arguments + array + terms
+        let nodes: usize = self.request.nodes.iter().chain(&self.request.exclude).map(|name| name.len() + 5).sum();
+        16 * 1024 + arguments + array + terms + nodes
     }
 
     /// Checks every field that can be judged without the cluster.
     ///
     /// # Errors
     /// The first field that is out of bounds.
-    pub fn check(self) -> Result<JobSpec, SpecError> {
+    pub fn check(mut self) -> Result<JobSpec, SpecError> {
         self.check_texts()?;
-        let request = &self.request;
-        count("--nodes", request.nodes_min)?;
-        count("--ntasks", request.process_count())?;
-        count("--cpus-per-task", request.cpus_per_process.unwrap_or(1))?;
         if self.nice.unsigned_abs() > NICE_MAX {
             return Err(SpecError::Nice(self.nice));
         }
-        if let Some(max) = request.nodes_max.filter(|max| *max < request.nodes_min) {
-            return Err(SpecError::Nodes { min: request.nodes_min, max });
-        }
+        self.request.check()?;
         if !self.files.work_dir.starts_with('/') {
             return Err(SpecError::RelativeFolder(self.files.work_dir));
         }
@@ -365,7 +361,7 @@ impl JobDraft {
     }
 }
 
-fn text(field: &'static str, value: &str) -> Result<(), SpecError> {
+pub(crate) fn text(field: &'static str, value: &str) -> Result<(), SpecError> {
     if value.len() > TEXT_BYTES_MAX {
         return Err(SpecError::TooLong { field, bytes: value.len() });
     }
@@ -375,6 +371,6 @@ fn text(field: &'static str, value: &str) -> Result<(), SpecError> {
     Ok(())
 }
 
-fn count(field: &'static str, value: u32) -> Result<(), SpecError> {
+pub(crate) fn count(field: &'static str, value: u32) -> Result<(), SpecError> {
     if (1..=COUNT_MAX).contains(&value) { Ok(()) } else { Err(SpecError::Count { field, value }) }
 }

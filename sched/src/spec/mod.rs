@@ -6,14 +6,18 @@
 
 pub mod array;
 pub mod begin;
+pub mod constraint;
 pub mod dependency;
 pub mod directives;
 pub mod duration;
+pub mod gres;
 pub mod hostlist;
 pub mod index_set;
 pub mod job;
+pub mod licenses;
 pub mod output_name;
 pub mod pattern;
+pub mod request;
 pub mod retry;
 pub mod signal;
 pub mod size;

@@ -80,6 +80,7 @@ impl Rig {
         }
         self.apply(pass.events.clone());
         self.cluster.check_commitments().expect("a pass never over-commits a node");
+        self.cluster.check_licenses(&self.settings).expect("nor the licenses");
         pass
     }
 
@@ -108,9 +109,8 @@ impl Rig {
     }
 
     pub(crate) fn register_with(&mut self, name: &str, cpus: u32, spool: u128, claims: &[Claim]) -> (NodeId, Answer) {
-        let amount = Amount { cpus: Cpus::whole(cpus), memory_mib: u64::from(cpus) * 1000 };
-        let offer =
-            Offer { amount, spool, address: "127.0.0.1".into(), registration: 0, abilities: Default::default() };
+        let amount = Amount { cpus: Cpus::whole(cpus), memory_mib: u64::from(cpus) * 1000, ..Amount::default() };
+        let offer = Offer { amount, spool, address: "127.0.0.1".into(), ..Offer::default() };
         let answer = self.input(Input::Register { name: name.into(), offer, claims: claims.to_vec() });
         let Answer::Registered(node, _) = &answer else { panic!("a registration is answered: {answer:?}") };
         (*node, answer)

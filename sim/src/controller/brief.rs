@@ -67,5 +67,5 @@ pub(super) fn tasks(cluster: &Cluster, job: &Job, placements: &[Placement]) -> V
 fn node_share(cluster: &Cluster, share: &Share) -> Option<NodeShare> {
     let node = cluster.node(share.node)?.name.to_string();
     let (cpus, memory_mib) = (share.amount.cpus, share.amount.memory_mib);
-    Some(NodeShare { node, processes: share.processes, cpus, memory_mib })
+    Some(NodeShare { node, processes: share.processes, cpus, memory_mib, devices: share.devices })
 }

@@ -250,7 +250,8 @@ impl Desk {
             self.streams.remove(&stream);
             return outs.push(Out::HangUp(stream));
         }
-        let (name, offer, claims) = register.into_parts();
+        let name = register.name.as_str().into();
+        let (offer, claims) = register.into_offer();
         let input = Input::Register { name, offer, claims };
         if let Answer::Registered(node, missed) = self.decide(input, batch) {
             batch.registrations.push((node, missed, stream));

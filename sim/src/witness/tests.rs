@@ -45,7 +45,13 @@ fn ended(key: AttemptKey, code: u8) -> Event {
 }
 
 fn began(witness: &mut Witness, key: AttemptKey) -> Result<(), Violation> {
-    let share = NodeShare { node: "n1".into(), processes: 1, cpus: Cpus::whole(1), memory_mib: 10 };
+    let share = NodeShare {
+        node: "n1".into(),
+        processes: 1,
+        cpus: Cpus::whole(1),
+        memory_mib: 10,
+        devices: Default::default(),
+    };
     witness.on_fact("n1", Fact::Began { key, shares: vec![share] })
 }
 
@@ -61,7 +67,7 @@ fn an_attempt_begins_once_and_a_task_runs_once() {
 #[test]
 fn a_node_runs_no_more_than_it_offers() {
     let mut witness = Witness::default();
-    let amount = Amount { cpus: Cpus::whole(1), memory_mib: 100 };
+    let amount = Amount { cpus: Cpus::whole(1), memory_mib: 100, ..Amount::default() };
     let nodes = [Node::new("n1".into(), amount, 1, None)];
     assert_eq!(began(&mut witness, key(0, 1)), Ok(()));
     assert_eq!(witness.check(&Cluster::default(), &nodes), Ok(()));

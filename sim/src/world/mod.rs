@@ -135,7 +135,8 @@ impl World {
     pub(crate) fn new(plan: Plan, story: Story) -> World {
         let Plan { seed, nodes, settings, latency, socket_ms, sabotage } = plan;
         let make = |(i, cpus): (usize, &u32)| {
-            let amount = Amount { cpus: Cpus::whole(*cpus), memory_mib: u64::from(*cpus) * CPU_MEMORY_MIB };
+            let (cpus, memory_mib) = (Cpus::whole(*cpus), u64::from(*cpus) * CPU_MEMORY_MIB);
+            let amount = Amount { cpus, memory_mib, ..Amount::default() };
             Node::new(format!("n{}", i + 1), amount, i as u128 + 1, sabotage)
         };
         let nodes: Vec<Node> = nodes.iter().enumerate().map(make).collect();

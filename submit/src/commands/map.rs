@@ -108,6 +108,7 @@ fn map(args: &[OsString]) -> Outcome<ExitCode> {
     let submitter =
         Submitter::here().map_err(|e| Failure::chain("covey map: error: cannot find the current folder: ", &e))?;
     let ask = &options.ask;
+    ask.check("covey map")?;
     let spec = ask.spec(job_name(&work), shell_words::join(&options.words), work, &submitter);
     let environment = crate::export::environment(ask.export.as_deref(), std::env::vars_os(), &submitter);
     let request = MapRequest { from: &options.from, to: &options.to, name: &options.name, throttle: options.throttle };

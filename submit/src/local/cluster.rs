@@ -171,7 +171,10 @@ fn arguments(daemon: &Daemon, layout: &Layout, options: &Options) -> Vec<OsStrin
             let controller = ["--controller".into(), layout.endpoints().to_string().into()];
             let cpus = ["--cpus".into(), options.cpus.to_string().into()];
             let memory = ["--memory".into(), format!("{}M", options.memory_mib).into()];
-            named.into_iter().chain(controller).chain(dir()).chain(cpus).chain(memory).collect()
+            let lists = [("--features", &options.features), ("--gres", &options.gres)];
+            let lists = lists.into_iter().filter(|(_, list)| !list.is_empty());
+            let lists = lists.flat_map(|(option, list)| [option.into(), list.into()]);
+            named.into_iter().chain(controller).chain(dir()).chain(cpus).chain(memory).chain(lists).collect()
         }
         Daemon::Launcher(node) => {
             ["launcher".into(), "--dir".into(), layout.node_dir(node).into()].into_iter().collect()
@@ -208,7 +211,8 @@ mod tests {
 
     #[test]
     fn daemons_are_told_where_and_how_large() {
-        let plain = Options { nodes: 2, cpus: 3, memory_mib: 512, config: None };
+        let plain =
+            Options { nodes: 2, cpus: 3, memory_mib: 512, config: None, features: String::new(), gres: String::new() };
         let settings = Options { config: Some("/etc/c.toml".into()), ..plain.clone() };
         assert_eq!(words(&Daemon::Controller, &plain), "controller --dir /nowhere/d");
         assert_eq!(words(&Daemon::Controller, &settings), "controller --dir /nowhere/d --config /etc/c.toml");
@@ -216,6 +220,9 @@ mod tests {
             words(&Daemon::Noded("linux1".into()), &settings),
             "noded --name linux1 --controller unix:///nowhere/d/controller.sock --dir /nowhere/d --cpus 3 --memory 512M"
         );
+        let more = Options { features: "fast,ssd".into(), gres: "gpu:2".into(), ..plain };
+        let said = words(&Daemon::Noded("linux1".into()), &more);
+        assert!(said.ends_with(" --memory 512M --features fast,ssd --gres gpu:2"), "{said}");
     }
 
     #[test]

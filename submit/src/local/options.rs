@@ -6,6 +6,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use sched::spec::constraint::{self, FeaturesError};
+use sched::spec::gres::{Gres, GresError};
 use sched::spec::size::{Mebibytes, SizeError};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -36,6 +38,12 @@ pub(crate) struct Asked {
     /// Memory of each node, such as 4G [default: nine tenths of the machine's, divided among the nodes]
     #[arg(long, value_name = "SIZE", value_parser = read_memory)]
     pub(crate) memory: Option<Mebibytes>,
+    /// What each node is, for --constraint of jobs, such as fast,ssd
+    #[arg(long, value_name = "LIST", value_parser = read_features)]
+    pub(crate) features: Option<String>,
+    /// What else each node has, as NAME[:TYPE][:COUNT],... such as gpu:a100:2,fpga:1
+    #[arg(long, value_name = "LIST", value_parser = read_gres)]
+    pub(crate) gres: Option<String>,
     /// Settings to use instead of DIR/covey.toml
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -49,6 +57,10 @@ pub(crate) struct Options {
     pub(crate) cpus: u32,
     pub(crate) memory_mib: u64,
     pub(crate) config: Option<PathBuf>,
+    #[serde(default)]
+    pub(crate) features: String,
+    #[serde(default)]
+    pub(crate) gres: String,
 }
 
 /// Why the options cannot be followed.
@@ -101,6 +113,8 @@ impl Asked {
             cpus: self.cpus.unwrap_or(base.cpus),
             memory_mib: self.memory.map_or(base.memory_mib, |memory| memory.0),
             config: self.config.or(base.config),
+            features: self.features.unwrap_or(base.features),
+            gres: self.gres.unwrap_or(base.gres),
         }
     }
 
@@ -108,9 +122,12 @@ impl Asked {
         let asked = self.over(first.clone());
         let shown = |options: &Options| {
             let config = options.config.as_ref().map_or("DIR/covey.toml".into(), |path| path.display().to_string());
-            [options.nodes.to_string(), options.cpus.to_string(), Mebibytes(options.memory_mib).to_string(), config]
+            let memory = Mebibytes(options.memory_mib).to_string();
+            let listed = |list: &String| if list.is_empty() { "none".to_owned() } else { list.clone() };
+            let (features, gres) = (listed(&options.features), listed(&options.gres));
+            [options.nodes.to_string(), options.cpus.to_string(), memory, config, features, gres]
         };
-        let names = ["--nodes", "--cpus", "--memory", "--config"].into_iter();
+        let names = ["--nodes", "--cpus", "--memory", "--config", "--features", "--gres"].into_iter();
         match names.zip(shown(&first).into_iter().zip(shown(&asked))).find(|(_, (first, asked))| first != asked) {
             Some((option, (first, asked))) => Err(OptionsError::Differs { option, first, asked }),
             None => Ok(first),
@@ -127,7 +144,8 @@ impl Options {
             Some(memory) => memory.0,
             None => memory_share_mib(&fs::read_to_string("/proc/meminfo").unwrap_or_default(), nodes)?,
         };
-        Ok(Options { nodes, cpus: (cores / nodes).clamp(1, CPUS_MAX), memory_mib, config: None })
+        let cpus = (cores / nodes).clamp(1, CPUS_MAX);
+        Ok(Options { nodes, cpus, memory_mib, config: None, features: String::new(), gres: String::new() })
     }
 
     /// The names of the nodes.
@@ -159,6 +177,14 @@ impl Options {
 fn read_memory(text: &str) -> Result<Mebibytes, String> {
     let memory = text.parse::<Mebibytes>().map_err(|error: SizeError| error.to_string())?;
     if memory.0 == 0 { Err("a node needs memory: write a size such as 4G".into()) } else { Ok(memory) }
+}
+
+fn read_features(text: &str) -> Result<String, FeaturesError> {
+    constraint::read_features(text).map(|_| text.to_owned())
+}
+
+fn read_gres(text: &str) -> Result<String, GresError> {
+    Gres::list(text).map(|_| text.to_owned())
 }
 
 /// What each of `nodes` gets of the memory that `/proc/meminfo` tells of.
@@ -202,7 +228,13 @@ mod tests {
         let (folder, layout) = folder();
         let config = folder.path().join("it's \"mine\".toml");
         fs::write(&config, "").expect("written");
-        let asked = Asked { nodes: Some(3), cpus: Some(2), memory: Some(Mebibytes(512)), config: Some(config) };
+        let asked = Asked {
+            nodes: Some(3),
+            cpus: Some(2),
+            memory: Some(Mebibytes(512)),
+            config: Some(config),
+            ..Asked::default()
+        };
         let first = asked.resolve(&layout, false).expect("good");
         first.write(&layout.options()).expect("written");
         assert_eq!(asked.resolve(&layout, true).expect("the same"), first);

@@ -31,12 +31,17 @@ Examples:
   sbatch --map-from='photos/*.jpg' --map-to=gray/ convert.sh     (the script sees COVEY_IN and COVEY_OUT)";
 
 /// The options that `SBATCH_*` variables set, and whether the option takes the variable's value.
-const VARIABLES: [(&str, &str, bool); 16] = [
+const VARIABLES: [(&str, &str, bool); 21] = [
     ("SBATCH_ARRAY_INX", "--array", true),
     ("SBATCH_COMMENT", "--comment", true),
+    ("SBATCH_CONSTRAINT", "--constraint", true),
     ("SBATCH_DEBUG", "--verbose", false),
     ("SBATCH_ERROR", "--error", true),
     ("SBATCH_EXPORT", "--export", true),
+    ("SBATCH_GPUS", "--gpus", true),
+    ("SBATCH_GPUS_PER_NODE", "--gpus-per-node", true),
+    ("SBATCH_GPUS_PER_TASK", "--gpus-per-task", true),
+    ("SBATCH_GRES", "--gres", true),
     ("SBATCH_INPUT", "--input", true),
     ("SBATCH_JOB_NAME", "--job-name", true),
     ("SBATCH_MEM_PER_CPU", "--mem-per-cpu", true),
@@ -93,12 +98,19 @@ pub(super) fn read(args: &[OsString], submitter: &Submitter) -> Outcome<(Options
         Some(script) => read_directives(&mut command, script)?,
         None => Vec::new(),
     };
-    let words: Vec<OsString> = directives
-        .into_iter()
-        .chain(of_environment(|name| std::env::var(name).ok()))
-        .chain(args.iter().cloned())
-        .collect();
+    let given: Vec<OsString> = directives.iter().chain(args).cloned().collect();
+    let (given, _) = parse(&mut command, &given)?;
+    given.ask.check("sbatch")?;
+    // Memory that is asked for in any way leaves nothing to the environment.
+    let has_memory = given.ask.mem.is_some() || given.ask.mem_per_cpu.is_some();
+    let variable = |name: &str| {
+        let passed = has_memory && name.starts_with("SBATCH_MEM_PER_");
+        if passed { None } else { std::env::var(name).ok() }
+    };
+    let words: Vec<OsString> =
+        directives.into_iter().chain(of_environment(variable)).chain(args.iter().cloned()).collect();
     let (options, unbuilt) = parse(&mut command, &words)?;
+    options.ask.check("sbatch")?;
     unbuilt::announce(&unbuilt, options.ask.quiet)?;
     if options.verbose > 0 {
         print_options(&options);
@@ -163,7 +175,9 @@ fn of_environment(value: impl Fn(&str) -> Option<String>) -> Vec<OsString> {
         if *takes_value { Some(format!("{option}={value}").into()) } else { is_on(&value).then(|| (*option).into()) }
     };
     let mut words: Vec<OsString> = VARIABLES.iter().filter_map(word).collect();
-    words.extend(set("SBATCH_WAIT").map(|_| "--wait".into()));
+    for (name, option) in [("SBATCH_EXCLUSIVE", "--exclusive"), ("SBATCH_WAIT", "--wait")] {
+        words.extend(set(name).map(|_| option.into()));
+    }
     words
 }
 
@@ -181,13 +195,17 @@ fn print_options(options: &Options) {
     for (name, value) in [
         ("array", options.array.clone()),
         ("chdir", ask.chdir.clone()),
+        ("constraint", ask.wishes.constraint.as_ref().map(ToString::to_string)),
         ("cpus-per-task", number(ask.cpus_per_task)),
         ("error", ask.error.clone()),
+        ("exclude", ask.wishes.exclude.clone()),
         ("export", ask.export.clone()),
         ("job-name", ask.job_name.clone()),
         ("mem", ask.mem.map(|size| size.to_string())),
         ("mem-per-cpu", ask.mem_per_cpu.map(|size| size.to_string())),
+        ("nodelist", ask.wishes.nodelist.clone()),
         ("ntasks", number(ask.ntasks)),
+        ("ntasks-per-node", number(ask.wishes.ntasks_per_node)),
         ("output", ask.output.clone()),
         ("partition", ask.partition.clone()),
         ("signal", ask.signal.map(|signal| signal.to_string())),
@@ -204,6 +222,8 @@ fn print_options(options: &Options) {
 
 #[cfg(test)]
 mod tests {
+    use proto::v1;
+
     use super::*;
 
     fn words(words: &[&str]) -> Vec<OsString> {
@@ -217,16 +237,18 @@ mod tests {
     #[test]
     fn the_command_line_beats_the_environment_and_that_the_script() {
         let mut command = command();
-        let script = script("#!/bin/sh\n#SBATCH -J script -p script -c 1 --mem=1G --requeue\n#COVEY --map-from=in\n");
+        let script =
+            script("#!/bin/sh\n#SBATCH -J script -p script -c 1 --gres=gpu:1 --requeue\n#COVEY --map-from=in\n");
         let environment = |name: &str| match name {
             "SBATCH_JOB_NAME" | "SBATCH_PARTITION" => Some("variable".to_owned()),
-            "SBATCH_NO_REQUEUE" | "SBATCH_DEBUG" => Some("yes".to_owned()),
+            "SBATCH_CONSTRAINT" => Some("fast".to_owned()),
+            "SBATCH_EXCLUSIVE" | "SBATCH_NO_REQUEUE" | "SBATCH_DEBUG" => Some("yes".to_owned()),
             "SBATCH_TIMELIMIT" => Some(String::new()),
             _ => None,
         };
         let mut all = read_directives(&mut command, &script).expect("all are known");
         all.extend(of_environment(environment));
-        all.extend(words(&["--job=typed", "--mem-per-cpu", "2G", "job.sh", "-J", "argument"]));
+        all.extend(words(&["--job=typed", "--mem-per-cpu", "2G", "--gres=none", "job.sh", "-J", "argument"]));
         let (options, unbuilt) = parse(&mut command, &all).expect("all are known");
         let ask = &options.ask;
         assert_eq!(
@@ -234,6 +256,9 @@ mod tests {
             (Some("typed"), Some("variable"), Some(1))
         );
         assert_eq!((ask.mem, ask.mem_per_cpu.map(|size| size.0)), (None, Some(2048)));
+        let request = ask.spec(String::new(), String::new(), v1::work::Kind::Op("x".into()), &Submitter::ada()).request;
+        let request = request.expect("there is always a shape");
+        assert_eq!((request.gres.len(), request.constraint.as_str(), request.exclusive), (0, "fast", true));
         assert_eq!((ask.requeue, ask.no_requeue, options.verbose), (false, true, 1));
         assert_eq!((options.map_from.as_deref(), ask.time.is_none(), unbuilt.len()), (Some("in"), true, 0));
         assert_eq!(options.words, words(&["job.sh", "-J", "argument"]));
@@ -275,6 +300,29 @@ mod tests {
             let words = sched::spec::words::split(line.as_bytes()).expect(line).into_iter().map(OsString::from_vec);
             let (options, _) = parse(&mut command(), &words.collect::<Vec<_>>()).expect(line);
             assert_eq!(options.words, words_of_none(), "{line}");
+        }
+    }
+
+    #[test]
+    fn memory_is_asked_for_in_one_way() {
+        let (options, _) = parse(&mut command(), &words(&["--mem=1G", "--mem-per-cpu=1G", "x.sh"])).expect("known");
+        let text = options.ask.check("sbatch").expect_err("two ways").text();
+        assert_eq!(text, "sbatch: fatal: --mem, --mem-per-cpu, and --mem-per-gpu are mutually exclusive.\n");
+    }
+
+    #[test]
+    fn wishes_that_mean_nothing_are_refused_at_the_door() {
+        for (typed, said) in [
+            ("--gres=gpu:x:y", "is no generic resource: write NAME[:TYPE][:COUNT]"),
+            ("-Gmany", "is no generic resource: write [TYPE:]COUNT"),
+            ("-Ca&", "is no constraint at character 3: the name of a feature"),
+            ("-wn[1-", "the brackets in the host list item"),
+            ("-La:0", "is no license: write NAME[:COUNT]"),
+            ("--cpus=0.0001", "is no number of CPUs: write a number from 0.001 on with at most three decimals"),
+            ("--ntasks-per-node=0", "is not a whole number from 1"),
+        ] {
+            let text = parse(&mut command(), &words(&[typed])).expect_err(typed).text();
+            assert!(text.starts_with("sbatch: error: Invalid --") && text.contains(said), "{text}");
         }
     }
 

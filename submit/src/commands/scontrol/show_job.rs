@@ -81,7 +81,7 @@ fn shape(row: &JobRow, block: &mut Block) {
     let detail = row.detail.clone().unwrap_or_default();
     let host = format!("{}:0", or_null(&detail.submit_host));
     block.line(&[("Partition", &row.partition), ("AllocNode:Sid", &host)]);
-    block.line(&[("ReqNodeList", &NONE), ("ExcNodeList", &NONE)]);
+    block.line(&[("ReqNodeList", &or_null(&detail.nodes_asked)), ("ExcNodeList", &or_null(&detail.nodes_excluded))]);
     block.line(&[("NodeList", &row.nodes)]);
     if !row.batch_host.is_empty() {
         block.line(&[("BatchHost", &row.batch_host)]);
@@ -99,12 +99,15 @@ fn shape(row: &JobRow, block: &mut Block) {
     let allocated = row.started_ms != 0 && row.state() != JobState::Pending;
     block.line(&[("ReqTRES", &requested)]);
     block.line(&[("AllocTRES", if allocated { &held } else { &NONE })]);
-    block.line(&[("Socks/Node", &"*"), ("NtasksPerN:B:S:C", &"0:0:*:*"), ("CoreSpec", &"*")]);
+    let per_node = format!("{}:0:*:*", detail.processes_per_node);
+    block.line(&[("Socks/Node", &"*"), ("NtasksPerN:B:S:C", &per_node), ("CoreSpec", &"*")]);
     let memory = Mebibytes(row.memory_mib);
     let memory_key = if row.memory_per_cpu { "MinMemoryCPU" } else { "MinMemoryNode" };
     block.line(&[("MinCPUsNode", &cpus_per_process), (memory_key, &memory), ("MinTmpDiskNode", &0)]);
-    block.line(&[("Features", &NONE), ("DelayBoot", &"00:00:00")]);
-    block.line(&[("OverSubscribe", &"OK"), ("Contiguous", &0), ("Licenses", &NONE), ("Network", &NONE)]);
+    block.line(&[("Features", &or_null(&detail.constraint)), ("DelayBoot", &"00:00:00")]);
+    let over_subscribe = if detail.exclusive { "EXCLUSIVE" } else { "OK" };
+    let licenses = or_null(&detail.licenses);
+    block.line(&[("OverSubscribe", &over_subscribe), ("Contiguous", &0), ("Licenses", &licenses), ("Network", &NONE)]);
 }
 
 fn files(row: &JobRow, block: &mut Block) {
@@ -119,6 +122,15 @@ fn files(row: &JobRow, block: &mut Block) {
     block.line(&[("StdErr", &detail.stderr)]);
     block.line(&[("StdIn", &detail.stdin)]);
     block.line(&[("StdOut", &detail.stdout)]);
+    for (key, value) in [
+        ("TresPerJob", &detail.gres_in_all),
+        ("TresPerNode", &detail.gres_per_node),
+        ("TresPerTask", &detail.gres_per_process),
+    ] {
+        if !value.is_empty() {
+            block.line(&[(key, value)]);
+        }
+    }
 }
 
 /// The memory asked for over all nodes, in MiB; 0 where it was left to the cluster.

@@ -14,9 +14,13 @@ pub(super) fn node(row: &NodeRow) -> Block {
     let mut block = Block::default();
     block.line(&[("NodeName", &row.name), ("Arch", &std::env::consts::ARCH), ("CoresPerSocket", &row.cpus)]);
     block.line(&[("CPUAlloc", &row.cpus_held), ("CPUEfctv", &row.cpus), ("CPUTot", &row.cpus), ("CPULoad", &"N/A")]);
-    block.line(&[("AvailableFeatures", &NONE)]);
-    block.line(&[("ActiveFeatures", &NONE)]);
-    block.line(&[("Gres", &NONE)]);
+    let features = or_null(&row.features.join(","));
+    block.line(&[("AvailableFeatures", &features)]);
+    block.line(&[("ActiveFeatures", &features)]);
+    block.line(&[("Gres", &or_null(&row.gres))]);
+    if !row.gres.is_empty() {
+        block.line(&[("GresUsed", &row.gres_held)]);
+    }
     let address = or_null(&row.address);
     block.line(&[("NodeAddr", &address), ("NodeHostName", &row.name), ("Version", &SLURM_VERSION)]);
     let free = row.memory_mib.saturating_sub(row.memory_held_mib);

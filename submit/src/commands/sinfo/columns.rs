@@ -29,9 +29,9 @@ pub(super) const COLUMNS: &[Column<Line>] = &[
     }),
     column('e', "FREE_MEM", |line| least(line, |node| node.memory_mib.saturating_sub(node.memory_held_mib))),
     column('F', "NODES(A/I/O/T)", |line| four(counts(line, |_| 1))),
-    column('f', "AVAIL_FEATURES", |_| show::or_null("")),
-    column('b', "ACTIVE_FEATURES", |_| show::or_null("")),
-    column('G', "GRES", |_| show::or_null("")),
+    column('f', "AVAIL_FEATURES", |line| first(line, |node| show::or_null(&node.features.join(",")))),
+    column('b', "ACTIVE_FEATURES", |line| first(line, |node| show::or_null(&node.features.join(",")))),
+    column('G', "GRES", |line| first(line, |node| show::or_null(&node.gres))),
     column('g', "GROUPS", |_| "all".into()),
     column('H', "TIMESTAMP", |line| {
         let at = |reason: &NodeReason| show::time(reason.at_ms);

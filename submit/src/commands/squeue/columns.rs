@@ -32,7 +32,10 @@ pub(super) const COLUMNS: &[Column<Listed>] = &[
     word('A', "JOBID", |it| it.row.id.to_string()),
     word('a', "ACCOUNT", |_| none()),
     word('B', "EXEC_HOST", |it| if it.row.batch_host.is_empty() { "n/a".into() } else { it.row.batch_host.clone() }),
-    word('b', "TRES_PER_NODE", |_| "N/A".into()),
+    word('b', "TRES_PER_NODE", |it| {
+        let gres = it.row.detail.as_ref().map_or("", |detail| &detail.gres_per_node);
+        if gres.is_empty() { "N/A".into() } else { gres.to_owned() }
+    }),
     whole('C', "CPUS", |it| it.row.cpus.to_string()),
     whole('c', "MIN_CPUS", |it| it.row.cpus_per_process.max(1).to_string()),
     whole('D', "NODES", |it| it.row.node_count.to_string()),
@@ -40,10 +43,13 @@ pub(super) const COLUMNS: &[Column<Listed>] = &[
     word('E', "DEPENDENCY", |_| none()),
     whole('e', "END_TIME", end_time),
     word('F', "ARRAY_JOB_ID", |it| if it.row.array_id == 0 { it.row.id } else { it.row.array_id }.to_string()),
-    word('f', "FEATURES", |_| none()),
+    word('f', "FEATURES", |it| detail(it, |detail| &detail.constraint)),
     word('G', "GROUP", |it| it.row.gid.to_string()),
     word('g', "GROUP", |it| it.row.group.clone()),
-    word('h', "OVER_SUBSCRIBE", |_| "OK".into()),
+    word('h', "OVER_SUBSCRIBE", |it| {
+        let alone = it.row.detail.as_ref().is_some_and(|detail| detail.exclusive);
+        if alone { "NO" } else { "OK" }.into()
+    }),
     word('i', "JOBID", |it| display_id(&it.row)),
     word('j', "NAME", |it| or_null(&it.row.name)),
     word('K', "ARRAY_TASK_ID", |it| tasks_text(&it.row).unwrap_or_else(|| "N/A".into())),
@@ -53,7 +59,7 @@ pub(super) const COLUMNS: &[Column<Listed>] = &[
     whole('M', "TIME", |it| duration::short(elapsed_s(&it.row, it.now_ms))),
     word('m', "MIN_MEMORY", |it| Mebibytes(it.row.memory_mib).to_string()),
     whole('N', "NODELIST", |it| it.row.nodes.clone()),
-    word('n', "REQ_NODES", |_| String::new()),
+    word('n', "REQ_NODES", |it| it.row.detail.as_ref().map(|it| it.nodes_asked.clone()).unwrap_or_default()),
     word('o', "COMMAND", |it| detail(it, |detail| &detail.command)),
     word('P', "PARTITION", |it| it.row.partition.clone()),
     word('p', "PRIORITY", |it| format!("{:.14}", f64::from(it.row.priority) / f64::from(u32::MAX))),
@@ -68,9 +74,9 @@ pub(super) const COLUMNS: &[Column<Listed>] = &[
     word('u', "USER", |it| it.row.user.clone()),
     whole('V', "SUBMIT_TIME", |it| show::time(it.row.submitted_ms).unwrap_or_else(|| "N/A".into())),
     word('v', "RESERVATION", |_| none()),
-    word('W', "LICENSES", |_| none()),
+    word('W', "LICENSES", |it| detail(it, |detail| &detail.licenses)),
     word('w', "WCKEY", |_| none()),
-    word('x', "EXC_NODES", |_| String::new()),
+    word('x', "EXC_NODES", |it| it.row.detail.as_ref().map(|it| it.nodes_excluded.clone()).unwrap_or_default()),
     word('Y', "SCHEDNODES", |_| none()),
     word('y', "NICE", |_| "0".into()),
     word('Z', "WORK_DIR", |it| detail(it, |detail| &detail.work_dir)),
@@ -78,7 +84,7 @@ pub(super) const COLUMNS: &[Column<Listed>] = &[
 ];
 
 /// The letters that need what only a detailed listing carries.
-pub(super) const DETAIL_LETTERS: [char; 3] = ['k', 'o', 'Z'];
+pub(super) const DETAIL_LETTERS: [char; 9] = ['b', 'f', 'h', 'k', 'n', 'o', 'W', 'x', 'Z'];
 
 /// The rows that a job's row becomes: one for every task still in a remainder, when that is wanted.
 pub(super) fn rows_of(row: JobRow, now_ms: i64, expand: bool) -> impl Iterator<Item = Listed> {
