@@ -6,35 +6,99 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use rig::{Rig, array, ended, job, wide};
 use sched::cluster::Cluster;
+use sched::hold::HoldVerb;
 use sched::ids::Timestamp;
 use sched::mark::{NodesUpdate, Wish};
 use sched::node::{MarkKind, Offer};
 use sched::partition::Change;
 use sched::reason::Exit;
 use sched::reconcile::{Claim, How};
+use sched::requeue::Requeue;
 use sched::resources::{Amount, Cpus};
+use sched::revise::{self, LimitChange};
+use sched::settings::Weights;
+use sched::spec::duration::TimeLimit;
 use sched::spec::gres::{Gres, GresAsk, Per};
 use sched::spec::job::{JobDraft, Request};
 use sched::spec::licenses::LicenseAsk;
+use sched::spec::retry::Retry;
 use sched::step::{Answer, Input};
 
 /// One thing that happens; numbers choose among what is there.
 #[derive(Clone, Debug)]
 enum Act {
-    Submit { cpus: u32, tasks: u32, throttle: u32 },
-    Wide { processes: u32 },
-    Wish { gres: usize, place: usize, processes: u32, exclusive: bool },
-    After { job: u32, kind: usize, tasks: u32, kill: bool },
-    Cancel { job: u32, index: Option<u32> },
-    End { which: usize, how: u8 },
-    RepeatEnd { which: usize },
-    Register { node: u32, cpus: u32, fresh: bool, keep: usize, gres: usize },
-    Silence { node: u32 },
-    Leave { node: u32 },
-    Wait { seconds: u64 },
-    Mark { node: u32, kind: usize, resume_after_s: Option<u64> },
-    Unmark { node: u32, drained: bool },
-    Partition { limits: usize },
+    Submit {
+        cpus: u32,
+        tasks: u32,
+        throttle: u32,
+    },
+    Wide {
+        processes: u32,
+    },
+    Wish {
+        gres: usize,
+        place: usize,
+        processes: u32,
+        exclusive: bool,
+    },
+    After {
+        job: u32,
+        kind: usize,
+        tasks: u32,
+        kill: bool,
+    },
+    Cancel {
+        job: u32,
+        index: Option<u32>,
+    },
+    End {
+        which: usize,
+        how: u8,
+    },
+    RepeatEnd {
+        which: usize,
+    },
+    Register {
+        node: u32,
+        cpus: u32,
+        fresh: bool,
+        keep: usize,
+        gres: usize,
+    },
+    Silence {
+        node: u32,
+    },
+    Leave {
+        node: u32,
+    },
+    Wait {
+        seconds: u64,
+    },
+    Mark {
+        node: u32,
+        kind: usize,
+        resume_after_s: Option<u64>,
+    },
+    Unmark {
+        node: u32,
+        drained: bool,
+    },
+    Partition {
+        limits: usize,
+    },
+    /// A hold, release, requeue, suspend, resume or change of a job or a task.
+    Treat {
+        job: u32,
+        index: Option<u32>,
+        how: usize,
+    },
+    Fussy {
+        retries: u32,
+        minutes: u32,
+        nice: i32,
+        deadline: Option<u64>,
+        hold: bool,
+    },
     Plan,
 }
 
@@ -58,8 +122,36 @@ fn act() -> impl Strategy<Value = Act> {
             .prop_map(|(node, kind, resume_after_s)| Act::Mark { node, kind, resume_after_s }),
         2 => (0..4_u32, any::<bool>()).prop_map(|(node, drained)| Act::Unmark { node, drained }),
         1 => (0..LIMITS.len()).prop_map(|limits| Act::Partition { limits }),
+        5 => (1..40_u32, proptest::option::of(0..20_u32), 0..17_usize)
+            .prop_map(|(job, index, how)| Act::Treat { job, index, how }),
+        2 => (0..3_u32, 1..9_u32, -2..3_i32, proptest::option::of(0..30_u64), any::<bool>())
+            .prop_map(|(retries, minutes, nice, deadline, hold)| Act::Fussy { retries, minutes, nice, deadline, hold }),
         6 => Just(Act::Plan),
     ]
+}
+
+/// What is done to a job or a task, by number.
+fn treatment(name: &str, how: usize, now: Timestamp) -> Input {
+    let named = rig::targets(name);
+    let (asker, targets) = (if how.is_multiple_of(3) { rig::ADA } else { rig::ROOT }, named);
+    let hold = |verb| Input::Hold { targets: targets.clone(), verb, asker };
+    let requeue = |hold, incomplete| Input::Requeue { targets: targets.clone(), how: Requeue { hold, incomplete } };
+    let revise = |changes: Vec<revise::Change>| Input::Revise { targets: targets.clone(), changes, asker };
+    match how {
+        0 | 1 => hold(HoldVerb::Hold),
+        2 => hold(HoldVerb::UserHold),
+        3 | 4 => hold(HoldVerb::Release),
+        5 => requeue(false, false),
+        6 => requeue(true, false),
+        7 => requeue(false, true),
+        8 | 9 => Input::Pause { targets: targets.clone(), suspend: true, asker },
+        10 | 11 => Input::Pause { targets: targets.clone(), suspend: false, asker },
+        12 => revise(vec![revise::Change::CpusPerProcess(2), revise::Change::Nice(1)]),
+        13 => revise(vec![revise::Change::TimeLimit(LimitChange::More(5))]),
+        14 => revise(vec![revise::Change::Throttle(2), revise::Change::Priority(7)]),
+        15 => revise(vec![revise::Change::Dependency(None), revise::Change::Begin(now.plus_ms(90_000))]),
+        _ => revise(vec![revise::Change::Deadline(Some(now.plus_ms(300_000)))]),
+    }
 }
 
 /// What is said of the only partition, one after the other.
@@ -193,6 +285,19 @@ fn perform(rig: &mut Rig, act: &Act) {
             change.set(LIMITS[*limits].0, LIMITS[*limits].1).expect("a good value");
             assert_eq!(rig.input(Input::UpdatePartition { name: "debug".into(), change }), Answer::Done);
         }
+        Act::Treat { job, index, how } => {
+            let target = index.map_or(job.to_string(), |index| format!("{job}_{index}"));
+            // Refused where there is no such thing, or it does not stand so.
+            let _answer = rig.input(treatment(&target, *how, rig.now));
+        }
+        Act::Fussy { retries, minutes, nice, deadline, hold } => {
+            let retry = (*retries > 0).then_some(Retry { times: *retries, on: None });
+            let time_limit = std::num::NonZeroU32::new(*minutes).map(TimeLimit::Minutes);
+            let deadline = deadline.map(|minutes| rig.now.plus_ms(minutes * 60_000));
+            let draft = JobDraft { retry, time_limit, deadline, nice: *nice, hold: *hold, ..array("0-4%3") };
+            // Refused where it could not end before its deadline.
+            let _refused = rig.submit(draft).err();
+        }
         Act::Plan => {
             let over_before = rig.cluster.check_commitments().is_err();
             if over_before {
@@ -222,6 +327,7 @@ proptest! {
     fn no_input_breaks_the_books(acts in vec(act(), 1..120)) {
         let mut rig = Rig::with_nodes(2, 4);
         rig.settings.drain_after_failures = 2;
+        rig.settings.weights = Weights { age: 1_000, age_s_max: 600, size: 100, ..Weights::default() };
         rig.settings.licenses.extend([("l".into(), 3), ("m".into(), 1)]);
         for act in &acts {
             perform(&mut rig, act);
