@@ -40,3 +40,4 @@ pub mod task;
 pub mod terms;
 pub mod wake;
 mod walk;
+pub mod why;
