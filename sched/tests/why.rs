@@ -168,20 +168,20 @@ fn partitions_say_what_they_allow() {
         memory_per_cpu_mib_max: Some(500),
         ..partition("debug")
     };
-    submit(&mut rig, [sized(1, 60), wide(2, 1), job()].map(|draft| JobDraft { hold: true, ..draft }));
+    submit(&mut rig, [JobDraft { hold: true, ..sized(1, 60) }]);
     let two = Request { nodes_min: 2, nodes_max: Some(2), ..Request::default() };
     let large = Request { memory: Memory::PerCpu(900), ..Request::default() };
     rig.register("n2", 4, &[]);
-    submit(&mut rig, [two, large].map(|request| JobDraft { request, hold: true, ..job() }));
+    submit(&mut rig, [two, large].map(|request| JobDraft { request, hold: true, ..sized(1, 5) }));
     rig.input(Input::Partitions(vec![limits.clone()]));
-    (1..=5).for_each(|job| rig.release(&job.to_string()).expect("it waits"));
+    (1..=3).for_each(|job| rig.release(&job.to_string()).expect("it waits"));
     rig.plan();
     let first = |job: &str| said(&rig, job, Kind::Partition).remove(0);
     assert_eq!(first("1"), "Its time limit is 01:00:00, and partition debug gives 00:10:00 at most.");
-    assert_eq!(first("4"), "It asks for 2 nodes, and partition debug gives 1 at most.");
-    assert_eq!(first("5"), "It asks for 900 MiB for each CPU, and partition debug gives 500 MiB for each CPU at most.");
+    assert_eq!(first("2"), "It asks for 2 nodes, and partition debug gives 1 at most.");
+    assert_eq!(first("3"), "It asks for 900 MiB for each CPU, and partition debug gives 500 MiB for each CPU at most.");
     rig.input(Input::Partitions(vec![Partition { state: PartitionState::Down, ..limits }]));
-    assert_eq!(said(&rig, "5", Kind::Partition)[0], "Partition debug starts nothing while its state is DOWN.");
+    assert_eq!(said(&rig, "3", Kind::Partition)[0], "Partition debug starts nothing while its state is DOWN.");
 }
 
 #[test]
