@@ -9,3 +9,4 @@ mod maps;
 mod nodes;
 mod rig;
 mod service;
+mod why;

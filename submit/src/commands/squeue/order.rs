@@ -62,7 +62,7 @@ fn compare(letter: char) -> Option<Compare> {
         'P' => |a, b| a.partition.cmp(&b.partition),
         'p' | 'Q' => |a, b| a.priority.cmp(&b.priority),
         'r' => |a, b| a.reason.cmp(&b.reason),
-        // What has no time at all comes last, as in Slurm.
+        // What has no time at all comes last.
         'S' => |a, b| start_key(a).cmp(&start_key(b)),
         'T' | 't' => |a, b| a.state.cmp(&b.state),
         'U' => |a, b| a.uid.cmp(&b.uid),
