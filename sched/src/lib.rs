@@ -44,4 +44,5 @@ pub mod task;
 pub mod terms;
 pub mod wake;
 mod walk;
+pub mod why;
 mod wishes;

@@ -135,6 +135,10 @@ impl Controller for Fake {
         Err(Status::unimplemented("change_partition"))
     }
 
+    async fn why(&self, _: Request<v1::WhyRequest>) -> Result<Response<v1::WhyReply>, Status> {
+        Err(Status::unimplemented("why"))
+    }
+
     async fn get_cluster(&self, _: Request<v1::GetClusterRequest>) -> Result<Response<v1::GetClusterReply>, Status> {
         Err(Status::unimplemented("get_cluster"))
     }

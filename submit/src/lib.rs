@@ -27,8 +27,10 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// The names that [`run`] knows: Slurm's commands, which links may call this binary by, and Covey's own.
-pub const COMMANDS: &[&str] =
-    &["sbatch", "squeue", "scancel", "sinfo", "scontrol", "sacct", "map", "blob", "demo", "up", "down", "env", "links"];
+pub const COMMANDS: &[&str] = &[
+    "sbatch", "squeue", "scancel", "sinfo", "scontrol", "sacct", "why", "map", "blob", "demo", "up", "down", "env",
+    "links",
+];
 
 /// What `covey` alone, `covey help` and a wrong word print.
 const OVERVIEW: &str = "\
@@ -38,6 +40,7 @@ Usage: covey COMMAND [ARGUMENTS]      (covey COMMAND --help says more)
   squeue      list jobs                    scancel   end jobs
   sinfo       list partitions and nodes    scontrol  show everything about a job, node or partition
   sacct       what became of jobs, also long after their end
+  why         why a job waits: what is missing where, who has it, what is ahead, when it should start
   map         run a command or an op on every blob of a store
   blob        list, put, get and remove blobs
 
@@ -59,6 +62,7 @@ pub fn run(name: &str, args: Vec<OsString>) -> ExitCode {
         "sinfo" => commands::sinfo::run(&args),
         "scontrol" => commands::scontrol::run(&args),
         "sacct" => commands::sacct::run(&args),
+        "why" => commands::why::run(&args),
         "map" => commands::map::run(&args),
         "blob" => commands::blob::run(&args),
         "demo" => commands::demo::run(&args),

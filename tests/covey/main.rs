@@ -10,3 +10,4 @@ mod nodes;
 mod resources;
 mod rig;
 mod service;
+mod why;

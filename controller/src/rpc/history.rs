@@ -33,7 +33,7 @@ pub(super) fn list(desk: &Desk, request: v1::ListHistoryRequest) -> Result<Answe
     let journal = desk.journal.clone();
     tokio::task::spawn_blocking(move || {
         let sift = Sift { filter: Filter::new(&jobs), window, states: &states, pager: Pager::new(sender, Vec::new()) };
-        let maker = RowMaker { cluster: &cluster, detail: true };
+        let maker = RowMaker { cluster: &cluster, detail: true, starts: None };
         let mut listing = Listing { cluster: &cluster, journal: &*journal, maker, sift };
         let listed = match wanted {
             None => listing.everything(),

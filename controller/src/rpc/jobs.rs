@@ -14,6 +14,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::rows::{Filter, RowMaker};
+use super::why::{self, Starts};
 use super::{Answers, Desk, read_targets};
 use crate::clock;
 
@@ -25,7 +26,8 @@ const PAGE_ROWS: usize = 1_000;
 /// The tasks wanted of each job; no set means all.
 pub(super) type Wanted = BTreeMap<sched::ids::JobId, Option<IndexSet>>;
 
-pub(super) fn list(desk: &Desk, request: v1::ListJobsRequest) -> Result<Answers<v1::JobsPage>, Status> {
+pub(super) async fn list(desk: &Desk, request: v1::ListJobsRequest) -> Result<Answers<v1::JobsPage>, Status> {
+    let starts = if request.expected_starts { Some(why::starts(desk).await?) } else { None };
     let cluster = desk.published.cluster();
     let (wanted, unknown) = find(&cluster, &request.ids)?;
     let (sender, pages) = mpsc::channel(PAGES_MAX);
@@ -33,7 +35,7 @@ pub(super) fn list(desk: &Desk, request: v1::ListJobsRequest) -> Result<Answers<
     tokio::task::spawn_blocking(move || {
         let mut pager = Pager::new(sender, unknown);
         // A caller that has gone away ends the listing.
-        make_rows(&cluster, &request, wanted, &mut pager).and_then(|()| pager.send()).ok();
+        make_rows(&cluster, &request, (wanted, starts), &mut pager).and_then(|()| pager.send()).ok();
     });
     Ok(Box::pin(ReceiverStream::new(pages)))
 }
@@ -41,11 +43,11 @@ pub(super) fn list(desk: &Desk, request: v1::ListJobsRequest) -> Result<Answers<
 fn make_rows(
     cluster: &Cluster,
     request: &v1::ListJobsRequest,
-    wanted: Option<Wanted>,
+    (wanted, starts): (Option<Wanted>, Option<Starts>),
     pager: &mut Pager,
 ) -> Result<(), Gone> {
     let filter = Filter::new(request);
-    let maker = RowMaker { cluster, detail: request.detail };
+    let maker = RowMaker { cluster, detail: request.detail, starts };
     let mut visit = |job: &Job, tasks: Option<&IndexSet>| {
         let hidden = |name| cluster.partition(name).is_some_and(|partition| partition.hidden);
         let is_hidden = || job.terms.partitions.iter().all(|name| hidden(name));

@@ -16,6 +16,7 @@ mod rows;
 mod submit;
 mod update_nodes;
 mod watch;
+mod why;
 
 use std::path::Path;
 use std::pin::Pin;
@@ -71,7 +72,7 @@ impl Controller for Desk {
     }
 
     async fn list_jobs(&self, request: Request<v1::ListJobsRequest>) -> Result<Response<Self::ListJobsStream>, Status> {
-        jobs::list(self, request.into_inner()).map(Response::new)
+        jobs::list(self, request.into_inner()).await.map(Response::new)
     }
 
     async fn list_history(
@@ -79,6 +80,10 @@ impl Controller for Desk {
         request: Request<v1::ListHistoryRequest>,
     ) -> Result<Response<Self::ListHistoryStream>, Status> {
         history::list(self, request.into_inner()).map(Response::new)
+    }
+
+    async fn why(&self, request: Request<v1::WhyRequest>) -> Result<Response<v1::WhyReply>, Status> {
+        why::why(self, request.into_inner()).await.map(Response::new)
     }
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {

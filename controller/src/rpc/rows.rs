@@ -17,6 +17,7 @@ use sched::terms::Terms;
 
 use super::jobs::Gone;
 use super::nodes::minutes;
+use super::why::Starts;
 use crate::history::Held;
 
 /// What a listing was asked to leave out.
@@ -57,6 +58,8 @@ pub(super) type Add<'a> = dyn FnMut(v1::JobRow) -> Result<(), Gone> + 'a;
 pub(super) struct RowMaker<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) detail: bool,
+    /// When what waits should start, where that was asked for.
+    pub(super) starts: Option<Starts>,
 }
 
 impl RowMaker<'_> {
@@ -90,6 +93,7 @@ impl RowMaker<'_> {
             let one = tasks.and(waiting.min()).filter(|_| waiting.len() == 1);
             let mut row = self.shared(job, job.id, Face { index: one, ..face }, v1::JobState::Pending);
             row.reason = job.waiting_reason().to_string();
+            self.expect(&mut row, (job.id, None), job.begin);
             if one.is_none() && job.is_array() {
                 row.remainder = waiting.to_string();
             }
@@ -119,7 +123,11 @@ impl RowMaker<'_> {
         row.paused_ms = task.paused_ms;
         row.reason = "None".into();
         match &task.state {
-            TaskState::Pending { .. } => row.reason = job.row_reason(task).to_string(),
+            TaskState::Pending { .. } => {
+                row.reason = job.row_reason(task).to_string();
+                let begin = task.own.as_ref().map_or(job.begin, |own| own.begin);
+                self.expect(&mut row, (job.id, job.apart.contains(index).then_some(index)), begin);
+            }
             TaskState::Running { since, shares } => place(&mut row, Some(*since), Held::of(self.cluster, shares)),
             TaskState::Suspended { since, at, full, .. } => {
                 row.suspended_ms = at.0;
@@ -134,6 +142,20 @@ impl RowMaker<'_> {
             }
         }
         row
+    }
+
+    /// Says when and where what stands in the queue as `entry` should start, or may.
+    fn expect(&self, row: &mut v1::JobRow, entry: (JobId, Option<u32>), begin: Option<Timestamp>) {
+        let Some(starts) = &self.starts else { return };
+        match (starts.get(&entry), begin) {
+            (Some((at, nodes)), _) => {
+                row.expected_start_ms = at.0;
+                let names = nodes.iter().filter_map(|node| self.cluster.node_name(*node));
+                row.expected_nodes = hostlist::compress(names);
+            }
+            (None, Some(begin)) => row.expected_start_ms = begin.0,
+            (None, None) => {}
+        }
     }
 
     /// The row of a task that has ended, and of what it held.

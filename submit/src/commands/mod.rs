@@ -13,3 +13,4 @@ pub(crate) mod scontrol;
 pub(crate) mod sinfo;
 pub(crate) mod squeue;
 pub(crate) mod up;
+pub(crate) mod why;

@@ -179,7 +179,13 @@ async fn jobs(options: &Options, ids: &str) -> Outcome<ExitCode> {
     };
     let ids = show::items(ids);
     let channel = connect(options.connect_timeout).await.map_err(refused)?;
-    let request = ListJobsRequest { ids: ids.clone(), ended: true, detail: true, ..ListJobsRequest::default() };
+    let request = ListJobsRequest {
+        ids: ids.clone(),
+        ended: true,
+        detail: true,
+        expected_starts: true,
+        ..ListJobsRequest::default()
+    };
     let (rows, now_ms) = match load(&channel, &request).await {
         Err(CallError::Refused(status)) if status.code() == Code::NotFound && ids.iter().any(|id| id.contains('_')) => {
             return Err(Failure::new(format_args!("Job {} not found", ids.join(","))));

@@ -23,12 +23,14 @@ use crate::getopt;
 use crate::show::{FLAGS, STATES, date_line, items};
 use crate::submitter::user_name;
 use crate::table::Format;
-use columns::{COLUMNS, DETAIL_LETTERS, Listed, rows_of};
+use columns::{COLUMNS, DETAIL_LETTERS, Listed, START_LETTERS, rows_of};
 
 /// The table that nobody asked to be different.
 const DEFAULT: &str = "%.18i %.9P %.8j %.8u %.2t %.10M %.6D %R";
 /// `--long`.
 const LONG: &str = "%.18i %.9P %.8j %.8u %.8T %.10M %.9l %.6D %R";
+/// `--start`.
+const START: &str = "%.18i %.9P %.8j %.8u %.2t %.19S %.6D %20Y %R";
 /// What a refused listing starts with; Slurm prints it without the command's name.
 const REFUSED: &str = "slurm_load_jobs error: ";
 const EXAMPLES: &str = "\
@@ -36,7 +38,8 @@ Examples:
   squeue --me                            my jobs
   squeue -j 12,13_4 -t all               two of them, also when they have ended
   squeue -h -o '%i %t' -u ada            ids and states for a script
-  squeue -r -p short -i 5                every task, again every 5 seconds";
+  squeue -r -p short -i 5                every task, again every 5 seconds
+  squeue --start                         when each job that waits should start; covey why JOB says why";
 
 #[derive(Args, Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own on the command line")]
@@ -74,6 +77,9 @@ struct Options {
     /// More columns
     #[arg(short, long)]
     long: bool,
+    /// When and where what waits should start, the earliest first
+    #[arg(long)]
+    start: bool,
     /// No line above the rows
     #[arg(short = 'h', long)]
     noheader: bool,
@@ -102,12 +108,21 @@ fn list(args: &[OsString]) -> Outcome<ExitCode> {
     let options =
         Options::from_arg_matches(&getopt::read(&mut command(), args)?).expect("the matches are of these options");
     let format = format(&options)?;
-    let keys = options.sort.clone().or_else(|| variable("SQUEUE_SORT")).unwrap_or_else(|| order::DEFAULT.into());
+    let keys = options
+        .sort
+        .clone()
+        .or_else(|| variable("SQUEUE_SORT"))
+        .unwrap_or_else(|| if options.start { "S" } else { order::DEFAULT }.into());
     let keys = order::keys(&keys)
         .map_err(|key| Failure::new(format_args!("squeue: error: Invalid sort specification: {key}")))?;
-    let states = Wanted::read(&options.states.clone().or_else(|| variable("SQUEUE_STATES")).unwrap_or_default())?;
+    let states = if options.start {
+        Wanted::read("PENDING")?
+    } else {
+        Wanted::read(&options.states.clone().or_else(|| variable("SQUEUE_STATES")).unwrap_or_default())?
+    };
     let detail = format.columns().any(|column| DETAIL_LETTERS.contains(&column.letter));
-    let request = ListJobsRequest { detail, ..request(&options, &states)? };
+    let expected_starts = options.start || format.columns().any(|column| START_LETTERS.contains(&column.letter));
+    let request = ListJobsRequest { detail, expected_starts, ..request(&options, &states)? };
     let expand = options.array || variable("SQUEUE_ARRAY").is_some();
     block_on(async {
         let refused = |error| Failure::call("squeue", REFUSED, &error);
@@ -131,8 +146,12 @@ fn variable(name: &str) -> Option<String> {
 }
 
 fn format(options: &Options) -> Outcome<Format<Listed>> {
-    let variable = || variable("SQUEUE_FORMAT").filter(|_| !options.long);
-    let default = || if options.long { LONG.into() } else { DEFAULT.into() };
+    let variable = || variable("SQUEUE_FORMAT").filter(|_| !options.long && !options.start);
+    let default = || match (options.start, options.long) {
+        (true, _) => START.into(),
+        (false, true) => LONG.into(),
+        (false, false) => DEFAULT.into(),
+    };
     let text = options.format.clone().or_else(variable).unwrap_or_else(default);
     Format::parse(&text, COLUMNS)
         .map_err(|letter| Failure::new(format_args!("squeue: error: Invalid job format specification: {letter}")))

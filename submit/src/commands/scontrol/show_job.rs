@@ -6,7 +6,7 @@ use sched::spec::duration;
 use sched::spec::size::Mebibytes;
 
 use super::block::Block;
-use crate::commands::squeue::columns::{elapsed_s, ends_ms, state, tasks_text};
+use crate::commands::squeue::columns::{elapsed_s, ends_ms, start_ms, state, tasks_text};
 use crate::show::{or_null, time};
 
 const NONE: &str = "(null)";
@@ -64,7 +64,8 @@ fn state_and_times(row: &JobRow, now_ms: i64, block: &mut Block) {
     let started = row.started_ms != 0 || row.ended_ms != 0;
     let end = if started { ends_ms(row).and_then(time) } else { None }.unwrap_or_else(|| "Unknown".into());
     // A job that was cancelled while it waited began and ended at once.
-    let start = known(if row.started_ms == 0 { row.ended_ms } else { row.started_ms });
+    let start = known(if start_ms(row) == 0 { row.ended_ms } else { start_ms(row) });
+    let scheduled = known(if row.started_ms == 0 { row.ended_ms } else { row.started_ms });
     let deadline = time(row.deadline_ms).unwrap_or_else(|| "N/A".into());
     block.line(&[("StartTime", &start), ("EndTime", &end), ("Deadline", &deadline)]);
     let suspended = time(row.suspended_ms).unwrap_or_else(|| "None".into());
@@ -72,7 +73,7 @@ fn state_and_times(row: &JobRow, now_ms: i64, block: &mut Block) {
     block.line(&[
         ("SuspendTime", &suspended),
         ("SecsPreSuspend", &before_s),
-        ("LastSchedEval", &start),
+        ("LastSchedEval", &scheduled),
         ("Scheduler", &"Main"),
     ]);
 }
@@ -82,7 +83,11 @@ fn shape(row: &JobRow, block: &mut Block) {
     let host = format!("{}:0", or_null(&detail.submit_host));
     block.line(&[("Partition", &row.partition), ("AllocNode:Sid", &host)]);
     block.line(&[("ReqNodeList", &or_null(&detail.nodes_asked)), ("ExcNodeList", &or_null(&detail.nodes_excluded))]);
-    block.line(&[("NodeList", &row.nodes)]);
+    if row.expected_nodes.is_empty() {
+        block.line(&[("NodeList", &row.nodes)]);
+    } else {
+        block.line(&[("NodeList", &row.nodes), ("SchedNodeList", &row.expected_nodes)]);
+    }
     if !row.batch_host.is_empty() {
         block.line(&[("BatchHost", &row.batch_host)]);
     }

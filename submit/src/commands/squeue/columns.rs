@@ -67,7 +67,7 @@ pub(super) const COLUMNS: &[Column<Listed>] = &[
     word('q', "QOS", |_| none()),
     whole('R', "NODELIST(REASON)", nodes_or_reason),
     word('r', "REASON", |it| it.row.reason.clone()),
-    whole('S', "START_TIME", |it| show::time(it.row.started_ms).unwrap_or_else(|| "N/A".into())),
+    whole('S', "START_TIME", |it| show::time(start_ms(&it.row)).unwrap_or_else(|| "N/A".into())),
     word('T', "STATE", |it| state(&it.row).0.into()),
     word('t', "ST", |it| state(&it.row).1.into()),
     word('U', "UID", |it| it.row.uid.to_string()),
@@ -77,7 +77,7 @@ pub(super) const COLUMNS: &[Column<Listed>] = &[
     word('W', "LICENSES", |it| detail(it, |detail| &detail.licenses)),
     word('w', "WCKEY", |_| none()),
     word('x', "EXC_NODES", |it| it.row.detail.as_ref().map(|it| it.nodes_excluded.clone()).unwrap_or_default()),
-    word('Y', "SCHEDNODES", |_| none()),
+    word('Y', "SCHEDNODES", |it| or_null(&it.row.expected_nodes)),
     word('y', "NICE", |_| "0".into()),
     word('Z', "WORK_DIR", |it| detail(it, |detail| &detail.work_dir)),
     word('z', "S:C:T", |_| "*:*:*".into()),
@@ -85,6 +85,14 @@ pub(super) const COLUMNS: &[Column<Listed>] = &[
 
 /// The letters that need what only a detailed listing carries.
 pub(super) const DETAIL_LETTERS: [char; 9] = ['b', 'f', 'h', 'k', 'n', 'o', 'W', 'x', 'Z'];
+
+/// The letters that need expected starts.
+pub(super) const START_LETTERS: [char; 2] = ['S', 'Y'];
+
+/// When a job has started, or should; 0 where nobody knows.
+pub(crate) fn start_ms(row: &JobRow) -> i64 {
+    if row.started_ms == 0 { row.expected_start_ms } else { row.started_ms }
+}
 
 /// The rows that a job's row becomes: one for every task still in a remainder, when that is wanted.
 pub(super) fn rows_of(row: JobRow, now_ms: i64, expand: bool) -> impl Iterator<Item = Listed> {

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use proto::v1::JobRow;
 
-use super::columns::{elapsed_s, ends_ms};
+use super::columns::{elapsed_s, ends_ms, start_ms};
 
 /// By partition, what waits before what runs, and the highest priority first.
 pub(super) const DEFAULT: &str = "P,t,-p";
@@ -62,13 +62,19 @@ fn compare(letter: char) -> Option<Compare> {
         'P' => |a, b| a.partition.cmp(&b.partition),
         'p' | 'Q' => |a, b| a.priority.cmp(&b.priority),
         'r' => |a, b| a.reason.cmp(&b.reason),
-        'S' => |a, b| a.started_ms.cmp(&b.started_ms),
+        // What has no time at all comes last.
+        'S' => |a, b| start_key(a).cmp(&start_key(b)),
         'T' | 't' => |a, b| a.state.cmp(&b.state),
         'U' => |a, b| a.uid.cmp(&b.uid),
         'u' => |a, b| a.user.cmp(&b.user),
         'V' => |a, b| a.submitted_ms.cmp(&b.submitted_ms),
         _ => return None,
     })
+}
+
+/// 0 is no time.
+fn start_key(row: &JobRow) -> (bool, i64) {
+    (start_ms(row) == 0, start_ms(row))
 }
 
 /// A whole remainder comes before the tasks that have left it, as their indices are lower or it is their head.
