@@ -93,14 +93,22 @@ pub(crate) fn signal(
             return Ok(Vec::new());
         }
         let signalled = one(job, tasks.as_ref());
-        match signalled.is_empty() {
-            true if job.is_done() => Err(Refusal::AlreadyDone),
-            true => Err(Refusal::StillPending),
-            false => Ok(signalled),
-        }
+        if signalled.is_empty() { Err(not_running(job, tasks.as_ref())) } else { Ok(signalled) }
     };
     let found = selection.targets.iter().map(|named| target(named).map(|more| events.extend(more))).collect();
     (events, found)
+}
+
+/// Why nothing can be done that takes a running task: the tasks wait, stand still or are being ended, or are done.
+pub(crate) fn not_running(job: &Job, tasks: Option<&IndexSet>) -> Refusal {
+    let meant = |index: u32| tasks.is_none_or(|tasks| tasks.contains(index));
+    if job.waiting_tasks().iter().any(meant) {
+        Refusal::StillPending
+    } else if job.tasks.keys().copied().any(meant) {
+        Refusal::NotRunning
+    } else {
+        Refusal::AlreadyDone
+    }
 }
 
 /// The job and the tasks that a name means; no set means all of them.

@@ -5,6 +5,7 @@ mod arrows;
 mod bad_input;
 mod commands;
 mod faults;
+mod lives;
 mod maps;
 mod nodes;
 mod rig;

@@ -9,7 +9,7 @@ use sched::spec::dependency::Dependency;
 use sched::spec::duration::TimeLimit;
 use sched::spec::size::Mebibytes;
 
-use super::control::answer;
+use super::control::{answer, check};
 use super::keyword;
 use crate::call::{client, connect};
 use crate::failure::{Failure, Outcome};
@@ -49,14 +49,18 @@ const KEYS: [&str; 30] = [
     "job",
 ];
 
+/// What Slurm puts before the text of a refused update.
+const PREFIX: &str = "slurm_update error";
+
 /// Sends all changes to all jobs that are named.
 pub(super) async fn update(words: &[&str], timeout_s: Option<u32>) -> Outcome<ExitCode> {
     let (ids, changes) = read(words, &jiff::Zoned::now())?;
+    check(&ids, Some(PREFIX))?;
     let refused = |error| Failure::call("scontrol", "slurm_update error: ", &error);
     let channel = connect(timeout_s).await.map_err(refused)?;
     let request = UpdateJobsRequest { ids: ids.clone(), changes };
     let reply = client(&channel).update_jobs(request).await.map_err(|error| refused(error.into()))?;
-    answer(&ids, &reply.into_inner().verdicts, "slurm_update error")
+    answer(&ids, &reply.into_inner().verdicts, Some(PREFIX))
 }
 
 fn read(words: &[&str], now: &jiff::Zoned) -> Outcome<(Vec<String>, Vec<JobChange>)> {
@@ -86,6 +90,9 @@ fn read(words: &[&str], now: &jiff::Zoned) -> Outcome<(Vec<String>, Vec<JobChang
                 .line(format_args!("slurm_update error: Invalid {known} specification"))
         })?;
         changes.push(JobChange { kind: Some(kind) });
+    }
+    if ids.is_empty() {
+        return Err(Failure::new("scontrol: error: jobid= names no job").line("Request aborted"));
     }
     if changes.is_empty() {
         return Err(Failure::new("No changes specified"));
@@ -198,6 +205,7 @@ mod tests {
             (&["jobid=5", "priority+=2"], "Invalid value for priority: 2\n"),
             (&["jobid=5", "timelimit=soon"], "Invalid value for timelimit: soon\n"),
             (&["jobid=5"], "No changes specified\n"),
+            (&["jobid=", "nice=5"], "scontrol: error: jobid= names no job\n"),
         ] {
             let failure = read(words, &now()).expect_err(text);
             assert!(failure.text().starts_with(text), "{}", failure.text());
