@@ -10,3 +10,4 @@ mod maps;
 mod nodes;
 mod rig;
 mod service;
+mod verbs;
