@@ -172,7 +172,8 @@ fn past_task(cluster: &Cluster, index: u32, done: &Done) -> PastTask {
 fn past_job(job: &Job, spec: JobSpec) -> Job {
     let ended_waiting = job.ended_waiting.as_ref().map(|ended| {
         let mut last = IndexSet::new();
-        ended.last.ranges().take(RANGES_MAX).for_each(|(from, to)| last.insert_range(from..=to));
+        let all = if ended.tasks.is_empty() { &ended.last } else { &ended.tasks };
+        all.ranges().take(RANGES_MAX).for_each(|(from, to)| last.insert_range(from..=to));
         EndedTasks { tasks: IndexSet::new(), last, ..*ended }
     });
     let terms = Arc::new(Terms { spec: Arc::new(spec), ..Terms::clone(&job.terms) });

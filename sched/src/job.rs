@@ -207,7 +207,11 @@ impl Job {
     pub fn has_any(&self, tasks: &IndexSet) -> bool {
         let mut waiting = self.waiting_tasks();
         waiting.intersect_with(tasks);
-        !waiting.is_empty() || self.tasks.keys().chain(self.done.keys()).any(|index| tasks.contains(*index))
+        let mut ended = self.ended_waiting.as_ref().map_or_else(IndexSet::new, |ended| ended.tasks.clone());
+        ended.intersect_with(tasks);
+        !waiting.is_empty()
+            || !ended.is_empty()
+            || self.tasks.keys().chain(self.done.keys()).any(|index| tasks.contains(*index))
     }
 
     /// Whether it was submitted as an array.

@@ -11,7 +11,7 @@ use crate::ids::{AttemptKey, NodeId};
 use crate::job::Job;
 use crate::refusal::Refusal;
 use crate::resources::{Amount, Share};
-use crate::select::resolve;
+use crate::select::{not_running, resolve};
 use crate::spec::array::JobRef;
 use crate::step::Asker;
 use crate::task::{Task, TaskState};
@@ -31,7 +31,7 @@ pub(crate) fn pause(
         }
         let (job, tasks) = resolve(cluster, target)?;
         let meant = job.tasks.iter().filter(|(index, _)| tasks.as_ref().is_none_or(|tasks| tasks.contains(**index)));
-        let mut refused = if job.is_done() { Refusal::AlreadyDone } else { Refusal::StillPending };
+        let mut refused = not_running(job, tasks.as_ref());
         let mut done = 0;
         for (index, task) in meant {
             let key = AttemptKey { job: job.id, index: *index, attempt: task.attempts };

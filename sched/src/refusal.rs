@@ -114,7 +114,8 @@ pub enum Refusal {
     /// A dependency on a job that there is not, or that is long gone.
     #[error("Job dependency problem")]
     Dependency(String),
-    /// A task that waits for its counterpart in another array cannot be held or changed by itself.
+    /// What holds for whole jobs cannot be changed for some of their tasks; nor can one that waits for its counterpart in another
+    /// array be held or changed by itself.
     #[error("Requested operation not supported on this system")]
     WholeJobsOnly(JobId),
     /// The job or task has ended.
@@ -196,7 +197,7 @@ impl Refusal {
                 Some(format!("{max} jobs of user {user} are not done yet, and there may be no more (MaxJobsPerUser)"))
             }
             Refusal::WholeJobsOnly(job) => Some(format!(
-                "tasks of job {job} that wait for another array's cannot be treated apart: name the whole job"
+                "it holds for all of job {job}, or its tasks wait for another array's, and cannot be done to some: name the whole job"
             )),
             Refusal::DeadlineTooSoon { late_s } => {
                 Some(format!("with its time limit it could not end before its deadline: {late_s} s too late already"))

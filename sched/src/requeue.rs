@@ -9,7 +9,7 @@ use crate::ids::{AttemptKey, JobId};
 use crate::job::Job;
 use crate::reason::StopWhy;
 use crate::refusal::Refusal;
-use crate::select::resolve;
+use crate::select::{not_running, resolve};
 use crate::spec::array::JobRef;
 use crate::spec::index_set::IndexSet;
 use crate::task::TaskState;
@@ -33,14 +33,11 @@ pub(crate) fn requeue(cluster: &Cluster, targets: &[JobRef], how: Requeue) -> (V
             return Err(Refusal::NotRequeueable);
         }
         let asked = of_job(job, tasks.as_ref(), how);
-        match asked.is_empty() {
-            true if job.waiting_count() > 0 => Err(Refusal::StillPending),
-            true => Err(Refusal::AlreadyDone),
-            false => {
-                events.extend(asked);
-                Ok(())
-            }
+        if asked.is_empty() {
+            return Err(not_running(job, tasks.as_ref()));
         }
+        events.extend(asked);
+        Ok(())
     });
     let found = found.collect();
     (events, found)

@@ -122,7 +122,12 @@ pub(crate) fn revise(
 impl Scene<'_> {
     /// First what holds for running tasks, too, then what only those get that wait.
     fn whole_job(&self, job: &Job, changes: &[Change]) -> Result<Vec<Event>, Refusal> {
-        let mut events = Vec::new();
+        let all: Vec<&Change> = changes.iter().collect();
+        let of_apart = || job.apart.iter().filter_map(|index| job.tasks[&index].own.as_ref()?.held).max();
+        let hold = self.hold_after(job.held.max(of_apart()), &all)?;
+        // A release gives up a fixed priority, so that it comes before the one that is set.
+        let mut events: Vec<Event> =
+            hold.map(|hold| Event::Held { job: job.id, hold, tasks: None }).into_iter().collect();
         let (shape, rest): (Vec<&Change>, Vec<&Change>) = changes.iter().partition(|change| change.is_shape());
         if !shape.is_empty() && job.waiting_count() == 0 {
             return Err(Refusal::NoLongerPending);
@@ -130,21 +135,16 @@ impl Scene<'_> {
         let (mut terms, mut begin) = (job.terms.clone(), job.begin);
         for (changes, running_too) in [(rest, true), (shape, false)] {
             let revised = self.changed(job, &terms, &mut begin, &changes, None)?;
-            if *revised != *terms || begin != job.begin {
+            if *revised != *terms || begin != job.begin || (running_too && hold == Some(None)) {
                 terms = revised;
                 events.push(Event::Revised { job: job.id, tasks: None, terms: terms.clone(), begin, running_too });
             }
         }
         for change in changes {
-            match change {
-                Change::Throttle(throttle) if job.is_array() => {
-                    events.push(Event::Throttled { job: job.id, throttle: (*throttle).try_into().ok() });
-                }
-                Change::Priority(0) => {
-                    let hold = if self.asker.operator { Hold::Admin } else { Hold::User };
-                    events.push(Event::Held { job: job.id, hold: Some(hold), tasks: None });
-                }
-                _ => {}
+            if let Change::Throttle(throttle) = change
+                && job.is_array()
+            {
+                events.push(Event::Throttled { job: job.id, throttle: (*throttle).try_into().ok() });
             }
         }
         for (index, task) in &job.tasks {
@@ -186,11 +186,27 @@ impl Scene<'_> {
         let limit_changed = terms.time_limit != former.time_limit;
         let limited = limit_changed.then(|| limited(job, task.0, &terms)).flatten();
         let revised = Event::Revised { job: job.id, tasks: Some(vec![task]), terms, begin, running_too: true };
-        let held = changes.iter().any(|change| matches!(change, Change::Priority(0))).then(|| {
-            let hold = if self.asker.operator { Hold::Admin } else { Hold::User };
-            Event::Held { job: job.id, hold: Some(hold), tasks: Some(vec![task]) }
-        });
+        let held = row.and_then(|row| row.own.as_ref()).map_or(job.held, |own| own.held);
+        let held = self.hold_after(held, changes)?;
+        let held = held.map(|hold| Event::Held { job: job.id, hold, tasks: Some(vec![task]) });
         Ok(std::iter::once(revised).chain(held).chain(limited).collect())
+    }
+
+    /// What setting a priority does to a hold: 0 holds, and any other releases, because Slurm's held jobs are those of priority 0.
+    fn hold_after(&self, held: Option<Hold>, changes: &[&Change]) -> Result<Option<Option<Hold>>, Refusal> {
+        let set = changes.iter().rev().find_map(|change| match change {
+            Change::Priority(wanted) => Some(*wanted),
+            _ => None,
+        });
+        match (set, held) {
+            (None, _) => Ok(None),
+            (Some(0), _) => Ok(Some(Some(if self.asker.operator { Hold::Admin } else { Hold::User }))),
+            (Some(_), None) => Ok(None),
+            (Some(_), Some(Hold::Admin)) if !self.asker.operator => {
+                Err(Refusal::NotAllowed { what: "release what an administrator holds" })
+            }
+            (Some(_), Some(_)) => Ok(Some(None)),
+        }
     }
 
     /// The former terms with all changes made, checked as at a submit.

@@ -21,7 +21,7 @@ pub struct Selection {
     pub name: Option<String>,
     /// The partition's name.
     pub partition: Option<String>,
-    /// Only what waits, or only what runs.
+    /// Only what waits, or only what runs, ...
     pub phase: Option<Phase>,
 }
 
@@ -30,8 +30,10 @@ pub struct Selection {
 pub enum Phase {
     /// Waiting tasks.
     Pending,
-    /// Tasks that run.
+    /// Tasks that run, or that are suspended.
     Running,
+    /// Tasks that are suspended.
+    Suspended,
 }
 
 /// Ends what is selected: waiting tasks at once, running ones by a stop. Answers for each target whether it was there.
@@ -70,6 +72,7 @@ pub(crate) fn signal(
     signal: i32,
     scope: Scope,
 ) -> (Vec<Event>, Vec<Result<(), Refusal>>) {
+    let for_running = matches!(selection.phase, None | Some(Phase::Running));
     let one = |job: &Job, tasks: Option<&IndexSet>| -> Vec<Event> {
         let meant = job.tasks.iter().filter(|(index, _)| tasks.is_none_or(|tasks| tasks.contains(**index)));
         let signalled = meant.filter_map(|(index, task)| match &task.state {
@@ -83,24 +86,32 @@ pub(crate) fn signal(
     };
     let mut events = Vec::new();
     if selection.targets.is_empty() {
-        let jobs = cluster.jobs().filter(|job| !job.is_done() && selection.lets_pass(job));
+        let jobs = cluster.jobs().filter(|job| for_running && !job.is_done() && selection.lets_pass(job));
         events.extend(jobs.flat_map(|job| one(job, None)));
         return (events, Vec::new());
     }
     let target = |target: &JobRef| -> Result<Vec<Event>, Refusal> {
         let (job, tasks) = resolve(cluster, target)?;
-        if !selection.lets_pass(job) {
+        if !selection.lets_pass(job) || !for_running {
             return Ok(Vec::new());
         }
         let signalled = one(job, tasks.as_ref());
-        match signalled.is_empty() {
-            true if job.is_done() => Err(Refusal::AlreadyDone),
-            true => Err(Refusal::StillPending),
-            false => Ok(signalled),
-        }
+        if signalled.is_empty() { Err(not_running(job, tasks.as_ref())) } else { Ok(signalled) }
     };
     let found = selection.targets.iter().map(|named| target(named).map(|more| events.extend(more))).collect();
     (events, found)
+}
+
+/// Why nothing can be done that takes a running task: the tasks wait, stand still or are being ended, or are done.
+pub(crate) fn not_running(job: &Job, tasks: Option<&IndexSet>) -> Refusal {
+    let meant = |index: u32| tasks.is_none_or(|tasks| tasks.contains(index));
+    if job.waiting_tasks().iter().any(meant) {
+        Refusal::StillPending
+    } else if job.tasks.keys().copied().any(meant) {
+        Refusal::NotRunning
+    } else {
+        Refusal::AlreadyDone
+    }
 }
 
 /// The job and the tasks that a name means; no set means all of them.
@@ -135,6 +146,7 @@ fn cancel_tasks(job: &Job, tasks: Option<&IndexSet>, phase: Option<Phase>, uid: 
     if phase != Some(Phase::Pending) {
         let running = job.tasks.iter().filter(|(index, _)| meant(**index));
         events.extend(running.filter_map(|(index, task)| match &task.state {
+            TaskState::Running { .. } if phase == Some(Phase::Suspended) => None,
             TaskState::Running { shares, .. } | TaskState::Suspended { shares, .. } => {
                 let key = AttemptKey { job: job.id, index: *index, attempt: task.attempts };
                 let node = Job::batch_node(shares)?;
@@ -143,7 +155,7 @@ fn cancel_tasks(job: &Job, tasks: Option<&IndexSet>, phase: Option<Phase>, uid: 
             TaskState::Pending { .. } | TaskState::Finishing { .. } => None,
         }));
     }
-    if phase != Some(Phase::Running) {
+    if matches!(phase, None | Some(Phase::Pending)) {
         let mut waiting = job.waiting_tasks();
         if let Some(tasks) = tasks {
             waiting.intersect_with(tasks);

@@ -16,7 +16,7 @@ use sched::reconcile::How;
 use sched::refusal::Refusal;
 use sched::requeue::Requeue;
 use sched::revise::{Change, LimitChange};
-use sched::select::Selection;
+use sched::select::{Phase, Selection};
 use sched::spec::duration::TimeLimit;
 use sched::spec::job::{JobDraft, Memory};
 use sched::spec::retry::Retry;
@@ -326,6 +326,28 @@ fn nice_and_priority_order_the_queue() {
 }
 
 #[test]
+fn a_priority_of_0_holds_and_any_other_releases() {
+    let mut rig = Rig::with_nodes(1, 1);
+    rig.submit(JobDraft { hold: true, ..job() }).expect("accepted");
+    rig.submit(array("0-1")).expect("accepted");
+    revise(&mut rig, "2", Change::Priority(0)).expect("it waits");
+    assert_eq!(record(&rig, 2).waiting_reason(), Reason::JobHeldAdmin);
+    let by_user = revise_as(&mut rig, ADA, "2", &[Change::Priority(1)]);
+    assert!(matches!(by_user, Err(Refusal::NotAllowed { .. })), "an administrator held it");
+    rig.plan();
+    assert!(rig.running().is_empty());
+    revise(&mut rig, "1", Change::Priority(7)).expect("it waits");
+    revise(&mut rig, "2_1", Change::Priority(9)).expect("it waits");
+    let row = record(&rig, 2).tasks[&1].clone();
+    assert_eq!((record(&rig, 1).terms.priority, record(&rig, 2).terms_of(&row).priority), (7, 9));
+    rig.plan();
+    assert_eq!(rig.running(), [key(2, 1, 1)]);
+    rig.exit(key(2, 1, 1), 0);
+    rig.plan();
+    assert_eq!((rig.running(), record(&rig, 2).waiting_count()), (vec![key(1, 0, 1)], 1), "task 0 is held still");
+}
+
+#[test]
 fn priorities_grow_with_age_and_size_by_their_weights() {
     let mut rig = Rig::with_nodes(1, 4);
     rig.settings.weights.size = 1000;
@@ -443,6 +465,19 @@ fn a_job_waits_behind_its_partitions_only() {
 }
 
 #[test]
+fn only_what_is_suspended_can_be_cancelled() {
+    let mut rig = Rig::with_nodes(1, 2);
+    rig.submit(array("0-2")).expect("accepted");
+    rig.plan();
+    pause(&mut rig, "1_0", true).expect("it runs");
+    let selection = Selection { phase: Some(Phase::Suspended), ..Selection::default() };
+    rig.ask(Input::Cancel { selection, uid: 1000 }).ok();
+    rig.exit(key(1, 0, 1), 0);
+    let left = record(&rig, 1);
+    assert_eq!((left.tally.cancelled, left.running_count(), left.waiting_count()), (1, 1, 1));
+}
+
+#[test]
 fn a_signal_goes_to_what_runs() {
     let mut rig = Rig::with_nodes(1, 1);
     rig.submit(array("0-1")).expect("accepted");
@@ -454,4 +489,10 @@ fn a_signal_goes_to_what_runs() {
     ask(&mut rig, "1").expect("task 0 runs");
     assert!(matches!(rig.effects.last(), Some(Effect::Signal { signal: 10, .. })));
     assert_eq!(ask(&mut rig, "1_1"), Err(Refusal::StillPending));
+    pause(&mut rig, "1_0", true).expect("it runs");
+    assert_eq!(ask(&mut rig, "1_0"), Err(Refusal::NotRunning));
+    pause(&mut rig, "1_0", false).expect("its CPU is free");
+    rig.exit(key(1, 0, 1), 0);
+    assert_eq!(ask(&mut rig, "1_0"), Err(Refusal::AlreadyDone), "though another task waits");
+    assert_eq!(pause(&mut rig, "1_0", true), Err(Refusal::AlreadyDone));
 }

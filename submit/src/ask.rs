@@ -86,7 +86,7 @@ pub(crate) struct Ask {
     /// Go after others: so much is taken off the priority
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "100", allow_negative_numbers = true)]
     pub(crate) nice: Option<i32>,
-    /// A priority instead of a computed one (administrators)
+    /// A priority instead of a computed one (administrators); 0 holds the job
     #[arg(long, value_name = "N")]
     pub(crate) priority: Option<u32>,
     /// Try a task that fails again, so often; each time after a longer wait (a Covey option)
@@ -164,7 +164,7 @@ impl Ask {
             work: Some(v1::Work { kind: Some(work) }),
             files: Some(self.files(submitter)),
             requeue: !self.no_requeue,
-            hold: self.hold,
+            hold: self.hold || self.priority == Some(0),
             comment: self.comment.clone().unwrap_or_default(),
             export: self.export.clone().unwrap_or_default(),
             origin: Some(submitter.origin(command)),

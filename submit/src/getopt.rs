@@ -4,6 +4,7 @@
 //! Which options there are is said by each command. Start at [`conventions`], then [`read`].
 
 use std::ffi::OsString;
+use std::num::ParseIntError;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -82,7 +83,10 @@ fn failure(command: &Command, words: &[OsString], error: &clap::Error) -> Failur
         }
         ErrorKind::TooManyValues => refused(format!("{name}: option '{option}' doesn't allow an argument")),
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
-            let cause = std::error::Error::source(error).map(crate::failure::chain);
+            let cause = std::error::Error::source(error).map(|cause| match cause.downcast_ref::<ParseIntError>() {
+                Some(_) => format!("'{}' is not a whole number", text(ContextKind::InvalidValue)),
+                None => crate::failure::chain(cause),
+            });
             let cause = cause.or_else(|| allowed(error)).unwrap_or_default();
             Failure::new(format_args!("{name}: error: Invalid {option} specification"))
                 .line(format_args!("{name}: error: {cause}"))

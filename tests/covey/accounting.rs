@@ -48,6 +48,18 @@ fn a_job_is_accounted_for_at_once_and_for_good() {
     assert!(at_once.starts_with("CANCELLED by ") && at_once.contains("|0:0|00:00:00|None|None|"), "{at_once}");
     wait_for("it is forgotten", || !rig.try_run("scontrol", &["show", "job", &cancelled]).status.success());
     assert_eq!(line(&rig), at_once);
+
+    // Tasks that are cancelled one by one while they wait are told of, in memory as in history.
+    let array = rig.submit(&["--hold", "-o", "none", "--array=0-3", "--wrap", "true"]);
+    rig.run("scancel", &[&format!("{array}_2")]);
+    let line = |rig: &Rig, job: &str| rig.run("sacct", &["-XnP", "-j", job, "-o", "JobID,State%9"]);
+    assert!(line(&rig, &array).contains(&format!("{array}_[0-1,3]|PENDING")), "{}", line(&rig, &array));
+    let one = format!("{array}_2");
+    assert!(line(&rig, &one).starts_with(&format!("{one}|CANCELLED by")), "{}", line(&rig, &one));
+    rig.run("scancel", &[&array]);
+    wait_for("it is forgotten", || !rig.try_run("scontrol", &["show", "job", &array]).status.success());
+    assert!(line(&rig, &array).starts_with(&format!("{array}_[0-3]|CANCELLED by")), "{}", line(&rig, &array));
+    assert!(line(&rig, &one).starts_with(&format!("{one}|CANCELLED by")), "{}", line(&rig, &one));
 }
 
 #[test]

@@ -135,7 +135,7 @@ impl Rig {
 
     /// Waits until no task of the job waits or runs; answers the states.
     pub(crate) fn wait_done(&self, job: &str) -> Vec<String> {
-        let active = |state: &String| matches!(state.as_str(), "PENDING" | "RUNNING" | "COMPLETING");
+        let active = |state: &String| matches!(state.as_str(), "PENDING" | "RUNNING" | "SUSPENDED" | "COMPLETING");
         wait_for("the job is done", || !self.states(job).iter().any(active));
         self.states(job)
     }

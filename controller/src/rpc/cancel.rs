@@ -22,6 +22,7 @@ pub(super) fn read_selection(request: v1::CancelRequest) -> Result<Selection, Wi
         v1::Phase::Unspecified => None,
         v1::Phase::Pending => Some(Phase::Pending),
         v1::Phase::Running => Some(Phase::Running),
+        v1::Phase::Suspended => Some(Phase::Suspended),
     };
     let targets = read_targets(&request.ids)?;
     let given = |text: String| Some(text).filter(|text| !text.is_empty());

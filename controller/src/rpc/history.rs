@@ -102,7 +102,7 @@ struct Listing<'a> {
 impl Listing<'_> {
     fn everything(&mut self) -> Result<(), Gone> {
         let first_day = day_of(Timestamp(self.sift.window.from_ms));
-        self.past(self.journal.history(first_day..u32::MAX), &|_| true)?;
+        self.past(self.journal.history(first_day..u32::MAX), None, &|_| true)?;
         self.cluster.jobs().try_for_each(|job| self.present(job, None))
     }
 
@@ -130,7 +130,7 @@ impl Listing<'_> {
         }
         // What is left may be the own number of a task, which only its job's rows know.
         let meant = |task: Option<&PastTask>| task.is_some_and(|task| numbers.contains(&task.done.id));
-        self.past(self.journal.history(0..u32::MAX), &meant)
+        self.past(self.journal.history(0..u32::MAX), None, &meant)
     }
 
     /// One job of the past, by its number; false when there is none.
@@ -138,11 +138,10 @@ impl Listing<'_> {
         let mut rows = self.journal.history_of(0..u32::MAX, &key_prefix(id)).peekable();
         let found = rows.peek().is_some();
         let meant = |task: Option<&PastTask>| match (tasks, task) {
-            (None, _) => true,
             (Some(tasks), Some(task)) => tasks.contains(task.index),
-            (Some(_), None) => false,
+            (None, _) | (Some(_), None) => true,
         };
-        self.past(Box::new(rows), &meant)?;
+        self.past(Box::new(rows), tasks, &meant)?;
         Ok(found)
     }
 
@@ -154,8 +153,13 @@ impl Listing<'_> {
         self.maker.rows(job, tasks, true, &mut |row| sift.add(row))
     }
 
-    /// What is meant of these rows of history; the remainder of an array is asked about as no task.
-    fn past(&mut self, rows: Rows<'_, PastRow>, meant: &dyn Fn(Option<&PastTask>) -> bool) -> Result<(), Gone> {
+    /// What is meant of these rows of history; the remainder of an array is asked about as no task, and `tasks` of it are told.
+    fn past(
+        &mut self,
+        rows: Rows<'_, PastRow>,
+        tasks: Option<&IndexSet>,
+        meant: &dyn Fn(Option<&PastTask>) -> bool,
+    ) -> Result<(), Gone> {
         let mut job: Option<Box<Job>> = None;
         for row in rows {
             let row = row.map_err(|error| self.sift.pager.fail(unreadable(&error)))?;
@@ -165,12 +169,12 @@ impl Listing<'_> {
                     job = Some(past).filter(|past| !present && self.sift.filter.lets_pass(past));
                     if let Some(job) = job.as_deref().filter(|_| meant(None)) {
                         let sift = &mut self.sift;
-                        self.maker.remainder(job, None, true, &mut |row| sift.add(row))?;
+                        self.maker.remainder(job, tasks, true, &mut |row| sift.add(row))?;
                     }
                 }
-                Ok(Past::Tasks(tasks)) => {
+                Ok(Past::Tasks(rows)) => {
                     let Some(job) = &job else { continue };
-                    for task in tasks.into_iter().filter(|task| meant(Some(task))) {
+                    for task in rows.into_iter().filter(|task| meant(Some(task))) {
                         self.sift.add(self.maker.done_row(job, task.index, &task.done, task.held))?;
                     }
                 }

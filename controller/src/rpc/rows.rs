@@ -75,7 +75,7 @@ impl RowMaker<'_> {
             .try_for_each(add)
     }
 
-    /// The row of what waits, or of what was cancelled whole.
+    /// The rows of what waits, and of what ended without having run.
     pub(super) fn remainder(
         &self,
         job: &Job,
@@ -99,13 +99,20 @@ impl RowMaker<'_> {
             }
             add(row)?;
         }
-        // A remainder that ended whole leaves one record, with the list that it had; once a task has taken the job's own number
-        // there is none.
-        let all_ended = ended && waiting.is_empty() && tasks.is_none() && !job.own_id_taken;
-        if let Some(ended) = job.ended_waiting.as_ref().filter(|_| all_ended) {
+        // All that ended without having run leave one record.
+        let Some(ended) = job.ended_waiting.as_ref().filter(|_| ended) else { return Ok(()) };
+        // History keeps one list alone.
+        let mut list = if ended.tasks.is_empty() { ended.last.clone() } else { ended.tasks.clone() };
+        if let Some(tasks) = tasks {
+            list.intersect_with(tasks);
+        }
+        if !list.is_empty() {
+            let one = tasks.and(list.min()).filter(|_| list.len() == 1);
             let outcome = Outcome::bare(ended.ending);
-            let mut row = self.shared(job, job.id, face, state_of(&outcome));
-            row.remainder = if job.is_array() { ended.last.to_string() } else { String::new() };
+            let mut row = self.shared(job, job.id, Face { index: one, ..face }, state_of(&outcome));
+            if one.is_none() && job.is_array() {
+                row.remainder = list.to_string();
+            }
             row.ended_ms = ended.at.0;
             row.cancelled_by = cancelled_by(&outcome);
             row.reason = outcome.reason().to_owned();

@@ -117,7 +117,7 @@ pub(super) fn undo(job: &mut Job, at: Timestamp, tasks: &IndexSet, hold: Option<
         tally.count_many(&Outcome::bare(ended.ending), ended.tasks.len());
     }
     job.tally = tally;
-    job.submitted = at;
+    (job.submitted, job.eligible) = (at, None);
 }
 
 /// These tasks stand apart from now on: those that have no row get one with the number beside them.

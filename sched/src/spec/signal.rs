@@ -71,7 +71,7 @@ impl fmt::Display for Warning {
 /// A text that is no warning.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error(
-    "Invalid --signal specification '{text}': write [B:]SIGNAL[@SECONDS], as in B:USR1@120; a signal is a name or 1 to {SIGNAL_MAX}, and seconds are 0 to 65535"
+    "'{text}' is no warning: write [B:]SIGNAL[@SECONDS], as in B:USR1@120; a signal is a name or 1 to {SIGNAL_MAX}, and seconds are 0 to 65535"
 )]
 pub struct WarningError {
     text: String,
@@ -106,7 +106,7 @@ mod tests {
         }
         for text in ["", "B:", "X:USR1", "USR1@", "USR1@-1", "USR1@65536", "USR1@1m", "@5", "B:USR1:5", "NOPE"] {
             let error = text.parse::<Warning>().expect_err(text).to_string();
-            assert!(error.starts_with("Invalid --signal specification"), "{error}");
+            assert!(error.contains("is no warning: write [B:]SIGNAL"), "{error}");
         }
     }
 }

@@ -44,7 +44,7 @@ struct Options {
     /// Only jobs of this partition
     #[arg(short, long, value_name = "PARTITION")]
     partition: Option<String>,
-    /// Only what is PENDING, or RUNNING
+    /// Only what is PENDING, RUNNING (which what is suspended is, too), or SUSPENDED
     #[arg(short = 't', long, value_name = "STATE")]
     state: Option<String>,
     /// Say what is done
@@ -179,9 +179,10 @@ fn request(options: &Options) -> Outcome<CancelRequest> {
         None => Phase::Unspecified,
         Some("PENDING" | "PD") => Phase::Pending,
         Some("RUNNING" | "R") => Phase::Running,
+        Some("SUSPENDED" | "S") => Phase::Suspended,
         Some(other) => {
             let text = format!(
-                "Invalid job state specified: {other}\nscancel: error: Valid job states are PENDING and RUNNING"
+                "Invalid job state specified: {other}\nscancel: error: Valid job states are PENDING, RUNNING and SUSPENDED"
             );
             return Err(refused(text));
         }

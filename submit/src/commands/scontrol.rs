@@ -88,7 +88,7 @@ struct Options {
     /// More details; Covey shows all it has
     #[arg(short, long)]
     details: bool,
-    /// No messages
+    /// No messages: the exit code alone tells what became of it
     #[arg(short = 'Q', long)]
     quiet: bool,
     /// Seconds to look for the controller (a Covey option)
@@ -115,6 +115,11 @@ fn command() -> clap::Command {
 fn control(args: &[OsString]) -> Outcome<ExitCode> {
     let options =
         Options::from_arg_matches(&getopt::read(&mut command(), args)?).expect("the matches are of these options");
+    let outcome = obey(&options);
+    if options.quiet { outcome.map_err(|failure| Failure::silent(failure.code())) } else { outcome }
+}
+
+fn obey(options: &Options) -> Outcome<ExitCode> {
     let words: Vec<&str> = options.words.iter().map(String::as_str).collect();
     let Some((verb, rest)) = words.split_first() else {
         return Err(Failure::new("scontrol: error: no command given").hint(Some("scontrol --help lists the commands")));
@@ -122,7 +127,7 @@ fn control(args: &[OsString]) -> Outcome<ExitCode> {
     let verbs = ["show", "create", "delete", "update", "ping", "version"];
     let verbs: Vec<&str> = verbs.into_iter().chain(control::VERBS).collect();
     match keyword(verb, &verbs) {
-        Some("show") => show_something(&options, rest),
+        Some("show") => show_something(options, rest),
         Some(verb @ ("create" | "delete" | "update")) => {
             let verb = match verb {
                 "create" => Verb::Create,
@@ -131,7 +136,7 @@ fn control(args: &[OsString]) -> Outcome<ExitCode> {
             };
             block_on(update::change(verb, rest, options.connect_timeout))
         }
-        Some("ping") => ping(&options),
+        Some("ping") => ping(options),
         Some("version") => print(format_args!("slurm {SLURM_VERSION}\n")),
         Some(verb) => block_on(control::run(verb, rest, options.connect_timeout)),
         None => match keyword(verb, &UNBUILT) {

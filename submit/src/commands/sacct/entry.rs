@@ -115,6 +115,12 @@ impl<'a> Entry<'a> {
         elapsed_s(self.row, self.shown.now_ms)
     }
 
+    /// How long it stood still, which no other time counts.
+    pub(super) fn suspended_s(&self) -> u64 {
+        let now_ms = if self.row.suspended_ms == 0 { 0 } else { self.shown.now_ms - self.row.suspended_ms };
+        (self.row.paused_ms + u64::try_from(now_ms).unwrap_or(0)) / 1000
+    }
+
     pub(super) fn cpu_time_s(&self) -> u64 {
         self.elapsed_s() * u64::from(self.cpus())
     }

@@ -2,6 +2,7 @@
 //! Start at [`FIELDS`].
 
 use super::entry::{Entry, cpu_time, padded};
+use crate::commands::squeue::columns::restarts;
 
 /// What is shown when nobody asks for anything else.
 pub(super) const DEFAULT: &str = "jobid,jobname,partition,account,alloccpus,state,exitcode";
@@ -120,7 +121,7 @@ pub(super) const FIELDS: &[Field] = &[
     empty("ReqReservation", 20),
     empty("Reservation", 20),
     empty("ReservationId", 8),
-    field("Restarts", 8, |it| it.of_job(|row| row.attempts.saturating_sub(1).to_string())),
+    field("Restarts", 8, |it| it.of_job(|row| restarts(row).to_string())),
     empty("SegmentSize", 11),
     empty("SLUID", 15),
     field("Start", 19, |it| it.start_time()),
@@ -130,7 +131,7 @@ pub(super) const FIELDS: &[Field] = &[
     field("StdOut", 20, |it| it.of_job(|_| it.detail(|detail| &detail.stdout))),
     field("Submit", 19, |it| it.submit_time()),
     empty("SubmitLine", 20),
-    empty("Suspended", 10),
+    field("Suspended", 10, |it| padded(it.suspended_s())),
     empty("SystemComment", 19),
     field("SystemCPU", 10, |it| it.usage(|usage| cpu_time(usage.system_us))),
     field("Timelimit", 10, |it| it.of_job(|_| it.time_limit())),

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use proto::v1::{ControlReply, HoldRequest, HoldVerb, RequeueRequest, SuspendRequest, Verdict};
 
+use sched::spec::array::JobRef;
+
 use crate::call::{CallError, client, connect};
 use crate::failure::{Failure, Outcome};
 use crate::show::items;
@@ -27,9 +29,25 @@ pub(super) async fn run(verb: &str, words: &[&str], timeout_s: Option<u32>) -> O
     if ids.is_empty() {
         return Err(Failure::new(format_args!("too few arguments for keyword:{verb}")));
     }
+    // Only where it changes holds does Slurm say it a second time.
+    let prefix = matches!(verb, "hold" | "uhold" | "release").then_some("slurm_suspend error");
+    check(&ids, prefix)?;
     let reply = ask(verb, ids.clone(), incomplete, timeout_s).await;
     let verdicts = reply.map_err(|error| Failure::call("scontrol", "slurm_suspend error: ", &error))?.verdicts;
-    answer(&ids, &verdicts, "slurm_suspend error")
+    answer(&ids, &verdicts, prefix)
+}
+
+/// Refuses what can be no job's id, before anything is changed.
+pub(super) fn check(ids: &[String], prefix: Option<&str>) -> Outcome<()> {
+    match ids.iter().find_map(|id| Some((id, id.parse::<JobRef>().err()?))) {
+        None => Ok(()),
+        Some((id, error)) => Err(Failure::new(refusal(id, "Invalid job id specified", prefix)).hint(Some(error))),
+    }
+}
+
+fn refusal(id: &str, text: &str, prefix: Option<&str>) -> String {
+    let again = prefix.map(|prefix| format!("\n{prefix}: {text}")).unwrap_or_default();
+    format!("{text} for job {id}{again}")
 }
 
 async fn ask(
@@ -58,12 +76,10 @@ async fn ask(
 }
 
 /// Says which jobs were refused and why, as Slurm does; what Covey adds is a hint.
-pub(super) fn answer(ids: &[String], verdicts: &[Verdict], prefix: &str) -> Outcome<ExitCode> {
+pub(super) fn answer(ids: &[String], verdicts: &[Verdict], prefix: Option<&str>) -> Outcome<ExitCode> {
     let refused: Vec<(&String, &Verdict)> =
         ids.iter().zip(verdicts).filter(|(_, verdict)| !verdict.refusal.is_empty()).collect();
-    let line = |(id, verdict): &(&String, &Verdict)| {
-        format!("{} for job {id}\n{prefix}: {}", verdict.refusal, verdict.refusal)
-    };
+    let line = |(id, verdict): &(&String, &Verdict)| refusal(id, &verdict.refusal, prefix);
     let hint = refused.iter().map(|(id, verdict)| (id, &verdict.detail)).find(|(_, detail)| !detail.is_empty());
     match refused.is_empty() {
         true => Ok(ExitCode::SUCCESS),
@@ -80,11 +96,17 @@ mod tests {
     fn every_refused_job_is_named() {
         let ids = ["5", "6"].map(String::from);
         let done = Verdict::default();
-        assert!(answer(&ids, &[done.clone(), done.clone()], "slurm_suspend error").is_ok());
+        assert!(answer(&ids, &[done.clone(), done.clone()], None).is_ok());
         let unknown = Verdict { refusal: "Invalid job id specified".into(), detail: "look again".into() };
-        let failure = answer(&ids, &[done, unknown], "slurm_suspend error").expect_err("one is refused");
+        let failure = answer(&ids, &[done, unknown], Some("slurm_suspend error")).expect_err("one is refused");
         let text = "Invalid job id specified for job 6\nslurm_suspend error: Invalid job id specified\n\
                     covey: hint: 6: look again\n";
         assert_eq!((failure.text().as_str(), failure.code()), (text, 1));
+        let failure = check(&["5".into(), "5_x".into()], None).expect_err("no index");
+        assert!(
+            failure.text().starts_with("Invalid job id specified for job 5_x\ncovey: hint: "),
+            "{}",
+            failure.text()
+        );
     }
 }

@@ -6,7 +6,7 @@ use sched::spec::duration;
 use sched::spec::size::Mebibytes;
 
 use super::block::Block;
-use crate::commands::squeue::columns::{elapsed_s, ends_ms, start_ms, state, tasks_text};
+use crate::commands::squeue::columns::{elapsed_s, ends_ms, restarts, start_ms, state, tasks_text};
 use crate::show::{or_null, time};
 
 const NONE: &str = "(null)";
@@ -46,7 +46,7 @@ fn state_and_times(row: &JobRow, now_ms: i64, block: &mut Block) {
     block.line(&[("JobState", &state(row).0), ("Reason", &reason), ("Dependency", &or_null(&row.dependency))]);
     let exit = format!("{}:{}", row.exit_code, row.exit_signal);
     let requeue = u8::from(detail.requeue);
-    let restarts = row.attempts.saturating_sub(1);
+    let restarts = restarts(row);
     block.line(&[
         ("Requeue", &requeue),
         ("Restarts", &restarts),

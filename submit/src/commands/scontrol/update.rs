@@ -31,8 +31,8 @@ impl Verb {
 /// Changes what the first word names.
 pub(super) async fn change(verb: Verb, words: &[&str], timeout_s: Option<u32>) -> Outcome<ExitCode> {
     let name = verb.name();
-    let first = words.first().and_then(|word| word.split('=').next()).unwrap_or_default();
-    if let (Some(_), Verb::Update) = (keyword(first, &["jobid"]), verb) {
+    // The key that names the job may stand anywhere, as in Slurm.
+    if verb == Verb::Update && words.iter().any(|word| keyword(word, &["jobid"]).is_some()) {
         return update_job::update(words, timeout_s).await;
     }
     let words: Vec<Word<'_>> = words.iter().map(|word| read(word)).collect::<Outcome<_>>()?;

@@ -9,8 +9,7 @@ use sched::spec::dependency::Dependency;
 use sched::spec::duration::TimeLimit;
 use sched::spec::size::Mebibytes;
 
-use super::control::answer;
-use super::keyword;
+use super::control::{answer, check};
 use crate::call::{client, connect};
 use crate::failure::{Failure, Outcome};
 use crate::show::items;
@@ -49,14 +48,18 @@ const KEYS: [&str; 30] = [
     "job",
 ];
 
+/// What Slurm puts before the text of a refused update.
+const PREFIX: &str = "slurm_update error";
+
 /// Sends all changes to all jobs that are named.
 pub(super) async fn update(words: &[&str], timeout_s: Option<u32>) -> Outcome<ExitCode> {
     let (ids, changes) = read(words, &jiff::Zoned::now())?;
+    check(&ids, Some(PREFIX))?;
     let refused = |error| Failure::call("scontrol", "slurm_update error: ", &error);
     let channel = connect(timeout_s).await.map_err(refused)?;
     let request = UpdateJobsRequest { ids: ids.clone(), changes };
     let reply = client(&channel).update_jobs(request).await.map_err(|error| refused(error.into()))?;
-    answer(&ids, &reply.into_inner().verdicts, "slurm_update error")
+    answer(&ids, &reply.into_inner().verdicts, Some(PREFIX))
 }
 
 fn read(words: &[&str], now: &jiff::Zoned) -> Outcome<(Vec<String>, Vec<JobChange>)> {
@@ -73,19 +76,20 @@ fn read(words: &[&str], now: &jiff::Zoned) -> Outcome<(Vec<String>, Vec<JobChang
             Some(bare) => (bare, &key[bare.len()..]),
             None => (key, ""),
         };
-        let known = keyword(key, &KEYS).ok_or_else(|| {
-            let hint = format!("the keys are {}", KEYS[1..25].join(", "));
-            wrong(word).hint(Some(hint))
-        })?;
+        let known = key_of(key).map_err(|hint| wrong(word).hint(Some(hint)))?;
         if matches!(known, "jobid" | "job") {
             ids = items(value);
             continue;
         }
-        let kind = change(known, sign, value, now).ok_or_else(|| {
+        let kind = change(known, sign, value, now).map_err(|why| {
             Failure::new(format_args!("Invalid value for {known}: {value}"))
-                .line(format_args!("slurm_update error: Invalid {known} specification"))
+                .line(format_args!("{PREFIX}: Invalid {known} specification"))
+                .hint(Some(why))
         })?;
         changes.push(JobChange { kind: Some(kind) });
+    }
+    if ids.is_empty() {
+        return Err(Failure::new("scontrol: error: jobid= names no job").line("Request aborted"));
     }
     if changes.is_empty() {
         return Err(Failure::new("No changes specified"));
@@ -97,26 +101,42 @@ fn wrong(word: &str) -> Failure {
     Failure::new(format_args!("Update of this parameter is not supported: {word}")).line("Request aborted")
 }
 
-fn change(key: &str, sign: &str, value: &str, now: &jiff::Zoned) -> Option<Kind> {
-    let number = || value.parse::<u32>().ok();
-    let moment = || begin::read(value, now).ok().map(|at| at.0);
-    let minutes = || match value.parse::<TimeLimit>().ok()? {
-        TimeLimit::Unlimited => Some(0),
-        TimeLimit::Minutes(minutes) => Some(minutes.get()),
-    };
-    let mebibytes = || value.parse::<Mebibytes>().ok().map(|size| size.0);
-    if !sign.is_empty() && key != "timelimit" {
-        return None;
+/// The one key that a word is, or begins.
+fn key_of(word: &str) -> Result<&'static str, String> {
+    let word = word.to_ascii_lowercase();
+    if let Some(exact) = KEYS.iter().find(|key| **key == word) {
+        return Ok(exact);
     }
-    Some(match key {
+    let begun: Vec<&'static str> = KEYS.into_iter().filter(|key| !word.is_empty() && key.starts_with(&word)).collect();
+    match begun.as_slice() {
+        [] => Err(format!("the keys are {}", KEYS[1..25].join(", "))),
+        [one] => Ok(one),
+        several => Err(format!("{word} could be {}", several.join(", "))),
+    }
+}
+
+/// The change that a key and its value mean, or what the value should be.
+fn change(key: &str, sign: &str, value: &str, now: &jiff::Zoned) -> Result<Kind, String> {
+    let number = || value.parse::<u32>().map_err(|_| format!("a whole number from 0 to {} is wanted", u32::MAX));
+    let moment = || begin::read(value, now).map(|at| at.0).map_err(|error| error.to_string());
+    let minutes = || match value.parse::<TimeLimit>() {
+        Ok(TimeLimit::Unlimited) => Ok(0),
+        Ok(TimeLimit::Minutes(minutes)) => Ok(minutes.get()),
+        Err(error) => Err(error.to_string()),
+    };
+    let mebibytes = || value.parse::<Mebibytes>().map(|size| size.0).map_err(|error| error.to_string());
+    if !sign.is_empty() && key != "timelimit" {
+        return Err(format!("only timelimit can be changed by {sign}="));
+    }
+    Ok(match key {
         "timelimit" if sign == "+" => Kind::TimeLimitMoreMinutes(minutes()?),
         "timelimit" if sign == "-" => Kind::TimeLimitLessMinutes(minutes()?),
         "timelimit" => Kind::TimeLimitMinutes(minutes()?),
         "endtime" => Kind::EndMs(moment()?),
         "priority" => Kind::Priority(number()?),
-        "nice" => Kind::Nice(value.parse().ok()?),
+        "nice" => Kind::Nice(value.parse().map_err(|_| "a whole number is wanted".to_owned())?),
         "arraytaskthrottle" => Kind::Throttle(number()?),
-        "requeue" => Kind::Requeue(number()? != 0),
+        "requeue" => Kind::Requeue(number().map_err(|_| "0 or 1 is wanted".to_owned())? != 0),
         "comment" => Kind::Comment(value.to_owned()),
         "jobname" | "name" => Kind::Name(value.to_owned()),
         "deadline" => Kind::DeadlineMs(moment()?),
@@ -124,15 +144,14 @@ fn change(key: &str, sign: &str, value: &str, now: &jiff::Zoned) -> Option<Kind>
         "dependency" => {
             // Read here for its message; the text travels.
             if !value.is_empty() {
-                value.parse::<Dependency>().ok()?;
+                value.parse::<Dependency>().map_err(|error| error.to_string())?;
             }
             Kind::Dependency(value.to_owned())
         }
-        "numnodes" | "reqnodes" => Kind::Nodes(range(value)?),
+        "numnodes" | "reqnodes" => Kind::Nodes(range(value).ok_or("nodes are written as 2 or 2-4")?),
         "numtasks" | "ntasks" => Kind::Processes(number()?),
-        "cpuspertask" => Kind::CpusPerProcess(number()?),
         // With one process, which is what most jobs are, its CPUs are all of the job's.
-        "numcpus" | "cpus" => Kind::CpusPerProcess(number()?),
+        "cpuspertask" | "numcpus" | "cpus" => Kind::CpusPerProcess(number()?),
         "minmemorynode" | "minmemory" => Kind::MemoryPerNodeMib(mebibytes()?),
         "minmemorycpu" => Kind::MemoryPerCpuMib(mebibytes()?),
         "starttime" | "eligibletime" => Kind::BeginMs(moment()?),
@@ -140,7 +159,7 @@ fn change(key: &str, sign: &str, value: &str, now: &jiff::Zoned) -> Option<Kind>
         "stdin" => Kind::Stdin(value.to_owned()),
         "stdout" => Kind::Stdout(value.to_owned()),
         "stderr" => Kind::Stderr(value.to_owned()),
-        _ => return None,
+        other => return Err(format!("{other} cannot be changed")),
     })
 }
 
@@ -168,7 +187,7 @@ mod tests {
             "arraytaskthrottle",
             "3",
             "NICE=-5",
-            "MinMem=2G",
+            "MinMemoryN=2G",
             "starttime=now+1hour",
         ];
         let (ids, changes) = read(&words, &now()).expect("all are known");
@@ -194,10 +213,15 @@ mod tests {
                 &["jobid=5", "colour=red"][..],
                 "Update of this parameter is not supported: colour=red\nRequest aborted\n",
             ),
+            (
+                &["jobid=5", "n=4"],
+                "Update of this parameter is not supported: n=4\nRequest aborted\ncovey: hint: n could be nice, name, ",
+            ),
             (&["jobid=5", "numnodes=4-2"], "Invalid value for numnodes: 4-2\n"),
             (&["jobid=5", "priority+=2"], "Invalid value for priority: 2\n"),
             (&["jobid=5", "timelimit=soon"], "Invalid value for timelimit: soon\n"),
             (&["jobid=5"], "No changes specified\n"),
+            (&["jobid=", "nice=5"], "scontrol: error: jobid= names no job\n"),
         ] {
             let failure = read(words, &now()).expect_err(text);
             assert!(failure.text().starts_with(text), "{}", failure.text());

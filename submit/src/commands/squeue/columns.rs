@@ -40,7 +40,7 @@ pub(super) const COLUMNS: &[Column<Listed>] = &[
     whole('c', "MIN_CPUS", |it| it.row.cpus_per_process.max(1).to_string()),
     whole('D', "NODES", |it| it.row.node_count.to_string()),
     word('d', "MIN_TMP_DISK", |_| "0".into()),
-    word('E', "DEPENDENCY", |_| none()),
+    word('E', "DEPENDENCY", |it| or_null(&it.row.dependency)),
     whole('e', "END_TIME", end_time),
     word('F', "ARRAY_JOB_ID", |it| if it.row.array_id == 0 { it.row.id } else { it.row.array_id }.to_string()),
     word('f', "FEATURES", |it| detail(it, |detail| &detail.constraint)),
@@ -78,7 +78,7 @@ pub(super) const COLUMNS: &[Column<Listed>] = &[
     word('w', "WCKEY", |_| none()),
     word('x', "EXC_NODES", |it| it.row.detail.as_ref().map(|it| it.nodes_excluded.clone()).unwrap_or_default()),
     word('Y', "SCHEDNODES", |it| or_null(&it.row.expected_nodes)),
-    word('y', "NICE", |_| "0".into()),
+    word('y', "NICE", |it| it.row.nice.to_string()),
     word('Z', "WORK_DIR", |it| detail(it, |detail| &detail.work_dir)),
     word('z', "S:C:T", |_| "*:*:*".into()),
 ];
@@ -115,6 +115,12 @@ pub(crate) fn elapsed_s(row: &JobRow, now_ms: i64) -> u64 {
     };
     let ran_ms = u64::try_from(end_ms - row.started_ms).unwrap_or(0).saturating_sub(row.paused_ms);
     if row.started_ms == 0 { 0 } else { ran_ms / 1000 }
+}
+
+/// How often it was started again; what waits after an attempt is about to be, and counts as if it were.
+pub(crate) fn restarts(row: &JobRow) -> u32 {
+    let runs_or_ran = row.state() != JobState::Pending && row.started_ms != 0;
+    row.attempts.saturating_sub(runs_or_ran.into())
 }
 
 /// The indices of a row in an array, as `7` or `2-9%2`; `None` outside of arrays.
