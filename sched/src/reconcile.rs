@@ -101,13 +101,15 @@ impl AttemptEnd {
 fn tell_again(cluster: &Cluster, node: NodeId, key: AttemptKey) -> Vec<Effect> {
     let Some(job) = cluster.job(key.job) else { return Vec::new() };
     let Some(task) = job.tasks.get(&key.index) else { return Vec::new() };
+    let terms = job.terms_of(task);
+    let limit = Effect::Limit { node, key, limit: terms.time_limit };
+    // It may have missed that its limit was changed, or that it goes on.
     match task.state {
         TaskState::Finishing { why, .. } => vec![Effect::Stop { node, key, why }],
+        TaskState::Suspended { .. } if terms.revision > 0 => vec![Effect::Suspend { node, key }, limit],
         TaskState::Suspended { .. } => vec![Effect::Suspend { node, key }],
-        // It may have missed that its limit was changed, or that it goes on.
-        TaskState::Running { .. } if job.terms_of(task).revision > 0 || task.paused_ms > 0 => {
-            let limit = job.terms_of(task).time_limit;
-            vec![Effect::Resume { node, key }, Effect::Limit { node, key, limit }]
+        TaskState::Running { .. } if terms.revision > 0 || task.paused_ms > 0 => {
+            vec![Effect::Resume { node, key }, limit]
         }
         TaskState::Running { .. } | TaskState::Pending { .. } => Vec::new(),
     }

@@ -12,7 +12,7 @@ use sched::ids::{AttemptKey, JobId};
 use sched::job::Job;
 use sched::partition::{Members, Partition};
 use sched::reason::{Ending, Exit, Reason, Scope};
-use sched::reconcile::How;
+use sched::reconcile::{Claim, How};
 use sched::refusal::Refusal;
 use sched::requeue::Requeue;
 use sched::revise::{Change, LimitChange};
@@ -20,7 +20,7 @@ use sched::select::{Phase, Selection};
 use sched::spec::duration::TimeLimit;
 use sched::spec::job::{JobDraft, Memory};
 use sched::spec::retry::Retry;
-use sched::step::{Asker, Input};
+use sched::step::{Answer, Asker, Input};
 use sched::task::TaskState;
 use sched::wake::next_wake;
 
@@ -107,7 +107,9 @@ fn a_requeued_task_is_stopped_and_starts_again_under_its_number() {
     rig.plan();
     requeue(&mut rig, "1", Requeue::default()).expect("it runs");
     assert!(matches!(rig.effects.last(), Some(Effect::Stop { .. })));
+    rig.now = rig.now.plus_ms(5_000);
     rig.end(key(1, 0, 1), How::Exited(Exit { code: 0, signal: 15 }));
+    assert_eq!((record(&rig, 1).submitted, record(&rig, 1).eligible), (rig.now, Some(rig.now)), "its wait begins anew");
     rig.plan();
     assert_eq!(rig.running(), [key(1, 0, 2)], "at once");
     rig.exit(key(1, 0, 2), 3);
@@ -200,6 +202,20 @@ fn what_is_suspended_lends_its_cpus_and_not_its_memory() {
     rig.cancel("1").expect("what is suspended can be cancelled");
     rig.exit(key(1, 0, 1), 0);
     assert_eq!(record(&rig, 1).done[&0].outcome.ending, Ending::Cancelled(1000));
+}
+
+#[test]
+fn a_node_is_told_again_of_a_limit_that_was_changed_while_it_stood_still() {
+    let mut rig = Rig::with_nodes(1, 1);
+    rig.submit(job()).expect("accepted");
+    rig.plan();
+    pause(&mut rig, "1", true).expect("it runs");
+    revise(&mut rig, "1", Change::TimeLimit(LimitChange::To(Some(9)))).expect("it is not done");
+    let (node, answer) = rig.register("n1", 1, &[Claim { key: key(1, 0, 1), end: None }]);
+    let Answer::Registered(_, missed) = answer else { panic!("registered") };
+    let key = key(1, 0, 1);
+    let orders = [Effect::Suspend { node, key }, Effect::Limit { node, key, limit: minutes(9) }];
+    assert_eq!(missed.again, orders);
 }
 
 #[test]

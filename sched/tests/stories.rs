@@ -169,7 +169,7 @@ fn cancelling_ends_what_waits_at_once_and_stops_what_runs() {
     rig.submit(array("0-9")).expect("accepted");
     rig.plan();
     rig.cancel("1_[4-5]").expect("there");
-    assert_eq!(rig.cancel("1_4"), Err(Refusal::UnknownJob), "a cancelled task leaves no record");
+    assert_eq!(rig.cancel("1_4"), Err(Refusal::AlreadyDone), "it has ended");
     rig.cancel("1").expect("there");
     let waits = rig.cluster.job(JobId(1)).expect("there").pending_count();
     assert_eq!((waits, rig.running().len()), (0, 1));

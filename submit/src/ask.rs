@@ -26,7 +26,7 @@ pub(crate) struct Ask {
     /// Name of the job [default: the script's or the command's]
     #[arg(short = 'J', long = "job-name", value_name = "NAME")]
     pub(crate) job_name: Option<String>,
-    /// Partitions, the first choice first [default: the cluster's]
+    /// Partitions in which it may start, those of the highest tier first [default: the cluster's]
     #[arg(short, long, value_name = "LIST")]
     pub(crate) partition: Option<String>,
     /// Processes of each task of an array, or of the job
@@ -83,16 +83,16 @@ pub(crate) struct Ask {
     /// To be done by then; what cannot be is ended with state DEADLINE
     #[arg(long, value_name = "TIME", value_parser = begin)]
     pub(crate) deadline: Option<Timestamp>,
-    /// Go after others: so much is taken off the priority
+    /// Go after others: so much is taken off the priority [default: 0, and 100 without N]; less than 0 goes before them
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "100", allow_negative_numbers = true)]
     pub(crate) nice: Option<i32>,
     /// A priority instead of a computed one (administrators); 0 holds the job
     #[arg(long, value_name = "N")]
     pub(crate) priority: Option<u32>,
-    /// Try a task that fails again, so often; each time after a longer wait (a Covey option)
+    /// Try a task that fails again, so often: after 1 s, 2 s, 4 s ... up to 5 minutes (a Covey option)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=i64::from(RETRIES_MAX)))]
     pub(crate) retries: Option<u32>,
-    /// With --retries: after these exit codes only, such as 1,75-79,137 (a Covey option)
+    /// With --retries: after these exit codes only, such as 1,75-79,137, which is 128 and the signal (a Covey option)
     #[arg(long, value_name = "CODES", requires = "retries")]
     pub(crate) retry_on: Option<ExitCodes>,
     /// A remark
@@ -101,10 +101,10 @@ pub(crate) struct Ask {
     /// Hold the job until it is released
     #[arg(short = 'H', long)]
     pub(crate) hold: bool,
-    /// Start again what was lost with its node (the default)
+    /// Start again what was lost with its node, and let scontrol requeue it (the default)
     #[arg(long, overrides_with = "no_requeue")]
     pub(crate) requeue: bool,
-    /// Never start a task twice
+    /// Never start a task twice, whoever asks
     #[arg(long, overrides_with = "requeue")]
     pub(crate) no_requeue: bool,
     /// Print the id alone

@@ -90,6 +90,10 @@ pub(super) fn wait_again(job: &mut Job, at: Timestamp, index: u32, task: Task, r
     let state = TaskState::Pending { since: at };
     job.tasks.insert(index, Task { state, own, partition: None, paused_ms: 0, retried, ..task });
     job.ended = None;
+    // Slurm counts a requeued job's wait from its requeue. The tasks of an array share their times, and keep them.
+    if !rest.failed && !job.is_array() {
+        (job.submitted, job.eligible) = (at, None);
+    }
 }
 
 /// How a task waits after an attempt.

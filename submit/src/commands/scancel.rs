@@ -44,7 +44,7 @@ struct Options {
     /// Only jobs of this partition
     #[arg(short, long, value_name = "PARTITION")]
     partition: Option<String>,
-    /// Only what is PENDING, RUNNING (which what is suspended is, too), or SUSPENDED
+    /// Only what is PENDING, RUNNING (suspended or not), or SUSPENDED
     #[arg(short = 't', long, value_name = "STATE")]
     state: Option<String>,
     /// Say what is done
@@ -53,7 +53,7 @@ struct Options {
     /// Do not speak of jobs that have ended
     #[arg(short = 'Q', long)]
     quiet: bool,
-    /// With --signal: to the batch shell, its children and the steps; without, it is what happens anyway
+    /// With --signal: to the batch shell, its children and the steps; a plain cancel reaches all of them anyway
     #[arg(short, long)]
     full: bool,
     /// Through the controller, which is what happens anyway
@@ -62,7 +62,7 @@ struct Options {
     /// Accepted for one cluster's sake
     #[arg(short = 'M', long, value_name = "NAMES", hide = true)]
     clusters: Option<String>,
-    /// Send a signal to the job's steps instead of ending it; with -b to the batch shell, with -f to all its processes
+    /// Send a signal to the job's steps instead of ending it; with -b to the batch shell, with -f to all its processes; KILL ends it
     #[arg(short, long, value_name = "SIGNAL", value_parser = signal)]
     signal: Option<i32>,
     #[arg(short = 'A', long, hide = true)]

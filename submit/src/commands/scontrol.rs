@@ -39,14 +39,19 @@ Commands (each may be shortened, as in: scontrol sh j 5):
   show config              the controller's settings
   show hostnames [LIST]    a list such as n[1-3], one name a line
   show hostlist NAMES      the other way round; show hostlistsorted sorts
-  hold IDS, release IDS    keep what waits from starting, and let it go (uhold: as the job's user)
+  hold IDS                 keep what waits from starting; IDS are jobs and tasks: 5 6_3 7_[0-5]
+                           (uhold: an administrator's hold that the job's user may release)
+  release IDS              let it start, and compute its priority anew
   requeue IDS              stop what runs and let it, and what is done, run again
                            (requeuehold: held; requeue incomplete IDS: not what is done)
-  suspend IDS, resume IDS  stop what runs in its tracks, and let it go on
+  suspend IDS              stop what runs in its tracks: it keeps its memory and lends its CPUs
+  resume IDS               let it go on, once its CPUs are free
   update jobid=IDS KEY=VALUE...
-                           change jobs and tasks (5_3): TimeLimit[+-]=, Priority=, Nice=, Partition=, NumNodes=,
-                           NumTasks=, CPUsPerTask=, MinMemoryNode=, StartTime=, Deadline=, Dependency=, Comment=,
-                           Name=, ArrayTaskThrottle=, Requeue=, StdOut=, StdErr=, StdIn=, WorkDir=, EndTime=
+                           of whatever is not done: TimeLimit= (also += and -=), Priority= (0 holds),
+                           Nice=, Deadline=, ArrayTaskThrottle=, Name=, Comment=, Requeue=0|1;
+                           of what runs: EndTime=; of what waits: Partition=, Dependency=,
+                           StartTime=, NumNodes=, NumTasks=, CPUsPerTask=, MinMemoryNode=,
+                           MinMemoryCPU=, WorkDir=, StdIn=, StdOut=, StdErr=
   update nodename=NAMES state=DRAIN|DOWN|FAIL reason=TEXT [resumeafter=SECONDS]
                            no new work there; DOWN also stops what runs
   update nodename=NAMES state=RESUME|IDLE|UNDRAIN
@@ -54,13 +59,15 @@ Commands (each may be shortened, as in: scontrol sh j 5):
   create partitionname=NAME [KEY=VALUE ...]
   update partitionname=NAME KEY=VALUE ...
   delete partitionname=NAME
-                           keys: Nodes (none at first, or ALL), Default, State, MaxTime, DefaultTime, MaxNodes, MinNodes,
-                           DefMemPerCPU, MaxMemPerCPU, PriorityTier, PriorityJobFactor, Hidden
+                           keys: Nodes (none at first, or ALL), Default, State, MaxTime, DefaultTime,
+                           MaxNodes, MinNodes, DefMemPerCPU, MaxMemPerCPU, PriorityTier,
+                           PriorityJobFactor, Hidden
   ping                     is the controller there?
   version                  Slurm's release
 
-What a command makes or changes outlives restarts, but for one thing: a partition that stands in covey.toml gets back at
-each start of the controller what the file says, except its State once a command has set it.";
+What a command makes or changes outlives restarts, but for one thing: a partition that stands in
+covey.toml gets back at each start of the controller what the file says, except its State once a
+command has set it.";
 
 /// Verbs of Slurm that change something.
 const UNBUILT: [&str; 11] = [
@@ -106,8 +113,7 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
 
 fn command() -> clap::Command {
     let command = Options::augment_args(
-        clap::Command::new("scontrol")
-            .about("Show everything about jobs and nodes, and change what an administrator may"),
+        clap::Command::new("scontrol").about("Show everything about jobs, nodes and partitions, and change them"),
     );
     getopt::conventions(command.after_help(EXAMPLES), Some('h'))
 }

@@ -69,7 +69,7 @@ fn a_job_reads_the_same_from_memory_and_from_history() {
         (&[][..], &[][..], &both[..]),
         (&["7"], &[], &both),
         (&["7_0"], &[], &both[..1]),
-        (&["7_[0,3]", "9"], &[], &both[..1]),
+        (&["7_[0,3]", "9"], &[], &["FAILED 8_0", "CANCELLED 7_3"]),
         (&["8"], &[], &both[..1]),
         (&["4711"], &[], &[]),
         (&[], &[v1::JobState::Failed], &both[..1]),

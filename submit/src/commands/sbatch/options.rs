@@ -27,6 +27,7 @@ Examples:
   sbatch -J train -c 4 --mem=8G -t 2:00:00 job.sh --epochs 3
   sbatch --array=0-99%8 -o out/%A_%a.log job.sh
   sbatch --wrap='echo hello from $(hostname)'
+  sbatch --retries=3 --retry-on=75 --deadline=18:00 -t 30 fetch.sh
   sbatch --map-from=az://input/ --map-to=az://output/ --map-op=grayscale
   sbatch --map-from='photos/*.jpg' --map-to=gray/ convert.sh     (the script sees COVEY_IN and COVEY_OUT)";
 
