@@ -165,6 +165,7 @@ impl Asked {
             detail: true,
             users: users.clone().unwrap_or_default(),
             skip_hidden: false,
+            expected_starts: false,
         };
         let unit = options
             .units
