@@ -177,5 +177,7 @@ fn a_choice_of_states_keeps_what_was_chosen() {
     let going = JobRow { completing: true, ..row(1, JobState::Cancelled) };
     let keeps = |list: &str, row: &JobRow| Wanted::read(list).expect("known states").keeps(row);
     assert!(keeps("", &going) && keeps("CG", &going) && keeps("ca", &going) && keeps("all", &going));
+    let may_wait = |list: &str| Wanted::read(list).expect("known states").may_wait();
+    assert!(may_wait("") && may_wait("r,pd") && may_wait("all") && !may_wait("R,CG"));
     assert!(!keeps("PD", &going) && !keeps("CF", &going) && !keeps("cg", &running(2)));
 }
