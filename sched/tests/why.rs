@@ -235,7 +235,7 @@ fn long_lists_of_nodes_and_holders_are_cut() {
     submit(&mut rig, (0..81).map(|_| sized(1, 60)));
     submit(&mut rig, [sized(9, 60)]);
     let nodes = said(&rig, "82", Kind::Node);
-    assert_eq!((nodes.len(), &*nodes[LISTED_MAX]), (LISTED_MAX + 1, "4 more of its nodes have less free."));
+    assert_eq!((nodes.len(), &*nodes[LISTED_MAX]), (LISTED_MAX + 1, "4 more of its nodes have no more of it free."));
     let holders = said(&rig, "82", Kind::Holder);
     assert_eq!((holders.len(), &*holders[LISTED_MAX]), (LISTED_MAX + 1, "4 more hold the rest of n1."));
 }
@@ -253,7 +253,9 @@ fn nodes_that_take_no_work_say_why() {
     assert_eq!(said(&rig, "2", Kind::Node)[1], "Too small for it, were they empty: n4.");
     mark(&mut rig, "n1", MarkKind::Down);
     rig.plan();
-    assert!(said(&rig, "2", Kind::Request)[0].contains("none of the 4 nodes of debug that take work is large enough"));
+    assert!(said(&rig, "2", Kind::Request)[0].ends_with("of the nodes of debug none that takes work is large enough."));
+    mark(&mut rig, "n4", MarkKind::Fail);
+    assert!(said(&rig, "2", Kind::Request)[0].ends_with("none of the 4 nodes of debug takes work now."));
     assert_eq!(said(&rig, "2", Kind::Expected), ["Expected start: unknown, until nodes that can run it are back."]);
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proto::error::WireError;
 use proto::v1;
 use sched::cluster::Cluster;
+use sched::ids::JobId;
 use sched::job::Job;
 use sched::select::resolve;
 use sched::spec::array::TaskSelector;
@@ -24,12 +25,15 @@ pub(super) const PAGES_MAX: usize = 4;
 const PAGE_ROWS: usize = 1_000;
 
 /// The tasks wanted of each job; no set means all.
-pub(super) type Wanted = BTreeMap<sched::ids::JobId, Option<IndexSet>>;
+pub(super) type Wanted = BTreeMap<JobId, Option<IndexSet>>;
 
 pub(super) async fn list(desk: &Desk, request: v1::ListJobsRequest) -> Result<Answers<v1::JobsPage>, Status> {
-    let starts = if request.expected_starts { Some(why::starts(desk).await?) } else { None };
     let cluster = desk.published.cluster();
     let (wanted, unknown) = find(&cluster, &request.ids)?;
+    // Programs ask again and again about jobs that run: those need no forecast.
+    let waits = |id: &JobId| cluster.job(*id).is_some_and(|job| job.waiting_count() > 0);
+    let asked = request.expected_starts && wanted.as_ref().is_none_or(|wanted| wanted.keys().any(waits));
+    let starts = if asked { Some(why::starts(desk, cluster.clone()).await?) } else { None };
     let (sender, pages) = mpsc::channel(PAGES_MAX);
     // Rows are made as fast as the caller reads them, and not on the threads that serve the others.
     tokio::task::spawn_blocking(move || {

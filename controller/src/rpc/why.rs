@@ -4,9 +4,11 @@
 //! them, and only a few at a time ([`FORECASTS_MAX`]).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proto::error::WireError;
 use proto::v1;
+use sched::cluster::Cluster;
 use sched::ids::{JobId, NodeId, Timestamp};
 use sched::plan::expected_starts;
 use sched::why::{Finding, Why, explain};
@@ -35,10 +37,10 @@ pub(super) async fn why(desk: &Desk, request: v1::WhyRequest) -> Result<v1::WhyR
     explained.map(reply).map_err(|refusal| refuse(&refusal))
 }
 
-/// Every expected start, for a listing.
-pub(super) async fn starts(desk: &Desk) -> Result<Starts, Status> {
+/// Every expected start, for a listing of this state.
+pub(super) async fn starts(desk: &Desk, cluster: Arc<Cluster>) -> Result<Starts, Status> {
     let _turn = turn().await;
-    let (cluster, config) = (desk.published.cluster(), desk.config.clone());
+    let config = desk.config.clone();
     let starts = tokio::task::spawn_blocking(move || expected_starts(&cluster, clock::now(), &config.settings)).await;
     starts.map_err(|error| Status::internal(format!("no start could be forecast: {error}")))
 }

@@ -1,15 +1,17 @@
 //! What the partitions of a job that waits say to it: which of them let it not start, and what they allow.
 
 use super::{Finding, Kind, LISTED_MAX, Scene, counted, memory};
+use crate::ids::JobId;
 use crate::partition::{Partition, PartitionState};
 use crate::reason::Reason;
 use crate::spec::job::{Memory, Request};
 use crate::terms::Terms;
 
-/// What the first [`LISTED_MAX`] partitions have against it, and those that let it start, each with what is asked for there.
-pub(super) fn of<'a>(scene: Scene<'a>, terms: &Terms) -> (Vec<Finding>, Vec<(&'a Partition, Request)>) {
+/// What its partitions have against it, and those that let it start, each with what is asked for there; of both the first
+/// [`LISTED_MAX`].
+pub(super) fn of<'a>(scene: Scene<'a>, job: JobId, terms: &Terms) -> (Vec<Finding>, Vec<(&'a Partition, Request)>) {
     let (mut findings, mut open) = (Vec::new(), Vec::new());
-    for name in terms.partitions.iter().take(LISTED_MAX) {
+    for name in &terms.partitions {
         let partition = scene.cluster.partition(name);
         let refused = match partition {
             None => Err(format!("Its partition {name} is gone.")),
@@ -20,9 +22,11 @@ pub(super) fn of<'a>(scene: Scene<'a>, terms: &Terms) -> (Vec<Finding>, Vec<(&'a
             Err(text) => findings.push(Finding::new(Kind::Partition, text)),
         }
     }
+    findings.truncate(LISTED_MAX);
+    open.truncate(LISTED_MAX);
     if open.is_empty() {
-        let text = "It waits until its partition is changed, or it is: scontrol update jobid=ID partition=NAME, or the \
-                    value that is too large.";
+        let text =
+            format!("That has to change: the partition, or the job (scontrol update jobid={job} partition=NAME, ...).");
         findings.push(Finding::new(Kind::Partition, text));
     }
     (findings, open)

@@ -28,11 +28,11 @@ pub(super) fn of(scene: Scene<'_>, partition: &Partition, request: &Request, rea
     let (ready, away): (Vec<&Node>, Vec<&Node>) = nodes.iter().partition(|node| node.takes_work());
     let mut seats: Vec<Seat<'_>> = ready.iter().filter_map(|node| Seat::of(node, request)).collect();
     seats.sort_by_key(|seat| seat.score(request));
-    let mut findings = vec![summary(partition, request, &seats, nodes.len())];
+    let mut findings = vec![summary(partition, request, &seats, [nodes.len(), ready.len()])];
     findings.extend(seats.iter().take(LISTED_MAX).map(|seat| seat.finding(request, reason)));
     let less = seats.len().saturating_sub(LISTED_MAX);
     if less > 0 {
-        findings.push(Finding::new(Kind::Node, format!("{} more of its nodes have less free.", less)));
+        findings.push(Finding::new(Kind::Node, format!("{less} more of its nodes have no more of it free.")));
     }
     let small: Vec<&Name> = ready.iter().filter(|node| Seat::of(node, request).is_none()).map(|n| &n.name).collect();
     if !small.is_empty() {
@@ -91,7 +91,7 @@ impl<'a> Seat<'a> {
         let missing = match (self.cpus_missing_milli, self.memory_missing_mib) {
             (0, 0) if spreads(request) => format!("room for {room} of its {} processes", request.process_count()),
             (0, 0) if reason == Reason::Priority => "enough, but what is ahead has the first claim to it".to_owned(),
-            (0, 0) => "enough by that".to_owned(),
+            (0, 0) => "enough of these".to_owned(),
             (cpus, 0) => format!("{} missing", counted(Cpus::from_milli(cpus), "CPU")),
             (0, mib) => format!("{} missing", memory(mib)),
             (cpus, mib) => format!("{} missing", amount(Cpus::from_milli(cpus), mib)),
@@ -100,12 +100,13 @@ impl<'a> Seat<'a> {
     }
 }
 
-fn summary(partition: &Partition, request: &Request, seats: &[Seat<'_>], nodes: usize) -> Finding {
+fn summary(partition: &Partition, request: &Request, seats: &[Seat<'_>], [nodes, ready]: [usize; 2]) -> Finding {
     let name = &partition.name;
     let asks = format!("It asks for {}", request_text(request));
-    let text = match (nodes, seats.len()) {
-        (0, _) => format!("{asks}; partition {name} has no nodes (yet)."),
-        (_, 0) => format!("{asks}; none of the {} of {name} that take work is large enough.", counted(nodes, "node")),
+    let text = match (nodes, ready, seats.len()) {
+        (0, ..) => format!("{asks}; partition {name} has no nodes (yet)."),
+        (_, 0, _) => format!("{asks}; none of the {} of {name} takes work now.", counted(nodes, "node")),
+        (_, _, 0) => format!("{asks}; of the nodes of {name} none that takes work is large enough."),
         _ if spreads(request) => {
             let room: u64 = seats.iter().map(|seat| u64::from(seat.room)).sum();
             format!("{asks}; the {} of {name} have room for {room} of these processes now.", counted(nodes, "node"))

@@ -44,7 +44,7 @@ pub(super) fn why(scene: Scene<'_>, job: &Job, label: String, index: Option<u32>
 /// What is in the way of what could start.
 fn of_turn(scene: Scene<'_>, job: &Job, entry: Option<u32>, index: Option<u32>, reason: Reason) -> Vec<Finding> {
     let terms = scene.cluster.terms_of_entry(job, entry);
-    let (mut findings, open) = partitions::of(scene, terms);
+    let (mut findings, open) = partitions::of(scene, job.id, terms);
     let decided_later = |index: u32| job.blocked.contains(index) || job.hopeless.contains(index);
     let stands = scene.cluster.queue_key(job, entry).filter(|_| !index.is_some_and(decided_later));
     let Some(key) = stands else { return findings };

@@ -121,7 +121,8 @@ fn list(args: &[OsString]) -> Outcome<ExitCode> {
         Wanted::read(&options.states.clone().or_else(|| variable("SQUEUE_STATES")).unwrap_or_default())?
     };
     let detail = format.columns().any(|column| DETAIL_LETTERS.contains(&column.letter));
-    let expected_starts = options.start || format.columns().any(|column| START_LETTERS.contains(&column.letter));
+    let shows_starts = format.columns().any(|column| START_LETTERS.contains(&column.letter));
+    let expected_starts = (shows_starts || options.start) && states.may_wait();
     let request = ListJobsRequest { detail, expected_starts, ..request(&options, &states)? };
     let expand = options.array || variable("SQUEUE_ARRAY").is_some();
     block_on(async {
@@ -225,6 +226,10 @@ impl Wanted {
 
     fn has_ended(&self) -> bool {
         self.states.iter().any(|state| !matches!(state, JobState::Pending | JobState::Running | JobState::Suspended))
+    }
+
+    fn may_wait(&self) -> bool {
+        !self.chosen || self.states.contains(&JobState::Pending)
     }
 
     fn keeps(&self, row: &JobRow) -> bool {

@@ -75,6 +75,18 @@ fn a_waiting_array_shows_slurms_keys_in_slurms_order() {
 }
 
 #[test]
+fn what_waits_shows_when_and_where_it_should_start() {
+    let expected = JobRow { expected_start_ms: 60_000, expected_nodes: "n[1-2]".into(), ..row() };
+    let text = show_job::block(&expected, 0).text(Style::OneLine);
+    let at = crate::show::time(60_000).expect("a time");
+    assert!(text.contains(&format!(" StartTime={at} EndTime=Unknown ")), "{text}");
+    assert!(
+        text.contains(" LastSchedEval=Unknown ") && text.contains(" NodeList=(null) SchedNodeList=n[1-2] "),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_running_task_shows_where_and_how_long() {
     let running = JobRow {
         index: Some(3),

@@ -127,6 +127,27 @@ fn rows_are_ordered_as_slurm_orders_them() {
 }
 
 #[test]
+fn expected_starts_are_listed_where_they_are_known_the_earliest_first() {
+    let expected =
+        JobRow { expected_start_ms: 9_000_000, expected_nodes: "n[1-2]".into(), ..row(7, JobState::Pending) };
+    let sooner = JobRow { expected_start_ms: 8_000_000, expected_nodes: String::new(), ..expected.clone() };
+    let mut rows = vec![row(5, JobState::Pending), expected, JobRow { id: 6, ..sooner }];
+    order::sort(&mut rows, &order::keys("S").expect("a known key"));
+    let [sooner, later] = [8_000_000, 9_000_000].map(|at| crate::show::time(at).expect("a time"));
+    let table = lines(START, rows, false);
+    assert_eq!(
+        table,
+        [
+            "             JOBID PARTITION     NAME     USER ST          START_TIME  NODES SCHEDNODES           NODELIST(REASON)"
+                .to_owned(),
+            format!("                 6    normal    train      ada PD {sooner}      1 (null)               (None)"),
+            format!("                 7    normal    train      ada PD {later}      1 n[1-2]               (None)"),
+            "                 5    normal    train      ada PD                 N/A      1 (null)               (None)".to_owned(),
+        ]
+    );
+}
+
+#[test]
 fn options_become_a_request() {
     let read = |words: &[&str]| {
         let words: Vec<OsString> = words.iter().map(OsString::from).collect();
@@ -156,5 +177,7 @@ fn a_choice_of_states_keeps_what_was_chosen() {
     let going = JobRow { completing: true, ..row(1, JobState::Cancelled) };
     let keeps = |list: &str, row: &JobRow| Wanted::read(list).expect("known states").keeps(row);
     assert!(keeps("", &going) && keeps("CG", &going) && keeps("ca", &going) && keeps("all", &going));
+    let may_wait = |list: &str| Wanted::read(list).expect("known states").may_wait();
+    assert!(may_wait("") && may_wait("r,pd") && may_wait("all") && !may_wait("R,CG"));
     assert!(!keeps("PD", &going) && !keeps("CF", &going) && !keeps("cg", &running(2)));
 }
