@@ -148,7 +148,7 @@ impl World {
             Out::Say(stream, said) => self.send(stream, End::Node, Message::ToNode(said)),
             Out::HangUp(stream) => self.send(stream, End::Node, Message::Closed),
             Out::Reply(ticket, answer) => {
-                if self.calm || !self.weather.loses_answers || !self.chance.one_in(LOST_ANSWERS) {
+                if self.is_calm() || !self.weather.loses_answers || !self.chance.one_in(LOST_ANSWERS) {
                     let in_ms = self.network.latency.draw(&mut self.chance);
                     self.put(in_ms, Happening::Answered { ticket, answer });
                 }
