@@ -3,6 +3,8 @@
 //! Slurm lets a requeued job wait until the credential of its last launch has run out; an attempt here starts at most once, so
 //! the next one may start as soon as the last is known dead.
 
+use std::collections::BTreeSet;
+
 use crate::cluster::Cluster;
 use crate::event::Event;
 use crate::ids::{AttemptKey, JobId};
@@ -27,13 +29,23 @@ pub struct Requeue {
 /// Requeues. Answers for each target whether it could be done.
 pub(crate) fn requeue(cluster: &Cluster, targets: &[JobRef], how: Requeue) -> (Vec<Event>, Vec<Result<(), Refusal>>) {
     let mut events = Vec::new();
+    // Named twice, as a job and as its task, is taken back once.
+    let mut undone: BTreeSet<(JobId, u32)> = BTreeSet::new();
     let found = targets.iter().map(|target| {
         let (job, tasks) = resolve(cluster, target)?;
         if !job.terms.spec.requeue {
             return Err(Refusal::NotRequeueable);
         }
-        let asked = of_job(job, tasks.as_ref(), how);
-        match asked.is_empty() {
+        let mut asked = of_job(job, tasks.as_ref(), how);
+        let named = !asked.is_empty();
+        asked.retain_mut(|event| match event {
+            Event::Undone { job, tasks, .. } => {
+                *tasks = tasks.iter().filter(|index| undone.insert((*job, *index))).collect();
+                !tasks.is_empty()
+            }
+            _ => true,
+        });
+        match !named {
             true if job.waiting_count() > 0 => Err(Refusal::StillPending),
             true => Err(Refusal::AlreadyDone),
             false => {

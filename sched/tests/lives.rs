@@ -203,6 +203,21 @@ fn what_is_suspended_lends_its_cpus_and_not_its_memory() {
 }
 
 #[test]
+fn what_is_named_twice_is_changed_once() {
+    let mut rig = Rig::with_nodes(1, 2);
+    rig.submit(array("0-1")).expect("accepted");
+    rig.plan();
+    pause(&mut rig, "1_0 1 1_0", true).expect("both run");
+    pause(&mut rig, "1 1_1", false).expect("both are suspended");
+    for index in 0..2 {
+        rig.exit(key(1, index, 1), 0);
+    }
+    requeue(&mut rig, "1_1 1 1_0", Requeue::default()).expect("both are done");
+    rig.plan();
+    assert_eq!((rig.running(), record(&rig, 1).tally.total()), (vec![key(1, 0, 2), key(1, 1, 2)], 0));
+}
+
+#[test]
 fn users_cannot_suspend_and_what_waits_cannot_be_suspended() {
     let mut rig = Rig::with_nodes(1, 1);
     rig.submit(JobDraft { hold: true, ..job() }).expect("accepted");
