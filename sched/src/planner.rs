@@ -243,10 +243,16 @@ impl Known {
         }
     }
 
-    /// Why something waits that is behind another.
+    /// Why something waits that is behind another: as its first partition says, unless that lets nothing start and a later one
+    /// does.
     fn reason_behind(&mut self, terms: &Terms) -> Reason {
-        let at = self.lane_of(terms.partition());
-        self.lanes[at].refuses(terms).unwrap_or(Reason::Priority)
+        let mut first = None;
+        for name in &terms.partitions {
+            let at = self.lane_of(name);
+            let Some(refused) = self.lanes[at].refuses(terms) else { return Reason::Priority };
+            first.get_or_insert(refused);
+        }
+        first.unwrap_or(Reason::Priority)
     }
 
     /// The place of a partition's lane. Jobs of one that is gone wait in a lane without nodes.
@@ -278,7 +284,9 @@ impl Known {
         for ((id, task), found) in stands {
             let job = &cluster.jobs[&id];
             let behind = self.reason_behind(cluster.terms_of_entry(job, task));
-            let (reason, shown) = (found.unwrap_or(behind), job.entry_reason(task));
+            // What one partition refuses says nothing while another, perhaps not looked at, does not.
+            let (reason, shown) =
+                (found.filter(|reason| !reason.is_of_partition()).unwrap_or(behind), job.entry_reason(task));
             if reason != shown {
                 changes.push(Event::Waiting { job: id, reason, task });
             }

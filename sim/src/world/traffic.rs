@@ -7,7 +7,7 @@ use sched::ids::Timestamp;
 use sched::job::Job;
 use sched::mark::{NodesUpdate, Wish};
 use sched::node::MarkKind;
-use sched::reason::Reason;
+use sched::reason::{Reason, Scope};
 use sched::select::Selection;
 use sched::spec::array::{ArraySpec, INDEX_MAX};
 use sched::spec::array::{JobRef, TaskSelector};
@@ -88,6 +88,12 @@ impl World {
     /// An operator suspends or resumes.
     pub(crate) fn pause(&mut self, target: JobRef, suspend: bool) {
         self.call(Input::Pause { targets: vec![target], suspend, asker: OPERATOR });
+    }
+
+    /// A client signals the batch process.
+    pub(crate) fn signal(&mut self, target: JobRef, signal: i32) {
+        let selection = Selection { targets: vec![target], ..Selection::default() };
+        self.call(Input::Signal { selection, signal, scope: Scope::Batch });
     }
 
     /// An administrator takes a node out of service, or puts it back.
