@@ -7,10 +7,9 @@ use crate::event::Event;
 use crate::ids::JobId;
 use crate::job::Job;
 use crate::refusal::Refusal;
-use crate::select::resolve;
+use crate::select::{Asker, resolve};
 use crate::spec::array::JobRef;
 use crate::spec::index_set::IndexSet;
-use crate::step::Asker;
 use crate::terms::Hold;
 
 /// What `scontrol hold`, `uhold` and `release` ask for.

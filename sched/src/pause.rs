@@ -3,7 +3,7 @@
 //! A suspended attempt gives its CPUs to others and keeps its memory. Slurm lets it go on beside those others; here nothing is
 //! ever held twice, so it goes on when its CPUs are free, and is refused until then.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cluster::Cluster;
 use crate::event::Event;
@@ -11,9 +11,8 @@ use crate::ids::{AttemptKey, NodeId};
 use crate::job::Job;
 use crate::refusal::Refusal;
 use crate::resources::{Amount, Share};
-use crate::select::{not_running, resolve};
+use crate::select::{Asker, not_running, resolve};
 use crate::spec::array::JobRef;
-use crate::step::Asker;
 use crate::task::{Task, TaskState};
 
 /// Suspends, or resumes. Answers for each target whether it could be done: of an array, for at least one of its tasks.
@@ -25,6 +24,8 @@ pub(crate) fn pause(
 ) -> (Vec<Event>, Vec<Result<(), Refusal>>) {
     let mut free = Free { cluster, left: BTreeMap::new() };
     let mut events = Vec::new();
+    // Named twice, as a job and as its task, is changed once.
+    let mut changed = BTreeSet::new();
     let found = targets.iter().map(|target| {
         if !asker.operator {
             return Err(Refusal::NotAllowed { what: "suspend and resume jobs" });
@@ -35,9 +36,14 @@ pub(crate) fn pause(
         let mut done = 0;
         for (index, task) in meant {
             let key = AttemptKey { job: job.id, index: *index, attempt: task.attempts };
+            if changed.contains(&key) {
+                done += 1;
+                continue;
+            }
             match if suspend { suspended(key, task) } else { free.resumed(key, task) } {
                 Ok(event) => {
                     events.push(event);
+                    changed.insert(key);
                     done += 1;
                 }
                 Err(why) => refused = why,

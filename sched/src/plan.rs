@@ -7,24 +7,12 @@
 use std::collections::BTreeMap;
 
 use crate::cluster::Cluster;
-use crate::event::Event;
 use crate::ids::{JobId, NodeId, Timestamp};
 use crate::settings::Settings;
 
 pub(crate) use crate::place::could_ever_start;
-pub use crate::planner::Planner;
-
-/// The most tasks that one pass starts; the rest wait for the next one, so that a commit stays small.
-pub const STARTS_MAX: usize = 10_000;
-
-/// What one pass decides.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Pass {
-    /// What starts, and what now waits for another reason than before.
-    pub events: Vec<Event>,
-    /// Whether it stopped at [`STARTS_MAX`]: another pass may start more at once.
-    pub more: bool,
-}
+pub use crate::planner::{Pass, Planner};
+pub use crate::walk::STARTS_MAX;
 
 /// Decides what starts now.
 #[must_use]

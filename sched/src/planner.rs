@@ -16,14 +16,13 @@ use crate::index::{Entry, QueueKey, Rows};
 use crate::job::Job;
 use crate::partition::{Partition, PartitionState};
 use crate::place::Board;
-use crate::plan::{Pass, STARTS_MAX};
 use crate::reason::Reason;
 use crate::resources::{Amount, Share};
 use crate::settings::Settings;
 use crate::spec::duration::TimeLimit;
 use crate::spec::job::Request;
 use crate::terms::Terms;
-use crate::walk::{Decided, Scene, Walk};
+use crate::walk::{Decided, STARTS_MAX, Scene, Walk};
 
 /// Makes one pass after the other over one cluster.
 #[derive(Default)]
@@ -32,6 +31,15 @@ pub struct Planner {
     /// What stands in the queue, and nodes, of which something has changed since the last pass.
     entries: BTreeSet<Entry>,
     nodes: BTreeSet<NodeId>,
+}
+
+/// What one pass decides.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Pass {
+    /// What starts, and what now waits for another reason than before.
+    pub events: Vec<Event>,
+    /// Whether it stopped at [`STARTS_MAX`]: another pass may start more at once.
+    pub more: bool,
 }
 
 /// What is kept between passes.
@@ -245,10 +253,16 @@ impl Known {
         }
     }
 
-    /// Why something waits that is behind another.
+    /// Why something waits that is behind another: as its first partition says, unless that lets nothing start and a later one
+    /// does.
     fn reason_behind(&mut self, terms: &Terms) -> Reason {
-        let at = self.lane_of(terms.partition());
-        self.lanes[at].refuses(terms).unwrap_or(Reason::Priority)
+        let mut first = None;
+        for name in &terms.partitions {
+            let at = self.lane_of(name);
+            let Some(refused) = self.lanes[at].refuses(terms) else { return Reason::Priority };
+            first.get_or_insert(refused);
+        }
+        first.unwrap_or(Reason::Priority)
     }
 
     /// The place of a partition's lane. Jobs of one that is gone wait in a lane without nodes.
@@ -280,7 +294,9 @@ impl Known {
         for ((id, task), found) in stands {
             let job = &cluster.jobs[&id];
             let behind = self.reason_behind(cluster.terms_of_entry(job, task));
-            let (reason, shown) = (found.unwrap_or(behind), job.entry_reason(task));
+            // What one partition refuses says nothing while another, perhaps not looked at, does not.
+            let (reason, shown) =
+                (found.filter(|reason| !reason.is_of_partition()).unwrap_or(behind), job.entry_reason(task));
             if reason != shown {
                 changes.push(Event::Waiting { job: id, reason, task });
             }

@@ -142,6 +142,12 @@ pub enum Refusal {
     /// Its user has said `--no-requeue`.
     #[error("Requested operation is presently disabled")]
     NotRequeueable,
+    /// Its node was given up with it and has not been heard of since, so it may still run there.
+    #[error("Requested operation is presently disabled")]
+    MayStillRun {
+        /// Where.
+        node: Name,
+    },
     /// It was not suspended, or does not run.
     #[error("Job is not running")]
     NotRunning,
@@ -204,6 +210,9 @@ impl Refusal {
             }
             Refusal::NotAllowed { what } => Some(format!("only an administrator may {what}")),
             Refusal::NotRequeueable => Some("it was submitted with --no-requeue".to_owned()),
+            Refusal::MayStillRun { node } => Some(format!(
+                "node {node} was given up and may still run it; requeue it when the node is back, or submit it again"
+            )),
             Refusal::NotSuspended => Some("it is not suspended".to_owned()),
             Refusal::CpusInUse { node } => {
                 Some(format!("its CPUs on {node} are in use by other jobs; try again when they are free"))

@@ -1,12 +1,15 @@
 //! `scontrol requeue` and `requeuehold`: what runs is stopped and waits again, and so does what is done.
 //!
 //! Slurm lets a requeued job wait until the credential of its last launch has run out; an attempt here starts at most once, so
-//! the next one may start as soon as the last is known dead.
+//! the next one may start as soon as the last is known dead; one that was given up with its node is not, until that is back.
+
+use std::collections::BTreeSet;
 
 use crate::cluster::Cluster;
 use crate::event::Event;
-use crate::ids::{AttemptKey, JobId};
+use crate::ids::{AttemptKey, JobId, Name};
 use crate::job::Job;
+use crate::node::Health;
 use crate::reason::StopWhy;
 use crate::refusal::Refusal;
 use crate::select::{not_running, resolve};
@@ -27,23 +30,43 @@ pub struct Requeue {
 /// Requeues. Answers for each target whether it could be done.
 pub(crate) fn requeue(cluster: &Cluster, targets: &[JobRef], how: Requeue) -> (Vec<Event>, Vec<Result<(), Refusal>>) {
     let mut events = Vec::new();
+    // Named twice, as a job and as its task, is taken back once.
+    let mut undone: BTreeSet<(JobId, u32)> = BTreeSet::new();
     let found = targets.iter().map(|target| {
         let (job, tasks) = resolve(cluster, target)?;
         if !job.terms.spec.requeue {
             return Err(Refusal::NotRequeueable);
         }
-        let asked = of_job(job, tasks.as_ref(), how);
-        if asked.is_empty() {
-            return Err(not_running(job, tasks.as_ref()));
+        let meant = |index: &u32| !how.incomplete && tasks.as_ref().is_none_or(|tasks| tasks.contains(*index));
+        let done: IndexSet = job.done.keys().copied().filter(meant).collect();
+        let lingers = done.iter().find_map(|index| may_still_run(cluster, job, index));
+        let again: IndexSet = done.iter().filter(|index| may_still_run(cluster, job, *index).is_none()).collect();
+        let fresh: IndexSet = again.iter().filter(|index| undone.insert((job.id, *index))).collect();
+        let asked = of_job(job, tasks.as_ref(), fresh, how.hold);
+        match lingers {
+            _ if !asked.is_empty() || !again.is_empty() => {
+                events.extend(asked);
+                Ok(())
+            }
+            Some(node) => Err(Refusal::MayStillRun { node }),
+            None => Err(not_running(job, tasks.as_ref())),
         }
-        events.extend(asked);
-        Ok(())
     });
     let found = found.collect();
     (events, found)
 }
 
-fn of_job(job: &Job, tasks: Option<&IndexSet>, how: Requeue) -> Vec<Event> {
+/// The node that was given up with the last attempt of a task that is done, where nothing has said since that it is dead.
+fn may_still_run(cluster: &Cluster, job: &Job, index: u32) -> Option<Name> {
+    let done = job.done.get(&index)?;
+    let node = cluster.node(Job::batch_node(&done.shares)?)?;
+    let key = AttemptKey { job: job.id, index, attempt: done.attempts };
+    let given_up = matches!(node.health, Health::Down { since } if done.ended >= since);
+    (given_up || node.unwanted.contains(&key)).then(|| node.name.clone())
+}
+
+/// What is asked of a job, of which these tasks are done and are to run again.
+fn of_job(job: &Job, tasks: Option<&IndexSet>, again: IndexSet, hold: bool) -> Vec<Event> {
     let meant = |index: u32| tasks.is_none_or(|tasks| tasks.contains(index));
     let mut events = Vec::new();
     let mut held: Vec<(u32, JobId)> = Vec::new();
@@ -55,19 +78,17 @@ fn of_job(job: &Job, tasks: Option<&IndexSet>, how: Requeue) -> Vec<Event> {
                 events.push(Event::Stopped { key, node, why: StopWhy::Requeue });
                 held.push((*index, task.id));
             }
-            TaskState::Pending { .. } if how.hold => held.push((*index, task.id)),
+            TaskState::Pending { .. } if hold => held.push((*index, task.id)),
             TaskState::Pending { .. } | TaskState::Finishing { .. } => {}
         }
     }
-    if how.hold && !held.is_empty() {
+    if hold && !held.is_empty() {
         events.push(Event::Held { job: job.id, hold: Some(Hold::User), tasks: Some(held) });
     }
-    let done: IndexSet = job.done.keys().copied().filter(|index| meant(*index)).collect();
-    if !how.incomplete && !done.is_empty() {
-        let hold = how.hold.then_some(Hold::User);
-        events.push(Event::Undone { job: job.id, tasks: done, hold });
+    if !again.is_empty() {
+        events.push(Event::Undone { job: job.id, tasks: again, hold: hold.then_some(Hold::User) });
     }
-    if how.hold && tasks.is_none() && !job.pending.is_empty() && job.held.is_none() {
+    if hold && tasks.is_none() && !job.pending.is_empty() && job.held.is_none() {
         events.push(Event::Held { job: job.id, hold: Some(Hold::User), tasks: None });
     }
     events

@@ -15,12 +15,11 @@ use crate::hold::Numbers;
 use crate::ids::{AttemptKey, JobId, Name, Timestamp};
 use crate::job::Job;
 use crate::refusal::Refusal;
-use crate::select::resolve;
+use crate::select::{Asker, resolve};
 use crate::settings::Settings;
 use crate::spec::array::JobRef;
 use crate::spec::dependency::Dependency;
 use crate::spec::job::Memory;
-use crate::step::Asker;
 use crate::task::TaskState;
 use crate::terms::{Hold, Terms};
 

@@ -25,6 +25,15 @@ pub struct Selection {
     pub phase: Option<Phase>,
 }
 
+/// Who asks for something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// Numeric user.
+    pub uid: u32,
+    /// Whether that is an administrator.
+    pub operator: bool,
+}
+
 /// The part of a job's life that a filter names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {

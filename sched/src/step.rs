@@ -18,7 +18,7 @@ use crate::reconcile::{AttemptEnd, Claim, How, Reconciled, reconcile};
 use crate::refusal::Refusal;
 use crate::requeue::{self, Requeue};
 use crate::revise::{self, Change, Scene};
-use crate::select::{self, Selection};
+use crate::select::{self, Asker, Selection};
 use crate::settings::Settings;
 use crate::spec::array::JobRef;
 use crate::spec::job::JobSpec;
@@ -135,15 +135,6 @@ pub enum Input {
     },
     /// A moment named by [`crate::wake::next_wake`] has come.
     Tick,
-}
-
-/// Who asks for something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asker {
-    /// Numeric user.
-    pub uid: u32,
-    /// Whether that is an administrator.
-    pub operator: bool,
 }
 
 /// What the sender of an input is told once its events are durable.

@@ -16,13 +16,15 @@ use crate::ids::{JobId, Name, NodeId, Timestamp};
 use crate::index::{Entry, QueueKey};
 use crate::job::Job;
 use crate::place::{Board, Chosen};
-use crate::plan::STARTS_MAX;
 use crate::planner::Lane;
 use crate::reason::Reason;
 use crate::settings::Settings;
 use crate::spec::duration::TimeLimit;
 use crate::spec::job::Request;
 use crate::spec::licenses::LicenseAsk;
+
+/// The most tasks that one pass starts; the rest wait for the next one, so that a commit stays small.
+pub const STARTS_MAX: usize = 10_000;
 
 /// What a walk reads.
 #[derive(Clone, Copy)]
@@ -352,10 +354,12 @@ impl<'a> Walk<'a> {
 }
 
 impl Decided {
-    /// Why an entry waits: as its first partition says, unless that lets nothing start and a later one does.
+    /// Why an entry waits: as the first of its partitions says that has more to say than that others are ahead. That much holds
+    /// of one that was not looked at, too, and how far a walk looks must not show.
     fn note(&mut self, entry: Entry, reason: Option<Reason>) {
+        let says_little = |known: Reason| known == Reason::Priority || known.is_of_partition();
         let known = self.looked_at.entry(entry).or_insert(reason);
-        if reason.is_none() || known.is_some_and(Reason::is_of_partition) {
+        if reason.is_none() || known.is_some_and(says_little) {
             *known = reason;
         }
     }

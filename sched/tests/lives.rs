@@ -8,19 +8,19 @@ use std::sync::Arc;
 use rig::{ADA, ROOT, Rig, array, job, partition, targets, wide};
 use sched::event::Effect;
 use sched::hold::HoldVerb;
-use sched::ids::{AttemptKey, JobId};
+use sched::ids::{AttemptKey, JobId, NodeId};
 use sched::job::Job;
 use sched::partition::{Members, Partition};
 use sched::reason::{Ending, Exit, Reason, Scope};
-use sched::reconcile::{Claim, How};
+use sched::reconcile::{AttemptEnd, Claim, How};
 use sched::refusal::Refusal;
 use sched::requeue::Requeue;
 use sched::revise::{Change, LimitChange};
-use sched::select::{Phase, Selection};
+use sched::select::{Asker, Phase, Selection};
 use sched::spec::duration::TimeLimit;
 use sched::spec::job::{JobDraft, Memory};
 use sched::spec::retry::Retry;
-use sched::step::{Answer, Asker, Input};
+use sched::step::{Answer, Input};
 use sched::task::TaskState;
 use sched::wake::next_wake;
 
@@ -122,6 +122,24 @@ fn a_requeued_task_is_stopped_and_starts_again_under_its_number() {
 }
 
 #[test]
+fn what_was_given_up_with_its_node_is_not_run_elsewhere_before_that_is_back() {
+    let mut rig = Rig::with_nodes(2, 1);
+    rig.submit(job()).expect("accepted");
+    rig.plan();
+    rig.input(Input::LinkLost { node: NodeId(1) });
+    wake(&mut rig);
+    assert_eq!(record(&rig, 1).done[&0].outcome.ending, Ending::NodeFail);
+    let refused = Err(Refusal::MayStillRun { node: "n1".into() });
+    assert_eq!(requeue(&mut rig, "1", Requeue::default()), refused);
+    rig.register("n1", 1, &[Claim { key: key(1, 0, 1), end: None }]);
+    assert_eq!(requeue(&mut rig, "1", Requeue::default()), refused, "it still runs there");
+    rig.input(Input::Ends { node: NodeId(1), ends: vec![(key(1, 0, 1), AttemptEnd::lost())] });
+    requeue(&mut rig, "1", Requeue::default()).expect("it is known dead");
+    rig.plan();
+    assert_eq!(rig.running(), [key(1, 0, 2)]);
+}
+
+#[test]
 fn requeue_refuses_what_waits_and_what_its_user_forbade() {
     let mut rig = Rig::with_nodes(1, 1);
     rig.submit(JobDraft { requeue: false, ..job() }).expect("accepted");
@@ -216,6 +234,21 @@ fn a_node_is_told_again_of_a_limit_that_was_changed_while_it_stood_still() {
     let key = key(1, 0, 1);
     let orders = [Effect::Suspend { node, key }, Effect::Limit { node, key, limit: minutes(9) }];
     assert_eq!(missed.again, orders);
+}
+
+#[test]
+fn what_is_named_twice_is_changed_once() {
+    let mut rig = Rig::with_nodes(1, 2);
+    rig.submit(array("0-1")).expect("accepted");
+    rig.plan();
+    pause(&mut rig, "1_0 1 1_0", true).expect("both run");
+    pause(&mut rig, "1 1_1", false).expect("both are suspended");
+    for index in 0..2 {
+        rig.exit(key(1, index, 1), 0);
+    }
+    requeue(&mut rig, "1_1 1 1_0", Requeue::default()).expect("both are done");
+    rig.plan();
+    assert_eq!((rig.running(), record(&rig, 1).tally.total()), (vec![key(1, 0, 2), key(1, 1, 2)], 0));
 }
 
 #[test]
@@ -467,6 +500,28 @@ fn a_job_starts_in_any_of_its_partitions_and_first_in_the_one_of_the_highest_tie
     rig.exit(key(1, 1, 1), 0);
     rig.plan();
     assert_eq!(of(&rig, 2), "low");
+}
+
+#[test]
+fn why_a_job_of_two_partitions_waits_does_not_depend_on_how_far_a_pass_looks() {
+    let mut rig = Rig::with_nodes(1, 4);
+    rig.input(Input::Partitions(vec![partition("low"), Partition { tier: 2, default: false, ..partition("high") }]));
+    let ask = |cpus, mib, names: &[&str]| {
+        let mut draft = wide(1, cpus);
+        draft.request.memory = Memory::PerNode(mib);
+        draft.partitions = names.iter().map(|name| (*name).into()).collect();
+        draft
+    };
+    let (high, both): (&[&str], &[&str]) = (&["high"], &["high", "low"]);
+    for draft in [ask(3, 3500, high), ask(2, 10, high), ask(2, 10, both), ask(1, 2000, high)] {
+        rig.submit(draft).expect("accepted");
+        rig.plan();
+    }
+    // While the last one waits, a job in its partition might ask for one CPU, which is free.
+    assert_eq!(record(&rig, 3).reason, Reason::Resources);
+    rig.cancel("4").expect("it waits");
+    rig.plan();
+    assert_eq!(record(&rig, 3).reason, Reason::Resources);
 }
 
 #[test]

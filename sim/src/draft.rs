@@ -41,7 +41,14 @@ pub(crate) fn map() -> Map {
     Map { from, to, output_name, manifest: BlobHash([1; 32]) }
 }
 
-/// The partition of all nodes.
-pub(crate) fn partition() -> Partition {
-    Partition { default: true, ..Partition::new("debug".into()) }
+/// Where jobs go that name no partition.
+pub(crate) const DEBUG: &str = "debug";
+/// Whose jobs go first.
+pub(crate) const EXPRESS: &str = "express";
+
+/// Two partitions of all nodes.
+pub(crate) fn partitions() -> Vec<Partition> {
+    let debug = Partition { default: true, ..Partition::new(DEBUG.into()) };
+    let express = Partition { tier: 2, ..Partition::new(EXPRESS.into()) };
+    vec![debug, express]
 }

@@ -47,14 +47,28 @@ pub(crate) enum Word {
 /// What happened to processes and operations, as somebody sees it who stands beside the machine.
 #[derive(Clone, Debug)]
 pub(crate) enum Fact {
-    Began { key: AttemptKey, shares: Vec<NodeShare> },
-    Over { key: AttemptKey, how: How },
+    /// A process was started, or an operation was.
+    Began {
+        key: AttemptKey,
+        shares: Vec<NodeShare>,
+        process: bool,
+    },
+    /// A process stands still, or goes on.
+    Stands {
+        key: AttemptKey,
+        still: bool,
+    },
+    Over {
+        key: AttemptKey,
+        how: How,
+    },
 }
 
 impl fmt::Display for Fact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Fact::Began { key, .. } => write!(f, "{key} begins"),
+            Fact::Stands { key, still } => write!(f, "{key} {}", if *still { "stands still" } else { "goes on" }),
             Fact::Over { key, how } => write!(f, "{key} is over: {how:?}"),
         }
     }
@@ -162,8 +176,8 @@ impl Launcher {
             Request::Stop { key, why, kill_wait_ms } => {
                 self.with(key, |process| process.stop(why, kill_wait_ms, now_ms));
             }
-            Request::Suspend(key) => self.with(key, |process| process.suspend(now_ms)),
-            Request::Resume(key) => self.with(key, |process| process.resume(now_ms)),
+            Request::Suspend(key) => self.pace(key, true, now_ms),
+            Request::Resume(key) => self.pace(key, false, now_ms),
             Request::Limit { key, limit_s } => self.with(key, |process| process.limit(limit_s, now_ms)),
             Request::Signal { key, signal } => self.with(key, |process| process.signal(signal, now_ms)),
             Request::Forget(keys) => {
@@ -175,6 +189,14 @@ impl Launcher {
             }
         }
         None
+    }
+
+    /// Lets a process stand still, or go on.
+    fn pace(&mut self, key: AttemptKey, still: bool, now_ms: u64) {
+        let Some(Record::Runs(process)) = self.records.get_mut(&key) else { return };
+        if if still { process.suspend(now_ms) } else { process.resume(now_ms) } {
+            self.facts.push(Fact::Stands { key, still });
+        }
     }
 
     /// Does something to a process that runs.
@@ -194,7 +216,7 @@ impl Launcher {
         }
         let conduct: Conduct = job.brief.name.parse().expect("every job is named for its conduct");
         self.records.insert(key, Record::Runs(Process::new(conduct, job.brief.time_limit.seconds(), now_ms)));
-        self.facts.push(Fact::Began { key, shares: job.task.shares.clone() });
+        self.facts.push(Fact::Began { key, shares: job.task.shares.clone(), process: true });
         Some(Word::Of(key, Seen::Running))
     }
 
@@ -298,16 +320,18 @@ impl Process {
         }
     }
 
-    fn suspend(&mut self, now_ms: u64) {
-        if let (Clock::Runs { since_ms }, false) = (self.clock, self.stopped) {
-            self.clock = Clock::Stands { ran_ms: now_ms - since_ms };
-        }
+    /// Answers whether it ran before.
+    fn suspend(&mut self, now_ms: u64) -> bool {
+        let (Clock::Runs { since_ms }, false) = (self.clock, self.stopped) else { return false };
+        self.clock = Clock::Stands { ran_ms: now_ms - since_ms };
+        true
     }
 
-    fn resume(&mut self, now_ms: u64) {
-        if let Clock::Stands { ran_ms } = self.clock {
-            self.clock = Clock::Runs { since_ms: now_ms - ran_ms };
-        }
+    /// Answers whether it stood still before.
+    fn resume(&mut self, now_ms: u64) -> bool {
+        let Clock::Stands { ran_ms } = self.clock else { return false };
+        self.clock = Clock::Runs { since_ms: now_ms - ran_ms };
+        true
     }
 
     /// A limit that has passed ends it at once.

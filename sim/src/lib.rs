@@ -11,6 +11,7 @@ mod clients;
 mod controller;
 mod draft;
 mod launcher;
+mod ledger;
 mod network;
 mod node;
 mod order;

@@ -3,7 +3,7 @@
 //! It judges what must be so whatever the scheduler thinks: dependencies on whole jobs that all have to be met. Those of which
 //! any one is enough, on single tasks, and `singleton` and `after`, are for the tests of the core.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sched::event::Event;
@@ -19,6 +19,8 @@ use crate::violation::Violation;
 #[derive(Debug, Default)]
 pub(crate) struct Order {
     jobs: BTreeMap<JobId, Seen>,
+    /// Which terms have come once for a task: a target that is requeued later takes nothing of it back.
+    come: BTreeSet<(JobId, u32, usize)>,
 }
 
 #[derive(Debug)]
@@ -33,11 +35,18 @@ impl Order {
         match event {
             Event::Submitted { job, terms, .. } => {
                 self.jobs.insert(*job, Seen { spec: terms.spec.clone(), ended: BTreeMap::new() });
+                self.note(*job);
             }
             Event::Ended { key, outcome, .. } => {
                 self.ended(key.job, key.index, outcome.ending == Ending::Completed);
             }
-            Event::Cancelled { job, tasks, .. } => tasks.iter().for_each(|index| self.ended(*job, index, false)),
+            Event::Cancelled { job, tasks, .. } | Event::Expired { job, tasks } => {
+                tasks.iter().for_each(|index| self.ended(*job, index, false));
+            }
+            Event::Undone { job, tasks, .. } => {
+                let seen = self.jobs.get_mut(job).map(|seen| &mut seen.ended);
+                seen.into_iter().for_each(|ended| ended.retain(|index, _| !tasks.contains(*index)));
+            }
             Event::Started { job, placements } => {
                 return placements.iter().try_for_each(|placement| self.started(*job, placement.index));
             }
@@ -50,25 +59,48 @@ impl Order {
         if let Some(seen) = self.jobs.get_mut(&job) {
             seen.ended.insert(index, well);
         }
+        let waiting: Vec<JobId> =
+            self.jobs.keys().copied().filter(|other| self.targets(*other).any(|(.., on)| on == job)).collect();
+        waiting.into_iter().for_each(|other| self.note(other));
+    }
+
+    /// The whole jobs that a job waits for, where it waits for all that it names: by the place of the term.
+    fn targets(&self, job: JobId) -> impl Iterator<Item = (usize, After, JobId)> + '_ {
+        let dependency = self.jobs.get(&job).and_then(|seen| seen.spec.dependency.as_ref());
+        let terms =
+            dependency.filter(|dependency| !dependency.any).into_iter().flat_map(|dependency| &dependency.terms);
+        terms.enumerate().filter_map(|(i, term)| match term {
+            Term::On { what, target } if target.tasks == TaskSelector::All => Some((i, *what, JobId(target.job))),
+            Term::On { .. } | Term::Singleton => None,
+        })
+    }
+
+    /// Takes note of what has come for a job by now.
+    fn note(&mut self, job: JobId) {
+        let Some(tasks) = self.jobs.get(&job).map(|seen| seen.tasks()) else { return };
+        let has_come = |(term, what, on): (usize, After, JobId)| {
+            let target = self.jobs.get(&on);
+            let come =
+                tasks.iter().copied().filter(move |index| target.is_none_or(|target| target.has_come(what, *index)));
+            come.map(move |index| (job, index, term))
+        };
+        let come: Vec<_> = self.targets(job).flat_map(has_come).collect();
+        self.come.extend(come);
     }
 
     fn started(&self, job: JobId, index: u32) -> Result<(), Violation> {
-        let dependency = self.jobs.get(&job).and_then(|seen| seen.spec.dependency.as_ref());
-        let Some(dependency) = dependency.filter(|dependency| !dependency.any) else { return Ok(()) };
-        for term in &dependency.terms {
-            if let Term::On { what, target } = term
-                && target.tasks == TaskSelector::All
-                && let Some(on) = self.jobs.get(&JobId(target.job))
-                && !on.has_come(*what, index)
-            {
-                return Err(Violation::TooEarly { job, index, on: JobId(target.job) });
-            }
+        match self.targets(job).find(|(term, ..)| !self.come.contains(&(job, index, *term))) {
+            Some((.., on)) => Err(Violation::TooEarly { job, index, on }),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
 impl Seen {
+    fn tasks(&self) -> Vec<u32> {
+        self.spec.array.as_ref().map_or_else(|| vec![0], |array| array.tasks().iter().collect())
+    }
+
     fn has_come(&self, what: After, index: u32) -> bool {
         let tasks = self.spec.array.as_ref().map_or(1, |array| array.count());
         let over = self.ended.len() as u64 == tasks;

@@ -53,7 +53,7 @@ impl Pipeline {
         let end = exited(Exit { code: conduct.code, signal: 0 });
         let at_ms = conduct.runs_ms.map_or(u64::MAX, |ms| now_ms + ms);
         self.under_way.insert(key, (at_ms, Stage::Converts, end));
-        self.facts.push(Fact::Began { key, shares: job.task.shares.clone() });
+        self.facts.push(Fact::Began { key, shares: job.task.shares.clone(), process: false });
     }
 
     pub(crate) fn stage(&mut self, job: Job, now_ms: u64) {

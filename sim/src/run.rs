@@ -71,7 +71,7 @@ fn draw_world(seed: u64, sabotage: Option<Sabotage>, story: Story) -> World {
         kill_wait_s: chance.pick(&[1, 5, 30]),
         ..Settings::default()
     };
-    let (ms_max, socket_ms) = (chance.pick(&[2, 20, 500]), chance.pick(&[1, 3, 200]));
+    let (ms_max, socket_ms) = (chance.pick(&[2, 20, 500]), chance.pick(&[1, 3, 200, 800]));
     let count = chance.of(1..=5);
     let nodes = (0..count).map(|_| chance.of(1..=4) as u32).collect();
     let plan = Plan { seed, nodes, settings, latency: Latency { ms_min: 1, ms_max }, socket_ms, sabotage };

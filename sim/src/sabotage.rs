@@ -27,4 +27,16 @@ pub enum Sabotage {
     AsksBeforeHello,
     /// The same, and the launcher starts an attempt whenever it is told to.
     LaunchesAgain,
+    /// The controller lets what it has refused to resume go on all the same.
+    ResumesRegardless,
+    /// The controller starts what was requeued before its last attempt is known dead.
+    RequeuesTheLiving,
+    /// The controller takes back that tasks are done, and does not keep it.
+    ForgetsUndone,
+    /// The controller tells nobody to stop what has missed its deadline.
+    ForgetsDeadlines,
+    /// The controller takes a new limit of an array for none.
+    ForgetsThrottles,
+    /// The controller counts a failure that is to be tried again as the end.
+    ForgetsRetries,
 }

@@ -42,8 +42,8 @@ pub enum Violation {
         /// What it offers.
         offered: Amount,
     },
-    /// More tasks of an array run than its limit allows.
-    #[error("{running} tasks of job {job} run, and its limit is {limit}")]
+    /// More tasks of an array were started than its limit allows.
+    #[error("{running} tasks of job {job} run after a start, and its limit is {limit}")]
     Throttle {
         /// The job.
         job: JobId,
@@ -77,6 +77,50 @@ pub enum Violation {
         index: u32,
         /// The job that it waits for.
         on: JobId,
+    },
+    /// A task was counted as ended while its end stood in the books already.
+    #[error("the end of task {index} of job {job} was counted twice")]
+    EndedTwice {
+        /// The job.
+        job: JobId,
+        /// The task.
+        index: u32,
+    },
+    /// A task was started that had ended, and nobody had taken its end back.
+    #[error("task {index} of job {job} was started after its end")]
+    StartedAfterItsEnd {
+        /// The job.
+        job: JobId,
+        /// The task.
+        index: u32,
+    },
+    /// The books count more ends, or fewer, than there were.
+    #[error("job {job} has {ended} ended tasks, and {counted} are counted")]
+    Tally {
+        /// The job.
+        job: JobId,
+        /// How many the books count.
+        counted: u32,
+        /// How many there are.
+        ended: usize,
+    },
+    /// A task that fails was tried again too seldom, or too often.
+    #[error("task {index} of job {job} was tried again {retried} times, and that is not what was asked for")]
+    Retries {
+        /// The job.
+        job: JobId,
+        /// The task.
+        index: u32,
+        /// How often it was tried again.
+        retried: u32,
+    },
+    /// An attempt runs on after its job's deadline.
+    #[error("{key} runs {late_ms} ms after it should have been ended for its deadline")]
+    Late {
+        /// The attempt.
+        key: AttemptKey,
+        /// How long after the last moment that delays excuse.
+        late_ms: u64,
     },
     /// A number was given to two things.
     #[error("number {0} was given twice")]

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sched::cluster::Cluster;
 use sched::event::Event;
-use sched::ids::{AttemptKey, JobId, NodeId, RequestId};
+use sched::ids::{AttemptKey, JobId, NodeId, RequestId, Timestamp};
 use sched::reason::{Ending, Outcome};
 use sched::reconcile::How;
 use sched::resources::{Amount, Cpus};
 
 use crate::launcher::Fact;
+use crate::ledger::Ledger;
 use crate::node::Node;
 use crate::order::Order;
 use crate::violation::Violation;
@@ -28,12 +29,16 @@ pub(crate) struct Witness {
     numbers: BTreeMap<JobId, (JobId, Option<u32>)>,
     closed: BTreeSet<AttemptKey>,
     order: Order,
+    ledger: Ledger,
+    deadlines: BTreeMap<JobId, Timestamp>,
     /// Nodes that were given up and have not come back.
     down: BTreeSet<NodeId>,
     /// Attempts whose node was given up: they may run on there, and count for nothing elsewhere.
     given_up: BTreeSet<AttemptKey>,
-    /// Attempts that were told to stop: they no longer count against the limit of their array.
+    /// Attempts that were told to stop.
     stopped: BTreeSet<AttemptKey>,
+    /// Attempts that have lent their CPUs to others: suspended, and not resumed since.
+    lent: BTreeSet<AttemptKey>,
 }
 
 /// Something that runs.
@@ -42,23 +47,31 @@ struct Live {
     attempt: u32,
     /// What it holds, by the names of nodes.
     shares: Vec<(String, Amount)>,
+    /// A process, and no operation: an operation heeds no suspension, as it is short.
+    process: bool,
+    /// The process stands still.
+    still: bool,
 }
 
 impl Witness {
     /// What a machine did.
     pub(crate) fn on_fact(&mut self, node: &str, fact: Fact) -> Result<(), Violation> {
         match fact {
-            Fact::Began { key, shares } => {
+            Fact::Began { key, shares, process } => {
                 if !self.begun.insert(key) {
                     return Err(Violation::BegunTwice(key));
                 }
                 let amount = |cpus: Cpus, memory_mib| Amount { cpus, memory_mib, ..Amount::default() };
                 let shares = shares.into_iter().map(|share| (share.node, amount(share.cpus, share.memory_mib)));
-                let live = Live { attempt: key.attempt, shares: shares.collect() };
+                let live = Live { attempt: key.attempt, shares: shares.collect(), process, still: false };
                 if let Some(first) = self.live.insert((key.job, key.index), live) {
                     let first = AttemptKey { attempt: first.attempt, ..key };
                     return Err(Violation::LiveTwice { first, second: key, node: node.to_owned() });
                 }
+            }
+            Fact::Stands { key, still } => {
+                let live = self.live.get_mut(&(key.job, key.index)).filter(|live| live.attempt == key.attempt);
+                live.expect("only what runs is suspended").still = still;
             }
             Fact::Over { key, how } => {
                 self.over.insert(key, how);
@@ -72,8 +85,9 @@ impl Witness {
     pub(crate) fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         self.order.on_event(event)?;
         match event {
-            Event::Submitted { job, request, .. } => {
+            Event::Submitted { job, request, terms } => {
                 self.submitted.insert(*job, *request);
+                self.deadlines.extend(terms.spec.deadline.map(|deadline| (*job, deadline)));
                 self.number(*job, (*job, None))
             }
             Event::Started { job, placements } => {
@@ -85,12 +99,15 @@ impl Witness {
                 self.remember(event);
                 Ok(())
             }
-        }
+        }?;
+        self.ledger.on_event(event)
     }
 
     fn remember(&mut self, event: &Event) {
         match event {
             Event::Stopped { key, .. } => drop(self.stopped.insert(*key)),
+            Event::Suspended { key, .. } => drop(self.lent.insert(*key)),
+            Event::Resumed { key, .. } => drop(self.lent.remove(key)),
             Event::Forgotten { job } => drop(self.forgotten.insert(*job)),
             Event::NodeDown { node } => drop(self.down.insert(*node)),
             Event::NodeRegistered { node, .. } => drop(self.down.remove(node)),
@@ -155,33 +172,60 @@ impl Witness {
         let there = |job: &JobId| cluster.job(*job).is_some() || self.forgotten.contains(job);
         match self.acknowledged.values().find(|job| !there(job)) {
             Some(job) => Err(Violation::Missing(*job)),
-            None => cluster.jobs().filter(|job| job.is_array()).try_for_each(|job| {
-                let limit = job.terms.spec.array.as_ref().and_then(|array| array.throttle());
-                limit.map_or(Ok(()), |limit| self.check_throttle(job.id, limit.get()))
-            }),
+            None => Ok(()),
         }
     }
 
-    fn check_throttle(&self, job: JobId, limit: u32) -> Result<(), Violation> {
-        let passed = |key: &AttemptKey| self.stopped.contains(key) || self.given_up.contains(key);
-        let counts = |(key, _): &(AttemptKey, &Live)| key.job == job && !passed(key);
-        let running = self.running().filter(counts).count();
-        let running = u32::try_from(running).expect("a run has few tasks");
-        if running > limit { Err(Violation::Throttle { job, running, limit }) } else { Ok(()) }
+    /// Whether a state that holds all of the journal counts what the journal says.
+    pub(crate) fn check_tallies(&self, cluster: &Cluster) -> Result<(), Violation> {
+        self.ledger.check(cluster)
     }
 
+    /// Nothing runs on after its deadline when it could long have been ended: `since` was the last moment of the time that is
+    /// judged, from which on nothing was broken.
+    pub(crate) fn check_deadlines(&self, now: Timestamp, since: Timestamp, grace_ms: u64) -> Result<(), Violation> {
+        for (key, _) in self.running() {
+            let Some(deadline) = self.deadlines.get(&key.job) else { continue };
+            let late_ms = now.ms_since((*deadline).max(since).plus_ms(grace_ms));
+            if late_ms > 0 {
+                return Err(Violation::Late { key, late_ms });
+            }
+        }
+        Ok(())
+    }
+
+    /// By the books, what is suspended holds no CPUs; and of processes alone, only what stands still holds none.
     fn check_node(&self, node: &Node) -> Result<(), Violation> {
+        let by_books = self.held(node, |key, _, _| self.lent.contains(key));
+        // An operation begins in noded itself, a moment before the launcher hears of what makes room for it; and on the nodes
+        // beside its first an attempt only holds what it was given.
+        let in_fact = self.held(node, |key, live, first| {
+            !live.process || (self.lent.contains(key) && (!first || self.is_still(key, live)))
+        });
+        let offered = node.amount;
+        match [by_books, in_fact].into_iter().find(|held| !offered.covers(held)) {
+            Some(held) => Err(Violation::OverCommitted { node: node.name.clone(), held, offered }),
+            None => Ok(()),
+        }
+    }
+
+    /// What is told to stop goes on for the short time that it takes to leave.
+    fn is_still(&self, key: &AttemptKey, live: &Live) -> bool {
+        live.still || self.stopped.contains(key) || self.given_up.contains(key)
+    }
+
+    /// What is held of a node by all that runs: by those that lend their CPUs, its other amounts alone.
+    fn held(&self, node: &Node, lends: impl Fn(&AttemptKey, &Live, bool) -> bool) -> Amount {
         let mut held = Amount::default();
         for (key, live) in self.running() {
             // What a given-up attempt held beside its processes' node was given away with it: nothing runs there.
             let count = if self.given_up.contains(&key) { 1 } else { live.shares.len() };
-            let here = live.shares.iter().take(count).filter(|(name, _)| *name == node.name);
-            here.for_each(|(_, amount)| held += amount);
+            let here = live.shares.iter().take(count).enumerate().filter(|(_, (name, _))| *name == node.name);
+            for (i, (_, amount)) in here {
+                held += &if lends(&key, live, i == 0) { Amount { cpus: Cpus::default(), ..*amount } } else { *amount };
+            }
         }
-        if node.amount.covers(&held) {
-            return Ok(());
-        }
-        Err(Violation::OverCommitted { node: node.name.clone(), held, offered: node.amount })
+        held
     }
 
     /// What runs.

@@ -13,9 +13,6 @@ use sim::sabotage::Sabotage;
 const SEEDS: u64 = 2_000;
 /// A sabotaged run must be caught within so many seeds.
 const SEEDS_TO_CATCH: u64 = 3_000;
-/// It takes a launcher that dies at one certain moment to show what is wrong, so it shows seldom.
-const SEEDS_TO_CATCH_RARE: u64 = 20_000;
-
 fn seeds() -> u64 {
     std::env::var("COVEY_SIM_SEEDS").ok().and_then(|count| count.parse().ok()).unwrap_or(SEEDS)
 }
@@ -67,8 +64,7 @@ fn a_seed_replays_to_the_letter() {
 }
 
 fn assert_caught(sabotage: Sabotage, wanted: impl Fn(&Violation) -> bool + Sync) {
-    let seeds = if sabotage == Sabotage::AsksBeforeHello { SEEDS_TO_CATCH_RARE } else { SEEDS_TO_CATCH };
-    let caught = first_failure(seeds, Some(sabotage), wanted);
+    let caught = first_failure(SEEDS_TO_CATCH, Some(sabotage), wanted);
     assert!(caught.is_some(), "nobody notices {sabotage:?}");
 }
 
@@ -136,4 +132,34 @@ fn a_noded_that_asks_before_the_hello_is_caught() {
 #[test]
 fn a_launcher_that_starts_an_attempt_again_is_caught() {
     assert_caught(Sabotage::LaunchesAgain, |violation| matches!(violation, Violation::BegunTwice(_)));
+}
+
+#[test]
+fn a_resume_on_cpus_that_others_hold_is_caught() {
+    assert_caught(Sabotage::ResumesRegardless, |violation| matches!(violation, Violation::OverCommitted { .. }));
+}
+
+#[test]
+fn a_requeue_before_the_last_attempt_is_dead_is_caught() {
+    assert_caught(Sabotage::RequeuesTheLiving, |violation| matches!(violation, Violation::CountedWhileLive(_)));
+}
+
+#[test]
+fn an_end_that_is_taken_back_and_not_kept_is_caught() {
+    assert_caught(Sabotage::ForgetsUndone, |violation| matches!(violation, Violation::StartedAfterItsEnd { .. }));
+}
+
+#[test]
+fn a_deadline_that_nobody_keeps_is_caught() {
+    assert_caught(Sabotage::ForgetsDeadlines, |violation| matches!(violation, Violation::Late { .. }));
+}
+
+#[test]
+fn a_limit_of_an_array_that_is_forgotten_is_caught() {
+    assert_caught(Sabotage::ForgetsThrottles, |violation| matches!(violation, Violation::Throttle { .. }));
+}
+
+#[test]
+fn a_retry_that_is_forgotten_is_caught() {
+    assert_caught(Sabotage::ForgetsRetries, |violation| matches!(violation, Violation::Retries { .. }));
 }

@@ -8,9 +8,10 @@ use sched::ids::Timestamp;
 use sched::reason::Scope;
 use sched::requeue::Requeue;
 use sched::revise::{Change, LimitChange};
+use sched::select::Asker;
 use sched::spec::array::JobRef;
 use sched::spec::job::Memory;
-use sched::step::{Answer, Asker, Input};
+use sched::step::{Answer, Input};
 use tonic::{Request, Status};
 
 use super::cancel::read_selection;

@@ -183,6 +183,7 @@ fn refuse(refusal: &Refusal) -> Status {
         | Refusal::StillPending
         | Refusal::NoLongerPending
         | Refusal::NotRequeueable
+        | Refusal::MayStillRun { .. }
         | Refusal::NotRunning
         | Refusal::NotSuspended
         | Refusal::CpusInUse { .. } => Code::FailedPrecondition,

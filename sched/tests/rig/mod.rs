@@ -17,11 +17,11 @@ use sched::reason::Exit;
 use sched::reconcile::{AttemptEnd, Claim, How};
 use sched::refusal::Refusal;
 use sched::resources::{Amount, Cpus};
-use sched::select::Selection;
+use sched::select::{Asker, Selection};
 use sched::settings::Settings;
 use sched::spec::array::{ArraySpec, JobRef};
 use sched::spec::job::{Files, JobDraft, Origin, Request, User, Work};
-use sched::step::{Answer, Asker, Input, decide};
+use sched::step::{Answer, Input, decide};
 use sched::task::Usage;
 
 /// A cluster, its clock, and all that has left it.

@@ -7,18 +7,18 @@ mod brief;
 pub(crate) mod journal;
 mod links;
 mod outgoing;
+mod spoil;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use proto::link::{FromNode, Register, ToNode};
 use sched::cluster::Cluster;
 use sched::depend::follow;
-use sched::event::Event;
+use sched::event::{Effect, Event};
 use sched::ids::{AttemptKey, NodeId, Timestamp};
 use sched::node::Health;
 use sched::partition::Partition;
 use sched::plan::{Planner, plan};
-use sched::reason::{Ending, Outcome};
 use sched::reconcile::{AttemptEnd, Reconciled};
 use sched::settings::Settings;
 use sched::step::{Answer, Input, decide};
@@ -95,6 +95,15 @@ struct Batch {
     events: Vec<Event>,
     replies: Vec<(Ticket, Answer)>,
     registrations: Vec<(NodeId, Reconciled, StreamId)>,
+    /// What leaves though no fact asks for it; only of a controller that is sabotaged.
+    regardless: Vec<Effect>,
+}
+
+impl Batch {
+    fn of(at: Timestamp) -> Batch {
+        let (events, replies, registrations, regardless) = Default::default();
+        Batch { at, events, replies, registrations, regardless }
+    }
 }
 
 impl Desk {
@@ -190,8 +199,7 @@ impl Desk {
             self.refuse_letters(&mut outs);
             return outs;
         }
-        let (events, replies, registrations) = Default::default();
-        let mut batch = Batch { at: now, events, replies, registrations };
+        let mut batch = Batch::of(now);
         for letter in std::mem::take(&mut self.mailbox) {
             self.take(letter, &mut batch, &mut outs);
         }
@@ -224,7 +232,8 @@ impl Desk {
         let unchecked = self.sabotage == Some(Sabotage::SessionsUnchecked);
         match letter {
             Letter::Input { input, ticket } => {
-                let answer = self.decide(input, batch);
+                let answer = self.decide(input.clone(), batch);
+                self.resume_regardless(&input, &answer, batch);
                 batch.replies.extend(ticket.map(|ticket| (ticket, answer)));
             }
             Letter::Register { register, stream } => self.register(register, stream, batch, outs),
@@ -280,17 +289,14 @@ impl Desk {
     fn apply(&mut self, event: Event, batch: &mut Batch) {
         let mut next = VecDeque::from([event]);
         while let Some(mut event) = next.pop_front() {
-            if let (Some(Sabotage::ForgetsExits), Event::Ended { outcome, .. }) = (self.sabotage, &mut event) {
-                *outcome = Outcome::bare(Ending::Completed);
-            }
+            self.spoil(&mut event);
             self.planner.note(&self.cluster, &event);
-            self.cluster.apply(batch.at, &event);
+            self.cluster.apply(batch.at, self.misread(&event).as_ref().unwrap_or(&event));
             next.extend(follow(&self.cluster, &event));
-            if let (Some(Sabotage::CountsStopsAsEnds), Event::Stopped { key, node, .. }) = (self.sabotage, &event) {
-                let (outcome, usage) = (Outcome::bare(Ending::Cancelled(0)), Default::default());
-                next.push_back(Event::Ended { key: *key, node: *node, outcome, age_ms: 0, usage });
+            next.extend(self.jump_to_conclusions(&event));
+            if self.keeps(&event) {
+                batch.events.push(event);
             }
-            batch.events.push(event);
         }
     }
 
@@ -349,8 +355,7 @@ impl Desk {
         self.sequence = journal.next_sequence();
         self.published = self.cluster.clone();
         self.broken = false;
-        let (replies, registrations) = Default::default();
-        self.let_out(Batch { at: Timestamp(0), events: happened, replies, registrations }, outs);
+        self.let_out(Batch { events: happened, ..Batch::of(Timestamp(0)) }, outs);
         if self.sabotage != Some(Sabotage::KeepsLinksOverFailure) {
             outs.extend(self.links.cut_all().map(Out::HangUp));
             self.begin();

@@ -29,21 +29,15 @@ impl Desk {
                 Event::Cancelled { job, .. } | Event::Expired { job, .. } => drop(touched.insert(*job)),
                 _ => {}
             }
-            if let Some(effect) = effects(event) {
+            if let Some(effect) = effects(event).filter(|effect| !self.withholds(effect)) {
                 self.order(effect, &mut outbox);
             }
         }
+        batch.regardless.into_iter().for_each(|effect| self.order(effect, &mut outbox));
         for job in touched {
             self.release_job(job, &mut outbox);
         }
         outs.extend(self.post(outbox));
-    }
-
-    /// Lets out what no fact asks for.
-    pub(crate) fn pass_on(&mut self, effect: Effect) -> Vec<Out> {
-        let mut outbox = Outbox::new();
-        self.order(effect, &mut outbox);
-        self.post(outbox).collect()
     }
 
     fn post(&self, outbox: Outbox) -> impl Iterator<Item = Out> {

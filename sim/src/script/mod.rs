@@ -9,6 +9,7 @@ mod show;
 use std::collections::BTreeMap;
 
 use sched::spec::job::SpecError;
+use sched::step::Input;
 use thiserror::Error;
 
 use crate::story::Story;
@@ -90,13 +91,16 @@ impl Stage {
         let world = self.world.as_mut().ok_or(ScriptError::NoNodes(line))?;
         match command {
             Command::Nodes { .. } => unreachable!("taken above"),
-            Command::Submit { draft, begin_ms } => {
-                let begin = begin_ms.map(|ms| world.now().plus_ms(ms));
-                let draft = sched::spec::job::JobDraft { begin, ..*draft };
+            Command::Submit { draft, begin_ms, deadline_ms } => {
+                let [begin, deadline] = [begin_ms, deadline_ms].map(|ms| Some(world.now().plus_ms(ms?)));
+                let draft = sched::spec::job::JobDraft { begin, deadline, ..*draft };
                 world.submit(draft.check().map_err(|source| ScriptError::Spec { line, source })?);
             }
             Command::Cancel(target) => world.cancel(target),
             Command::Hold(target, hold) => world.hold(target, hold),
+            Command::Requeue(target, how) => world.call(Input::Requeue { targets: vec![target], how }),
+            Command::Pause(target, suspend) => world.pause(target, suspend),
+            Command::Signal(target, signal) => world.signal(target, signal),
             Command::Node { name, wish } => world.update_node(&name, wish),
             Command::Fault(fault) => world.put(0, Happening::Fault(fault)),
             Command::At { at_ms, command } => drop(self.later.insert((at_ms, line), *command)),

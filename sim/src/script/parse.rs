@@ -3,8 +3,10 @@
 //! ```text
 //! nodes 3 cpus 2                       a cluster; always the first line, and lets a second pass
 //! submit array 0-9%2 runs 10s          a job; also: cpus N, exits CODE, limit MINUTESm, begin 20s, dependency TEXT,
+//!                                      deadline 90s, retries N, memory MIB,
 //!                                      and the flags endless, stubborn, hold, norequeue
-//! cancel 1_[3-5]    hold 1    release 1
+//! cancel 1_[3-5]    hold 1_2           release 1           signal 9 1_2
+//! requeue 1_0       requeuehold 1_0    suspend 1           resume 1
 //! kill controller   kill noded n2      kill launcher n2
 //! start controller  start noded n2     power off n2     power on n2     leave n2
 //! cut n2 for 20s    reset n2           disk fails for 5s
@@ -19,10 +21,12 @@ use std::str::FromStr;
 
 use sched::mark::Wish;
 use sched::node::MarkKind;
+use sched::requeue::Requeue;
 use sched::spec::array::{ArraySpec, INDEX_MAX, JobRef};
 use sched::spec::dependency::Dependency;
 use sched::spec::duration::TimeLimit;
-use sched::spec::job::JobDraft;
+use sched::spec::job::{JobDraft, Memory};
+use sched::spec::retry::Retry;
 use thiserror::Error;
 
 use super::show::Table;
@@ -51,9 +55,12 @@ pub enum ParseError {
 #[derive(Clone, Debug)]
 pub(super) enum Command {
     Nodes { count: u32, cpus: u32 },
-    Submit { draft: Box<JobDraft>, begin_ms: Option<u64> },
+    Submit { draft: Box<JobDraft>, begin_ms: Option<u64>, deadline_ms: Option<u64> },
     Cancel(JobRef),
     Hold(JobRef, bool),
+    Requeue(JobRef, Requeue),
+    Pause(JobRef, bool),
+    Signal(JobRef, i32),
     Node { name: String, wish: Wish },
     Fault(Fault),
     At { at_ms: u64, command: Box<Command> },
@@ -78,6 +85,15 @@ fn command(words: &[&str]) -> Result<Command, ParseError> {
         ["cancel", target] => Ok(Command::Cancel(read(target, "job")?)),
         ["hold", target] => Ok(Command::Hold(read(target, "job")?, true)),
         ["release", target] => Ok(Command::Hold(read(target, "job")?, false)),
+        ["requeue", target] => Ok(Command::Requeue(read(target, "job")?, Requeue::default())),
+        ["requeuehold", target] => {
+            Ok(Command::Requeue(read(target, "job")?, Requeue { hold: true, ..Requeue::default() }))
+        }
+        ["suspend", target] => Ok(Command::Pause(read(target, "job")?, true)),
+        ["resume", target] if target.starts_with(|first: char| first.is_ascii_digit()) => {
+            Ok(Command::Pause(read(target, "job")?, false))
+        }
+        ["signal", signal, target] => Ok(Command::Signal(read(target, "job")?, read(signal, "signal")?)),
         ["kill", "controller"] => fault(Fault::KillController(Fate::Lives)),
         ["start", "controller"] => fault(Fault::StartController),
         ["kill", "noded", name] => fault(Fault::KillNoded { node: node(name)? }),
@@ -110,7 +126,7 @@ fn command(words: &[&str]) -> Result<Command, ParseError> {
 fn submit(words: &[&str]) -> Result<Command, ParseError> {
     let mut conduct = Conduct { runs_ms: Some(1_000), code: 0, stubborn: false };
     let mut draft = draft::job(conduct);
-    let mut begin_ms = None;
+    let (mut begin_ms, mut deadline_ms) = (None, None);
     let mut words = words.iter().copied();
     while let Some(key) = words.next() {
         let mut value = || words.next().ok_or_else(|| ParseError::Unknown(format!("submit .. {key}")));
@@ -122,6 +138,9 @@ fn submit(words: &[&str]) -> Result<Command, ParseError> {
             "runs" => conduct.runs_ms = Some(span_ms(value()?)?),
             "exits" => conduct.code = read(value()?, "exit code")?,
             "cpus" => draft.request.cpus_per_process = Some(number(value()?)?),
+            "memory" => draft.request.memory = Memory::PerNode(read(value()?, "number of MiB")?),
+            "retries" => draft.retry = Some(Retry { times: number(value()?)?, on: None }),
+            "deadline" => deadline_ms = Some(span_ms(value()?)?),
             "begin" => begin_ms = Some(span_ms(value()?)?),
             "dependency" => draft.dependency = Some(read::<Dependency>(value()?, "dependency")?),
             "limit" => {
@@ -137,7 +156,7 @@ fn submit(words: &[&str]) -> Result<Command, ParseError> {
         }
     }
     draft.name = conduct.to_string();
-    Ok(Command::Submit { draft: Box::new(draft), begin_ms })
+    Ok(Command::Submit { draft: Box::new(draft), begin_ms, deadline_ms })
 }
 
 /// `n2` is the second node.

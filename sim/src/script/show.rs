@@ -39,7 +39,8 @@ pub(super) fn table(world: &World, table: Table) -> String {
 
 /// What waits, in one row; then what runs, in one for each task.
 fn queue_rows(cluster: &Cluster, job: &Job) -> Vec<String> {
-    let waiting: IndexSet = job.waiting_tasks();
+    let mut waiting: IndexSet = job.waiting_tasks();
+    waiting.subtract(&job.apart);
     let mut rows = Vec::new();
     if !waiting.is_empty() {
         let tasks =
@@ -47,13 +48,17 @@ fn queue_rows(cluster: &Cluster, job: &Job) -> Vec<String> {
         rows.push(format!("{}{tasks} waits ({})", job.id, job.waiting_reason()));
     }
     for (index, task) in &job.tasks {
+        let again = if task.attempts > 1 { format!(", attempt {}", task.attempts) } else { String::new() };
         let (word, shares) = match &task.state {
+            TaskState::Pending { .. } if job.apart.contains(*index) => {
+                rows.push(format!("{} waits ({}){again}", job.label(*index), job.row_reason(task)));
+                continue;
+            }
             TaskState::Pending { .. } => continue,
             TaskState::Running { shares, .. } => ("runs", shares),
             TaskState::Suspended { full, .. } => ("is suspended", full),
             TaskState::Finishing { shares, .. } => ("stops", shares),
         };
-        let again = if task.attempts > 1 { format!(", attempt {}", task.attempts) } else { String::new() };
         rows.push(format!("{} {word} on {}{again}", job.label(*index), names(cluster, shares)));
     }
     rows

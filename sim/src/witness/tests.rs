@@ -11,6 +11,7 @@ use sched::spec::array::{ArraySpec, INDEX_MAX, JobRef, TaskSelector};
 use sched::spec::dependency::{After, Dependency, Term};
 use sched::spec::duration::TimeLimit;
 use sched::spec::job::JobDraft;
+use sched::spec::retry::Retry;
 
 use super::*;
 use crate::draft;
@@ -52,7 +53,7 @@ fn began(witness: &mut Witness, key: AttemptKey) -> Result<(), Violation> {
         memory_mib: 10,
         devices: Default::default(),
     };
-    witness.on_fact("n1", Fact::Began { key, shares: vec![share] })
+    witness.on_fact("n1", Fact::Began { key, shares: vec![share], process: true })
 }
 
 #[test]
@@ -77,18 +78,84 @@ fn a_node_runs_no_more_than_it_offers() {
 }
 
 #[test]
-fn an_array_runs_no_more_than_its_limit_and_what_stops_does_not_count() {
+fn an_array_starts_no_more_than_its_limit_and_what_stops_does_not_count() {
     let mut witness = Witness::default();
-    let mut cluster = Cluster::default();
     let two = NonZeroU32::new(2).expect("two");
     let array = ArraySpec::counted(two, Some(NonZeroU32::MIN), INDEX_MAX).expect("few");
-    cluster.apply(Timestamp(0), &submitted(1, 1, JobDraft { array: Some(array), ..job() }));
+    let draft = || JobDraft { array: Some(array.clone()), ..job() };
+    for id in [1, 4] {
+        assert_eq!(witness.on_event(&submitted(id, u128::from(id), draft())), Ok(()));
+        assert_eq!(witness.on_event(&started(id, 0, id + 1)), Ok(()));
+    }
+    assert_eq!(witness.on_event(&started(1, 1, 3)), Err(Violation::Throttle { job: JobId(1), running: 2, limit: 1 }));
+    let (key, why) = (AttemptKey { job: JobId(4), ..key(0, 1) }, sched::reason::StopWhy::Cancelled(0));
+    assert_eq!(witness.on_event(&Event::Stopped { key, node: NodeId(1), why }), Ok(()));
+    assert_eq!(witness.on_event(&started(4, 1, 6)), Ok(()));
+    let throttled = |throttle| Event::Throttled { job: JobId(4), throttle: NonZeroU32::new(throttle) };
+    assert_eq!(witness.on_event(&throttled(1)), Ok(()), "it may be lowered while more run");
+}
+
+#[test]
+fn what_is_suspended_lends_its_cpus_when_it_stands_still() {
+    let mut witness = Witness::default();
+    let amount = Amount { cpus: Cpus::whole(1), memory_mib: 100, ..Amount::default() };
+    let nodes = [Node::new("n1".into(), amount, 1, None)];
+    let (lends, other) = (key(0, 1), key(1, 1));
+    let over = |witness: &Witness| witness.check(&Cluster::default(), &nodes).is_err();
+    assert_eq!(began(&mut witness, lends), Ok(()));
+    assert_eq!(witness.on_event(&Event::Suspended { key: lends, node: NodeId(1) }), Ok(()));
+    assert_eq!(began(&mut witness, other), Ok(()));
+    assert!(over(&witness), "it still runs");
+    assert_eq!(witness.on_fact("n1", Fact::Stands { key: lends, still: true }), Ok(()));
+    assert!(!over(&witness));
+    assert_eq!(witness.on_event(&Event::Resumed { key: lends, node: NodeId(1) }), Ok(()));
+    assert!(over(&witness), "its CPUs are still the other's");
+}
+
+#[test]
+fn a_task_ends_once_until_its_end_is_taken_back() {
+    let mut witness = Witness::default();
+    let how = How::Exited(Exit::default());
+    assert_eq!(witness.on_event(&submitted(1, 1, job())), Ok(()));
+    for attempt in 1..=2 {
+        assert_eq!(witness.on_event(&started(1, 0, 1)), Ok(()));
+        assert_eq!(witness.on_fact("n1", Fact::Over { key: key(0, attempt), how }), Ok(()));
+        assert_eq!(witness.on_event(&ended(key(0, attempt), 0)), Ok(()));
+        assert_eq!(witness.on_event(&started(1, 0, 1)), Err(Violation::StartedAfterItsEnd { job: JobId(1), index: 0 }));
+        assert_eq!(witness.on_event(&Event::Undone { job: JobId(1), tasks: 0.into(), hold: None }), Ok(()));
+    }
+    let expired = Event::Expired { job: JobId(1), tasks: 0.into() };
+    assert_eq!(witness.on_event(&expired), Ok(()));
+    assert_eq!(witness.on_event(&expired), Err(Violation::EndedTwice { job: JobId(1), index: 0 }));
+}
+
+#[test]
+fn a_failure_is_counted_after_its_last_retry_and_not_before() {
+    let mut witness = Witness::default();
+    let retry = Some(Retry { times: 1, on: None });
+    let how = How::Exited(Exit { code: 3, signal: 0 });
+    let again = |key| Event::Requeued { key, node: NodeId(1), until: None, hold: None, failed: true };
+    let wrong = |retried| Err(Violation::Retries { job: JobId(1), index: 0, retried });
+    assert_eq!(witness.on_event(&submitted(1, 1, JobDraft { retry, ..job() })), Ok(()));
+    for attempt in 1..=4 {
+        assert_eq!(witness.on_fact("n1", Fact::Over { key: key(0, attempt), how }), Ok(()));
+    }
+    assert_eq!(witness.on_event(&ended(key(0, 1), 3)), wrong(0));
+    assert_eq!(witness.on_event(&again(key(0, 2))), Ok(()));
+    assert_eq!(witness.on_event(&ended(key(0, 3), 3)), Ok(()));
+    assert_eq!(witness.on_event(&again(key(0, 4))), wrong(2));
+}
+
+#[test]
+fn nothing_runs_on_after_its_deadline_and_what_delays_excuse() {
+    let mut witness = Witness::default();
+    let deadline = Some(Timestamp(100_000));
+    assert_eq!(witness.on_event(&submitted(1, 1, JobDraft { deadline, ..job() })), Ok(()));
     assert_eq!(began(&mut witness, key(0, 1)), Ok(()));
-    assert_eq!(began(&mut witness, key(1, 1)), Ok(()));
-    assert_eq!(witness.check(&cluster, &[]), Err(Violation::Throttle { job: JobId(1), running: 2, limit: 1 }));
-    let why = sched::reason::StopWhy::Cancelled(0);
-    assert_eq!(witness.on_event(&Event::Stopped { key: key(0, 1), node: NodeId(1), why }), Ok(()));
-    assert_eq!(witness.check(&cluster, &[]), Ok(()));
+    let late = |since, now| witness.check_deadlines(Timestamp(now), Timestamp(since), 5_000);
+    assert_eq!(late(0, 105_000), Ok(()));
+    assert_eq!(late(0, 105_007), Err(Violation::Late { key: key(0, 1), late_ms: 7 }));
+    assert_eq!(late(200_000, 205_000), Ok(()), "trouble excuses");
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! What breaks, and how it comes back.
 
 use super::traffic::MERCY_MS;
-use super::{Happening, World, partitions};
+use super::{Happening, World};
 use crate::controller::journal::Disk;
 use crate::controller::{Desk, Fate};
+use crate::draft;
 use crate::network::{End, Message};
 use crate::violation::Violation;
 
@@ -112,7 +113,7 @@ impl Kind {
 impl World {
     /// Something breaks, as chance has it.
     pub(super) fn trouble(&mut self) {
-        if self.calm || self.weather.every_ms == 0 {
+        if self.is_calm() || self.weather.every_ms == 0 {
             return;
         }
         let next_ms = self.chance.of(1..=self.weather.every_ms * 2);
@@ -208,7 +209,7 @@ impl World {
 
     fn start_controller(&mut self) {
         if self.desk.is_none() {
-            self.desk = Some(Desk::start(&mut self.journal, self.settings.clone(), partitions(), self.sabotage));
+            self.desk = Some(Desk::start(&mut self.journal, self.settings.clone(), draft::partitions(), self.sabotage));
         }
     }
 
@@ -289,7 +290,7 @@ impl World {
     /// From here on nothing breaks, and what is broken is repaired; but one machine may be gone for good.
     pub(super) fn calm_down(&mut self) {
         self.tell(|| "calm".to_owned());
-        self.calm = true;
+        self.calm_since_ms = Some(self.now_ms);
         self.network.heal();
         (self.disk.1, self.fate) = (0, Fate::Lives);
         self.clients.give_up_changes();

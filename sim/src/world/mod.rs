@@ -20,7 +20,6 @@ use crate::chance::Chance;
 use crate::clients::Clients;
 use crate::controller::journal::{Disk, Journal};
 use crate::controller::{Desk, Fate, Ticket, Unavailable};
-use crate::draft;
 use crate::launcher::{Request, Word};
 use crate::network::{End, Latency, Network, StreamId};
 use crate::node::Node;
@@ -40,6 +39,10 @@ const CPU_MEMORY_MIB: u64 = 1000;
 const STEPS_MAX: u64 = 400_000;
 /// After the last fault, everything must have ended within this time.
 const REST_MS_MAX: u64 = 4 * 60 * 60 * 1000;
+/// After the last fault, every node is heard of again within this time.
+const MEND_MS: u64 = 40_000;
+/// How long an order takes at most from a fact to a process, when nothing is broken.
+const DELAY_MS: u64 = 5_000;
 /// The pause before a node dials again, and before a client tries again.
 const AGAIN_MS: u64 = 100;
 /// How long a client waits for an answer.
@@ -74,7 +77,7 @@ pub(crate) enum Happening {
     LosesPatience { ticket: Ticket, tries: u32 },
     /// A client thinks of something.
     Traffic,
-    /// An attempt that runs is told something.
+    /// Somebody does something to a job that is there.
     Meddling,
     /// Something breaks, as chance has it.
     Trouble,
@@ -125,7 +128,8 @@ pub(crate) struct World {
     clients: Clients,
     meddler: Meddler,
     weather: Weather,
-    calm: bool,
+    /// Since when nothing breaks any more.
+    calm_since_ms: Option<u64>,
     witness: Witness,
     story: Story,
 }
@@ -162,7 +166,7 @@ impl World {
             clients: Clients::default(),
             meddler: Meddler::new(seed),
             weather: Weather::default(),
-            calm: false,
+            calm_since_ms: None,
             witness: Witness::default(),
             story,
         };
@@ -248,7 +252,12 @@ impl World {
                 self.witness.on_fact(&node.name, fact)?;
             }
         }
-        if anything { self.witness.check(self.published(), &self.nodes) } else { Ok(()) }
+        if anything {
+            self.witness.check(self.published(), &self.nodes)?;
+        }
+        let Some(since_ms) = self.calm_since_ms else { return Ok(()) };
+        let (since, grace_ms) = (START.plus_ms(since_ms + MEND_MS), self.settings.kill_wait_s * 1000 + DELAY_MS);
+        self.witness.check_deadlines(self.now(), since, grace_ms)
     }
 
     /// Puts on the agenda what time alone brings about.
@@ -289,7 +298,7 @@ impl World {
     /// # Errors
     /// The first promise that is broken; also when something waits for ever.
     pub(crate) fn run_to_rest(&mut self) -> Result<(), Violation> {
-        while !self.calm {
+        while !self.is_calm() {
             self.step()?;
         }
         let until_ms = self.now_ms + REST_MS_MAX;
@@ -362,6 +371,11 @@ impl World {
         self.nodes[node].noded.as_ref().is_some_and(|noded| noded.life == life)
     }
 
+    /// Whether nothing breaks any more.
+    fn is_calm(&self) -> bool {
+        self.calm_since_ms.is_some()
+    }
+
     fn is_gone(&self, node: usize) -> bool {
         self.gone.is_some_and(|(gone, from_ms)| gone == node && from_ms <= self.now_ms)
     }
@@ -379,9 +393,4 @@ impl Plan {
             sabotage: None,
         }
     }
-}
-
-/// One partition of all nodes.
-pub(crate) fn partitions() -> Vec<sched::partition::Partition> {
-    vec![draft::partition()]
 }

@@ -3,19 +3,24 @@
 use std::num::NonZeroU32;
 
 use sched::hold::HoldVerb;
+use sched::ids::Timestamp;
 use sched::job::Job;
 use sched::mark::{NodesUpdate, Wish};
 use sched::node::MarkKind;
-use sched::reason::Reason;
+use sched::reason::{Reason, Scope};
 use sched::select::Selection;
 use sched::spec::array::{ArraySpec, INDEX_MAX};
 use sched::spec::array::{JobRef, TaskSelector};
 use sched::spec::dependency::{After, Dependency, Term};
 use sched::spec::duration::TimeLimit;
-use sched::spec::job::{JobDraft, JobSpec, Work};
-use sched::step::{Asker, Input};
+use sched::spec::job::{JobDraft, JobSpec, Memory, Work};
+use sched::spec::retry::Retry;
+use sched::step::Input;
+use sched::task::{Task, TaskState};
 
-use super::{Happening, World};
+use super::meddle::OPERATOR;
+use super::{CPU_MEMORY_MIB, Happening, World};
+use crate::chance::Chance;
 use crate::draft;
 use crate::task::Conduct;
 
@@ -24,12 +29,12 @@ const TRAFFIC_MS: u64 = 3_500;
 /// The pause between two looks for what would wait for ever.
 pub(super) const MERCY_MS: u64 = 60_000;
 /// The user who cancels.
-const UID: u32 = 1000;
+pub(super) const UID: u32 = 1000;
 
 impl World {
     /// A client thinks of something, and another will after it.
     pub(super) fn traffic(&mut self) {
-        if self.calm {
+        if self.is_calm() {
             return;
         }
         // Some have their second thoughts at once.
@@ -77,8 +82,18 @@ impl World {
     /// A client holds or releases.
     pub(crate) fn hold(&mut self, target: JobRef, hold: bool) {
         let verb = if hold { HoldVerb::UserHold } else { HoldVerb::Release };
-        let asker = Asker { uid: UID, operator: true };
-        self.call(Input::Hold { targets: vec![target], verb, asker });
+        self.call(Input::Hold { targets: vec![target], verb, asker: OPERATOR });
+    }
+
+    /// An operator suspends or resumes.
+    pub(crate) fn pause(&mut self, target: JobRef, suspend: bool) {
+        self.call(Input::Pause { targets: vec![target], suspend, asker: OPERATOR });
+    }
+
+    /// A client signals the batch process.
+    pub(crate) fn signal(&mut self, target: JobRef, signal: i32) {
+        let selection = Selection { targets: vec![target], ..Selection::default() };
+        self.call(Input::Signal { selection, signal, scope: Scope::Batch });
     }
 
     /// An administrator takes a node out of service, or puts it back.
@@ -141,31 +156,63 @@ impl World {
         draft.begin = chance.one_in(12).then(|| now.plus_ms(chance.of(0..=40_000)));
         draft.requeue = !chance.one_in(5);
         draft.hold = chance.one_in(10);
+        draw_terms(chance, now, &mut draft);
         draft
     }
 
-    /// Releases what is held and cancels what can never end by itself; again after a while, for what has become so since.
+    /// Releases what is held, resumes what is suspended and cancels what can never end by itself; again after a while, for what has become so since.
     pub(super) fn show_mercy(&mut self) {
         self.put(MERCY_MS, Happening::Mercy);
-        self.let_go();
         let jobs: Vec<_> = self.published().jobs().filter(|job| !job.is_done()).cloned().collect();
         for job in jobs {
             let target = JobRef { job: job.id.0, tasks: TaskSelector::All };
             let conduct: Conduct = job.terms.spec.name.parse().expect("every job is named for its conduct");
             let never_starts = job.waiting_reason() == Reason::DependencyNeverSatisfied || !job.hopeless.is_empty();
-            if conduct.runs_ms.is_none() || never_starts || !self.fits(&job) {
+            // A deadline must end what never ends by itself.
+            let never_ends = conduct.runs_ms.is_none() && job.terms.spec.deadline.is_none();
+            if never_ends || never_starts || !self.fits(&job) {
                 self.cancel(target);
-            } else if job.held.is_some() {
+                continue;
+            }
+            if job.tasks.values().any(|task| matches!(task.state, TaskState::Suspended { .. })) {
+                self.pause(target.clone(), false);
+            }
+            let held = |task: &Task| task.own.as_ref().is_some_and(|own| own.held.is_some());
+            if job.held.is_some() || job.tasks.values().any(held) {
                 self.hold(target, false);
             }
         }
     }
 
-    /// Whether the machines that are there could run a task of this job, if they had nothing else to do.
+    /// Whether the machines that are there could run each task of this job, if they had nothing else to do.
     fn fits(&self, job: &Job) -> bool {
-        let each = job.terms.spec.request.process_cpus().milli();
-        let there = self.nodes.iter().filter(|node| node.powered);
-        let room: u32 = there.map(|node| node.amount.cpus.milli() / each).sum();
-        room >= job.terms.spec.request.process_count()
+        let own = job.tasks.values().map(|task| job.terms_of(task));
+        std::iter::once(&job.terms).chain(own).all(|terms| {
+            let request = &terms.spec.request;
+            let each = request.process_cpus().milli();
+            let there = self.nodes.iter().filter(|node| node.powered);
+            let room: u32 = there.map(|node| node.amount.cpus.milli() / each).sum();
+            room >= request.process_count()
+        })
     }
+}
+
+/// When, where and how often a job may run.
+fn draw_terms(chance: &mut Chance, now: Timestamp, draft: &mut JobDraft) {
+    if draft.map.is_none() && chance.one_in(3) {
+        // Little memory, so that others find some when it is suspended.
+        draft.request.memory = Memory::PerNode(chance.of(1..=CPU_MEMORY_MIB / 4));
+    }
+    if chance.one_in(6) {
+        let least_ms = if draft.time_limit.is_some() { 60_000 } else { 0 };
+        draft.deadline = Some(now.plus_ms(least_ms + chance.of(5_000..=120_000)));
+        draft.begin = None;
+    }
+    draft.retry = chance.one_in(3).then(|| Retry { times: chance.of(1..=3) as u32, on: None });
+    draft.nice = chance.pick(&[0, 0, 50]);
+    draft.partitions = match chance.below(6) {
+        0 => vec![draft::EXPRESS.into()],
+        1 => vec![draft::EXPRESS.into(), draft::DEBUG.into()],
+        _ => Vec::new(),
+    };
 }
