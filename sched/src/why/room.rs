@@ -117,7 +117,11 @@ fn summary(partition: &Partition, request: &Request, seats: &[Seat<'_>], [nodes,
                 "{asks}; of the {} of {name} {} large enough, and {} free.",
                 counted(nodes, "node"),
                 are(seats.len()),
-                if free == 0 { "none has that".to_owned() } else { format!("{free} with that") }
+                match free {
+                    0 => "none has that".to_owned(),
+                    1 => "1 has that".to_owned(),
+                    free => format!("{free} have that"),
+                }
             )
         }
     };
