@@ -193,7 +193,7 @@ fn what_is_missing_is_told_node_by_node_with_who_has_it_and_the_expected_start()
     assert_eq!(
         request,
         [
-            "It asks for 4 CPUs and their share of the memory on one node; of the 3 nodes of debug 3 are large enough, and 0 have that free."
+            "It asks for 4 CPUs and the share of the memory that goes with it on one node; of the 3 nodes of debug 3 are large enough, and none has that free."
         ]
     );
     let nodes = said(&rig, "4", Kind::Node);
@@ -208,7 +208,7 @@ fn what_is_missing_is_told_node_by_node_with_who_has_it_and_the_expected_start()
     let expected = why(&rig, "4").findings.into_iter().find(|finding| finding.kind == Kind::Expected);
     assert_eq!(expected.expect("it is told").nodes, ["n2".into()]);
     assert_eq!(head(&rig, "5").2, "Priority");
-    assert_eq!(said(&rig, "5", Kind::Ahead), ["Ahead of it in the queue, the first in line first: 4."]);
+    assert_eq!(said(&rig, "5", Kind::Ahead), ["Ahead of it in the queue: 4."]);
 }
 
 #[test]

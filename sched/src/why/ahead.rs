@@ -6,6 +6,7 @@ use super::{Finding, Kind, LISTED_MAX, Scene, entry_label, listed};
 use crate::backfill::WINDOW_MS;
 use crate::ids::Name;
 use crate::index::{Entry, QueueKey};
+use crate::job::Job;
 use crate::partition::{Members, Partition};
 use crate::plan::expected_starts;
 use crate::reason::Reason;
@@ -30,7 +31,7 @@ pub(super) fn queue(scene: Scene<'_>, key: QueueKey, mine: &[&Partition]) -> Fin
     }
     let text = match count {
         0 => "Nothing is ahead of it in the queue.".to_owned(),
-        count => format!("Ahead of it in the queue, the first in line first: {}.", listed(&first, count)),
+        count => format!("Ahead of it in the queue: {}.", listed(&first, count)),
     };
     Finding { jobs: first, ..Finding::new(Kind::Ahead, text) }
 }
@@ -46,13 +47,14 @@ fn share_nodes(one: &Partition, other: &Partition) -> bool {
 }
 
 /// Its place in the forecast.
-pub(super) fn expected(scene: Scene<'_>, entry: Entry, reason: Reason) -> Finding {
+pub(super) fn expected(scene: Scene<'_>, job: &Job, entry: Entry, reason: Reason) -> Finding {
     let starts = expected_starts(scene.cluster, scene.now, scene.settings);
     if let Some((at, nodes)) = starts.get(&entry) {
         let names: Vec<Name> = nodes.iter().filter_map(|node| scene.cluster.node_name(*node)).cloned().collect();
         let first = &names[..names.len().min(LISTED_MAX)];
+        let whose = if entry.1.is_none() && job.is_array() { " of its next task" } else { "" };
         let text = format!(
-            "Expected start: {{at}} on {}; earlier if something ends before its time limit.",
+            "Expected start{whose}: {{at}} on {}; earlier if something ends before its time limit.",
             listed(first, names.len())
         );
         return Finding { nodes: names, ..Finding::new(Kind::Expected, text).at(*at) };

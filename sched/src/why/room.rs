@@ -114,9 +114,14 @@ fn summary(partition: &Partition, request: &Request, seats: &[Seat<'_>], [nodes,
         _ => {
             let free = seats.iter().filter(|seat| seat.is_enough()).count();
             format!(
-                "{asks}; of the {} of {name} {} large enough, and {free} have that free.",
+                "{asks}; of the {} of {name} {} large enough, and {} free.",
                 counted(nodes, "node"),
-                are(seats.len())
+                are(seats.len()),
+                match free {
+                    0 => "none has that".to_owned(),
+                    1 => "1 has that".to_owned(),
+                    free => format!("{free} have that"),
+                }
             )
         }
     };
@@ -133,7 +138,7 @@ fn request_text(request: &Request) -> String {
     let (cpus, each) = if spreads(request) { (request.process_cpus(), " each") } else { (request.cpus(), "") };
     let cpus = counted(cpus, "CPU");
     let memory = match request.memory {
-        Memory::Default => "their share of the memory".to_owned(),
+        Memory::Default => "the share of the memory that goes with it".to_owned(),
         Memory::PerNode(0) => "all of the memory".to_owned(),
         Memory::PerNode(mib) => format!("{} on each node", memory(mib)),
         Memory::PerCpu(mib) => format!("{} for each CPU", memory(mib)),

@@ -64,7 +64,7 @@ fn of_turn(scene: Scene<'_>, job: &Job, entry: Option<u32>, index: Option<u32>, 
     if !open.is_empty() {
         let mine: Vec<_> = open.iter().map(|(partition, _)| *partition).collect();
         findings.push(ahead::queue(scene, key, &mine));
-        findings.push(ahead::expected(scene, key.entry(), reason));
+        findings.push(ahead::expected(scene, job, key.entry(), reason));
     }
     findings
 }
