@@ -198,9 +198,9 @@ impl Witness {
     fn check_node(&self, node: &Node) -> Result<(), Violation> {
         let by_books = self.held(node, |key, _, _| self.lent.contains(key));
         // An operation begins in noded itself, a moment before the launcher hears of what makes room for it; and on the nodes
-        // beside its first an attempt only holds what it was given.
+        // beside its first nothing of an attempt runs.
         let in_fact = self.held(node, |key, live, first| {
-            !live.process || (self.lent.contains(key) && (!first || self.is_still(key, live)))
+            !live.process || !first || (self.lent.contains(key) && self.is_still(key, live))
         });
         let offered = node.amount;
         match [by_books, in_fact].into_iter().find(|held| !offered.covers(held)) {
