@@ -6,14 +6,16 @@ use rig::*;
 use sched::event::Event;
 use sched::ids::{AttemptKey, JobId, Timestamp};
 use sched::mark::{NodesUpdate, Wish};
-use sched::node::MarkKind;
+use sched::node::{MarkKind, Offer};
 use sched::partition::{Members, Partition, PartitionState};
 use sched::reason::StopWhy;
 use sched::reconcile::How;
 use sched::refusal::Refusal;
 use sched::requeue::Requeue;
 use sched::spec::duration::TimeLimit;
+use sched::spec::gres::{Gres, GresAsk, Per};
 use sched::spec::job::{JobDraft, Memory, Request};
+use sched::spec::licenses::LicenseAsk;
 use sched::spec::retry::Retry;
 use sched::step::Input;
 use sched::why::{Kind, LISTED_MAX, Why, explain};
@@ -337,4 +339,35 @@ fn what_is_not_there_is_refused() {
     let rig = Rig::with_nodes(1, 1);
     let explained = explain(&rig.cluster, &rig.settings, Timestamp(0), &targets("7")[0]);
     assert_eq!(explained.err(), Some(Refusal::UnknownJob));
+}
+
+#[test]
+fn gres_licenses_and_chosen_nodes_are_spoken_of() {
+    let mut rig = Rig::with_nodes(2, 8);
+    rig.settings.licenses.insert("solver".into(), 1);
+    let amount = rig.cluster.node_named("n1").expect("n1").offer.amount;
+    let offer = Offer { amount, spool: 9, ..Offer::default() };
+    let offer = offer.with_gres(Gres::list("gpu:2").expect("gres of a node"));
+    rig.input(Input::Register { name: "gpus".into(), offer, claims: Vec::new() });
+    let asks = |gres: &str, licenses: &str| {
+        let gres = GresAsk::list(gres, Per::Node).expect("gres");
+        let licenses = LicenseAsk::list(licenses).expect("licenses");
+        JobDraft { request: Request { gres, licenses, ..job().request }, ..job() }
+    };
+    let none = |gres| JobDraft { request: Request { licenses: Vec::new(), ..asks(gres, "solver").request }, ..job() };
+    submit(&mut rig, [none("gpu:2"), none("gpu:1")]);
+    let node = &said(&rig, "2", Kind::Node);
+    assert!(node[0].starts_with("gpus has ") && node[0].ends_with(": some of gpu:1 is in use."), "{node:?}");
+    assert_eq!(node[1], "Too small for it, were they empty: n1, n2.");
+    rig.cancel("2").expect("it waits");
+
+    submit(&mut rig, [asks("none", "solver"), asks("none", "solver")]);
+    let request = said(&rig, "4", Kind::Request);
+    assert_eq!(request[0], "It asks for 1 of the licenses solver; 1 of 1 are held.");
+
+    let picky = Request { nodes: vec!["n1".into()], ..wide(1, 8).request };
+    let picky = JobDraft { request: picky, ..job() };
+    submit(&mut rig, [picky.clone(), picky]);
+    let request = said(&rig, "6", Kind::Request);
+    assert_eq!(request[1], "It leaves out 2 nodes of debug (--nodelist, --exclude, --constraint).");
 }

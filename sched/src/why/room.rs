@@ -1,9 +1,10 @@
 //! What a job asks for and what its nodes have: what is missing where, which nodes take no work, and who has the rest.
 //!
-//! CPUs and memory are compared, as they are for most jobs; where a task really fits is decided in [`crate::place`] alone.
+//! How much of it fits a node is [`crate::measure`]'s word; where a task really goes is decided in [`crate::place`] alone.
 
 use super::placed::latest_end;
 use super::{Finding, Kind, LISTED_MAX, Scene, counted, listed, memory};
+use crate::candidates::Candidates;
 use crate::cluster::Cluster;
 use crate::ids::Name;
 use crate::node::{Health, MarkKind, Node};
@@ -19,16 +20,26 @@ struct Seat<'a> {
     /// How many of the processes fit there now.
     room: u32,
     cpus_missing_milli: u32,
+    /// What it takes at least, in MiB, and what of that is missing.
+    memory_mib: u64,
     memory_missing_mib: u64,
+    /// Whether what is asked for of one node is free there.
+    enough: bool,
 }
 
 /// What the nodes of one partition say to a request.
 pub(super) fn of(scene: Scene<'_>, partition: &Partition, request: &Request, reason: Reason) -> Vec<Finding> {
     let nodes = nodes_of(scene.cluster, partition);
-    let (ready, away): (Vec<&Node>, Vec<&Node>) = nodes.iter().partition(|node| node.takes_work());
+    let (wanted, unwanted) = wanted(&nodes, request);
+    let (ready, away): (Vec<&Node>, Vec<&Node>) = wanted.iter().partition(|node| node.takes_work());
     let mut seats: Vec<Seat<'_>> = ready.iter().filter_map(|node| Seat::of(node, request)).collect();
     seats.sort_by_key(|seat| seat.score(request));
-    let mut findings = vec![summary(partition, request, &seats, [nodes.len(), ready.len()])];
+    let mut findings = vec![summary(partition, request, &seats, [wanted.len(), ready.len()])];
+    if unwanted > 0 {
+        let nodes = counted(unwanted, "node");
+        let text = format!("It leaves out {nodes} of {} (--nodelist, --exclude, --constraint).", partition.name);
+        findings.push(Finding::new(Kind::Request, text));
+    }
     findings.extend(seats.iter().take(LISTED_MAX).map(|seat| seat.finding(request, reason)));
     let less = seats.len().saturating_sub(LISTED_MAX);
     if less > 0 {
@@ -49,7 +60,7 @@ pub(super) fn of(scene: Scene<'_>, partition: &Partition, request: &Request, rea
         findings.push(Finding::new(Kind::Unavailable, text));
     }
     let wanted = request.process_count();
-    let full = seats.iter().find(|seat| seat.room < wanted && !seat.is_enough());
+    let full = seats.iter().find(|seat| seat.room < wanted && !seat.enough);
     findings.extend(full.into_iter().flat_map(|seat| holders(scene, seat.node)));
     findings
 }
@@ -57,31 +68,30 @@ pub(super) fn of(scene: Scene<'_>, partition: &Partition, request: &Request, rea
 impl<'a> Seat<'a> {
     /// `None` where nothing of it fits however empty the node is.
     fn of(node: &'a Node, request: &Request) -> Option<Seat<'a>> {
-        let (offer, free) = (node.offer.amount, node.free());
-        let least = if spreads(request) { 1 } else { request.process_count() };
-        if fitting(request, node, offer.cpus, offer.memory_mib) < least {
+        let free = node.free();
+        let least = if request.may_spread() { 1 } else { request.process_count() };
+        if request.room(&node.offer, &node.offer.amount) < least {
             return None;
         }
-        let cpus = request.process_cpus().times(least);
+        let cpus = if request.exclusive { node.offer.amount.cpus } else { request.process_cpus().times(least) };
+        let memory_mib = request.fit(&node.offer, &node.offer.amount, least)?.memory_mib;
         Some(Seat {
             node,
-            room: fitting(request, node, free.cpus, free.memory_mib),
+            room: request.room(&node.offer, &free),
             cpus_missing_milli: cpus.milli().saturating_sub(free.cpus.milli()),
-            memory_missing_mib: memory_of(request, node, least).saturating_sub(free.memory_mib),
+            memory_mib,
+            memory_missing_mib: memory_mib.saturating_sub(free.memory_mib),
+            enough: request.fit(&node.offer, &free, least).is_some(),
         })
-    }
-
-    /// Whether what is asked for of one node is free there.
-    fn is_enough(&self) -> bool {
-        self.cpus_missing_milli == 0 && self.memory_missing_mib == 0
     }
 
     /// The lowest goes first: where the smallest part of what is asked for is missing, and then where most fits.
     fn score(&self, request: &Request) -> (u64, std::cmp::Reverse<u32>) {
         let permille = |missing: u64, of: u64| missing.saturating_mul(1000) / of.max(1);
         let cpus = permille(self.cpus_missing_milli.into(), request.cpus().milli().into());
-        let memory = permille(self.memory_missing_mib, memory_of(request, self.node, 1));
-        (cpus + memory, std::cmp::Reverse(self.room))
+        let memory = permille(self.memory_missing_mib, self.memory_mib);
+        let other = if self.enough || cpus + memory > 0 { 0 } else { 1 };
+        (cpus + memory + other, std::cmp::Reverse(self.room))
     }
 
     fn finding(&self, request: &Request, reason: Reason) -> Finding {
@@ -89,7 +99,8 @@ impl<'a> Seat<'a> {
         let free = node.free();
         let has = format!("{} has {} free", node.name, amount(free.cpus, free.memory_mib));
         let missing = match (self.cpus_missing_milli, self.memory_missing_mib) {
-            (0, 0) if spreads(request) => format!("room for {room} of its {} processes", request.process_count()),
+            (0, 0) if !self.enough => format!("{} in use", gres_text(request)),
+            (0, 0) if request.may_spread() => format!("room for {room} of its {} processes", request.process_count()),
             (0, 0) if reason == Reason::Priority => "enough, but what is ahead has the first claim to it".to_owned(),
             (0, 0) => "enough of these".to_owned(),
             (cpus, 0) => format!("{} missing", counted(Cpus::from_milli(cpus), "CPU")),
@@ -107,12 +118,12 @@ fn summary(partition: &Partition, request: &Request, seats: &[Seat<'_>], [nodes,
         (0, ..) => format!("{asks}; partition {name} has no nodes (yet)."),
         (_, 0, _) => format!("{asks}; none of the {} of {name} takes work now.", counted(nodes, "node")),
         (_, _, 0) => format!("{asks}; of the nodes of {name} none that takes work is large enough."),
-        _ if spreads(request) => {
+        _ if request.may_spread() => {
             let room: u64 = seats.iter().map(|seat| u64::from(seat.room)).sum();
             format!("{asks}; the {} of {name} have room for {room} of these processes now.", counted(nodes, "node"))
         }
         _ => {
-            let free = seats.iter().filter(|seat| seat.is_enough()).count();
+            let free = seats.iter().filter(|seat| seat.enough).count();
             format!(
                 "{asks}; of the {} of {name} {} large enough, and {} free.",
                 counted(nodes, "node"),
@@ -135,15 +146,17 @@ fn are(count: usize) -> String {
 /// What a task asks for, in words.
 fn request_text(request: &Request) -> String {
     let processes = request.process_count();
-    let (cpus, each) = if spreads(request) { (request.process_cpus(), " each") } else { (request.cpus(), "") };
-    let cpus = counted(cpus, "CPU");
+    let (cpus, each) = if request.may_spread() { (request.process_cpus(), " each") } else { (request.cpus(), "") };
+    let gres: String = request.gres.iter().map(|ask| format!(", {ask}")).collect();
+    let alone = if request.exclusive { ", with nothing beside it" } else { "" };
+    let cpus = counted(cpus, "CPU") + &gres + alone;
     let memory = match request.memory {
         Memory::Default => "the share of the memory that goes with it".to_owned(),
         Memory::PerNode(0) => "all of the memory".to_owned(),
         Memory::PerNode(mib) => format!("{} on each node", memory(mib)),
         Memory::PerCpu(mib) => format!("{} for each CPU", memory(mib)),
     };
-    if !spreads(request) {
+    if !request.may_spread() {
         let memory = memory.trim_end_matches(" on each node");
         return format!("{cpus} and {memory} on one node");
     }
@@ -156,35 +169,19 @@ fn request_text(request: &Request) -> String {
     format!("{processes} processes of {cpus}{each} and {memory}, {nodes}")
 }
 
-/// Whether a task may have several nodes.
-fn spreads(request: &Request) -> bool {
-    request.nodes_max != Some(1) && request.process_count() > 1
+/// The gres that it asks for, in its own words.
+fn gres_text(request: &Request) -> String {
+    let asks: Vec<String> = request.gres.iter().map(ToString::to_string).collect();
+    if asks.is_empty() { "something of it is".to_owned() } else { format!("some of {} is", asks.join(", ")) }
 }
 
-/// How many of the processes fit into so many CPUs and so much memory of a node: what they take only grows with their number.
-fn fitting(request: &Request, node: &Node, cpus: Cpus, memory_mib: u64) -> u32 {
-    let by_cpus = cpus.milli() / request.process_cpus().milli().max(1);
-    let (mut fits, mut too_many) = (0, by_cpus.min(request.process_count()) + 1);
-    while fits + 1 < too_many {
-        let middle = fits + (too_many - fits) / 2;
-        if memory_of(request, node, middle) <= memory_mib { fits = middle } else { too_many = middle }
-    }
-    fits
-}
-
-/// The memory that so many processes take on a node, in MiB.
-fn memory_of(request: &Request, node: &Node, processes: u32) -> u64 {
-    let offer = node.offer.amount;
-    let cpus = request.process_cpus().times(processes);
-    match request.memory {
-        Memory::PerNode(0) => offer.memory_mib,
-        Memory::PerNode(mib) => mib,
-        Memory::PerCpu(mib) => mib.saturating_mul(cpus.count().into()),
-        Memory::Default => {
-            let share = u128::from(offer.memory_mib) * u128::from(cpus.milli()) / u128::from(offer.cpus.milli().max(1));
-            u64::try_from(share).unwrap_or(u64::MAX)
-        }
-    }
+/// The nodes that the request's own words about nodes allow, and how many others there are.
+fn wanted<'a>(nodes: &[&'a Node], request: &Request) -> (Vec<&'a Node>, usize) {
+    let all = Candidates::all_of(vec![true; nodes.len()]);
+    let members = all.narrowed(nodes.iter().copied(), request).members;
+    let wanted: Vec<&Node> = nodes.iter().zip(members).filter(|(_, is)| *is).map(|(node, _)| *node).collect();
+    let others = nodes.len() - wanted.len();
+    (wanted, others)
 }
 
 fn amount(cpus: Cpus, memory_mib: u64) -> String {

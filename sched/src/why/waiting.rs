@@ -8,6 +8,8 @@ use crate::job::Job;
 use crate::reason::{Outcome, Reason};
 use crate::select::resolve;
 use crate::spec::dependency::{After, Term};
+use crate::spec::job::Request;
+use crate::spec::licenses::LicenseAsk;
 use crate::task::Task;
 use crate::terms::Hold;
 
@@ -58,6 +60,7 @@ fn of_turn(scene: Scene<'_>, job: &Job, entry: Option<u32>, index: Option<u32>, 
         findings.push(Finding::new(Kind::Throttle, text));
         return findings;
     }
+    findings.extend(licenses(scene, &terms.spec.request));
     for (partition, request) in &open {
         findings.extend(room::of(scene, partition, request, reason));
     }
@@ -67,6 +70,18 @@ fn of_turn(scene: Scene<'_>, job: &Job, entry: Option<u32>, index: Option<u32>, 
         findings.push(ahead::expected(scene, job, key.entry(), reason));
     }
     findings
+}
+
+/// The licenses that are missing, and how many of each are held.
+fn licenses(scene: Scene<'_>, request: &Request) -> Vec<Finding> {
+    let missing = |ask: &LicenseAsk| {
+        let total = scene.settings.licenses.get(&ask.name).copied().unwrap_or(0);
+        let held = scene.cluster.licenses_held(&ask.name);
+        let free = u64::from(total).saturating_sub(held);
+        let text = format!("It asks for {} of the licenses {}; {held} of {total} are held.", ask.count, ask.name);
+        (free < u64::from(ask.count)).then(|| Finding::new(Kind::Request, text))
+    };
+    request.licenses.iter().filter_map(missing).collect()
 }
 
 fn of_hold(scene: Scene<'_>, label: &str, hold: Hold) -> Finding {
