@@ -94,7 +94,7 @@ pub(crate) fn target_of(cluster: &Cluster, term: &Term) -> Option<JobId> {
 pub fn follow(cluster: &Cluster, event: &Event) -> Vec<Event> {
     match event {
         Event::Submitted { job, .. } => settle_all(cluster, *job),
-        Event::Revised { job, tasks: None, .. } => settle_all(cluster, *job),
+        Event::Revised { job, tasks: None, .. } | Event::Undone { job, .. } => settle_all(cluster, *job),
         Event::Started { job, .. } | Event::Cancelled { job, .. } | Event::Expired { job, .. } => {
             settle_dependents(cluster, *job, None)
         }
@@ -110,7 +110,6 @@ pub fn follow(cluster: &Cluster, event: &Event) -> Vec<Event> {
         | Event::Throttled { .. }
         | Event::Limited { .. }
         | Event::Prioritized { .. }
-        | Event::Undone { .. }
         | Event::Requeued { .. }
         | Event::Waiting { .. }
         | Event::Held { .. }

@@ -207,3 +207,20 @@ fn a_chain_of_ten_thousand_jobs_unwinds_in_a_loop() {
     assert_eq!(rig.cluster.jobs().filter(|job| cancelled(job)).count(), 9_999);
     assert_eq!(rig.cluster.job(JobId(1)).expect("there").done[&0].outcome.ending, Ending::Failed);
 }
+
+#[test]
+fn an_aftercorr_term_of_which_all_tasks_are_cancelled_keeps_nothing_else() {
+    let mut rig = Rig::with_nodes(1, 4);
+    rig.submit(array("0-1")).expect("accepted");
+    let dependency = Some("aftercorr:1".parse().expect("a dependency"));
+    rig.submit(JobDraft { dependency, ..array("0-2") }).expect("accepted");
+    rig.plan();
+    let free = AttemptKey { job: JobId(2), index: 2, attempt: 1 };
+    assert!(rig.running().contains(&free), "task 2 has no counterpart");
+    rig.exit(free, 3);
+    rig.cancel("2_[0-1]").expect("they wait");
+    let how = sched::requeue::Requeue::default();
+    rig.ask(Input::Requeue { targets: rig::targets("2_2"), how }).expect("it is done");
+    rig.plan();
+    assert!(rig.running().contains(&AttemptKey { attempt: 2, ..free }), "nothing keeps it any more");
+}

@@ -195,6 +195,26 @@ fn wish(gres: &str, place: usize, processes: u32, exclusive: bool) -> JobDraft {
     JobDraft { request, ..draft }
 }
 
+/// One pass; where a node is over-committed already, only that it gets nothing more.
+fn pass(rig: &mut Rig) {
+    let over_before = rig.cluster.check_commitments().is_err();
+    if over_before {
+        // A node came back smaller than what runs on it: the pass must still give it nothing more.
+        let held: Vec<_> = rig.cluster.nodes().map(|node| (node.id, node.held)).collect();
+        let events = sched::plan::plan(&rig.cluster, rig.now, &rig.settings).events;
+        let mut after = rig.cluster.clone();
+        events.iter().for_each(|event| after.apply(rig.now, event));
+        for (id, before) in held {
+            let node = after.node(id).expect("nodes stay");
+            // Also of a node that offers none of its gres for now, nothing is held that it never had.
+            let had = node.offer.clone().with_gres(node.offer.gres.clone()).amount;
+            assert!(node.held == before || had.covers(&node.held));
+        }
+    } else {
+        rig.plan();
+    }
+}
+
 fn perform(rig: &mut Rig, act: &Act) {
     match act {
         Act::Submit { cpus, tasks, throttle } => {
@@ -298,24 +318,7 @@ fn perform(rig: &mut Rig, act: &Act) {
             // Refused where it could not end before its deadline.
             let _refused = rig.submit(draft).err();
         }
-        Act::Plan => {
-            let over_before = rig.cluster.check_commitments().is_err();
-            if over_before {
-                // A node came back smaller than what runs on it: the pass must still give it nothing more.
-                let held: Vec<_> = rig.cluster.nodes().map(|node| (node.id, node.held)).collect();
-                let events = sched::plan::plan(&rig.cluster, rig.now, &rig.settings).events;
-                let mut after = rig.cluster.clone();
-                events.iter().for_each(|event| after.apply(rig.now, event));
-                for (id, before) in held {
-                    let node = after.node(id).expect("nodes stay");
-                    // Also of a node that offers none of its gres for now, nothing is held that it never had.
-                    let had = node.offer.clone().with_gres(node.offer.gres.clone()).amount;
-                    assert!(node.held == before || had.covers(&node.held));
-                }
-            } else {
-                rig.plan();
-            }
-        }
+        Act::Plan => pass(rig),
     }
 }
 

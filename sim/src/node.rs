@@ -52,7 +52,7 @@ pub(crate) struct Noded {
 #[derive(Debug)]
 pub(crate) enum Wish {
     Ask(Vec<Request>),
-    Say(StreamId, FromNode),
+    Say(StreamId, Box<FromNode>),
     /// Say nothing more on this stream, but go on listening.
     FallSilent(StreamId),
     /// Look for the controller.
@@ -270,7 +270,8 @@ impl Node {
             requests.push(Request::Forget(forget));
         }
         let noded = self.noded.as_ref().filter(|noded| noded.talks && !ends.is_empty());
-        let report = noded.and_then(|noded| noded.stream).map(|stream| Wish::Say(stream, FromNode::Ends(ends)));
+        let report =
+            noded.and_then(|noded| noded.stream).map(|stream| Wish::Say(stream, Box::new(FromNode::Ends(ends))));
         // What is not asked now is asked again after the hello.
         let greeted = self.noded.as_ref().is_some_and(|noded| noded.greeted == self.connections);
         let hasty = matches!(self.sabotage, Some(Sabotage::AsksBeforeHello | Sabotage::LaunchesAgain));

@@ -23,7 +23,7 @@ use crate::resources::Share;
 use crate::spec::index_set::IndexSet;
 use crate::task::{Done, Usage};
 use crate::terms::{Hold, Terms};
-use rows::Rest;
+use rows::{Exchanged, Rest};
 
 /// So many nodes that left are remembered by name, for jobs that ran there; the first to join go first.
 pub const DEPARTED_MAX: usize = 10_000;
@@ -251,12 +251,7 @@ impl Cluster {
     }
 
     /// An attempt holds something else from now on.
-    fn exchange(
-        &mut self,
-        at: Timestamp,
-        key: AttemptKey,
-        change: fn(&mut Job, Timestamp, AttemptKey) -> (Arc<[Share]>, Arc<[Share]>),
-    ) {
+    fn exchange(&mut self, at: Timestamp, key: AttemptKey, change: fn(&mut Job, Timestamp, AttemptKey) -> Exchanged) {
         let (before, after) = self.change_job(at, key.job, Rows::Listed(&[key.index]), |job| change(job, at, key));
         for (before, after) in before.iter().zip(after.iter()) {
             self.change_node(before.node, |node| node.exchange(&before.amount, &after.amount));

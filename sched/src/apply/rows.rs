@@ -42,8 +42,10 @@ pub(super) fn stop(job: &mut Job, at: Timestamp, key: AttemptKey, why: StopWhy) 
     }
 }
 
-/// Answers with what the attempt held, and holds from now on.
-pub(super) fn suspend(job: &mut Job, at: Timestamp, key: AttemptKey) -> (Arc<[Share]>, Arc<[Share]>) {
+/// What an attempt held, and what it holds from now on.
+pub(super) type Exchanged = (Arc<[Share]>, Arc<[Share]>);
+
+pub(super) fn suspend(job: &mut Job, at: Timestamp, key: AttemptKey) -> Exchanged {
     let task = job.tasks.get_mut(&key.index).expect("a task that is suspended has a row");
     let TaskState::Running { since, shares: full } = &task.state else { panic!("{key} is suspended and does not run") };
     let (since, full) = (*since, full.clone());
@@ -52,8 +54,7 @@ pub(super) fn suspend(job: &mut Job, at: Timestamp, key: AttemptKey) -> (Arc<[Sh
     (full, shares)
 }
 
-/// Answers with what the attempt held, and holds from now on.
-pub(super) fn resume(job: &mut Job, at: Timestamp, key: AttemptKey) -> (Arc<[Share]>, Arc<[Share]>) {
+pub(super) fn resume(job: &mut Job, at: Timestamp, key: AttemptKey) -> Exchanged {
     let task = job.tasks.get_mut(&key.index).expect("a task that is resumed has a row");
     let TaskState::Suspended { since, at: paused, shares, full } = &task.state else {
         panic!("{key} is resumed and was not suspended")
@@ -190,9 +191,15 @@ pub(super) fn end_waiting(job: &mut Job, at: Timestamp, tasks: &IndexSet, ending
         for set in [&mut job.pending, &mut job.blocked, &mut job.hopeless] {
             set.subtract(&plain);
         }
-        for wait in job.waits.iter_mut().flat_map(|waits| &mut waits.terms) {
-            wait.open.subtract(&plain);
+        if let Some(waits) = &mut job.waits {
+            // A term of which no task is left is no term of the whole job.
+            waits.terms.retain_mut(|wait| {
+                let by_task = !wait.open.is_empty();
+                wait.open.subtract(&plain);
+                !by_task || !wait.open.is_empty()
+            });
         }
+        job.waits.take_if(|waits| waits.terms.is_empty());
         job.tally.count_many(&outcome, plain.len());
         let mut all = job.ended_waiting.take().map_or_else(IndexSet::new, |before| before.tasks);
         all.union_with(&plain);

@@ -92,7 +92,7 @@ impl World {
         for wish in wishes {
             match wish {
                 Wish::Dial => self.put(AGAIN_MS, Happening::Dials { node, life }),
-                Wish::Say(stream, said) => self.send(stream, End::Controller, Message::FromNode(said)),
+                Wish::Say(stream, said) => self.send(stream, End::Controller, Message::FromNode(*said)),
                 Wish::FallSilent(stream) => self.send(stream, End::Controller, Message::Closed),
                 Wish::Ask(requests) => {
                     self.put(self.socket_ms, Happening::LauncherHears { node, connection, requests });
