@@ -6,6 +6,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter::Peekable;
 use std::sync::Arc;
 
 use crate::candidates::Candidates;
@@ -211,23 +212,30 @@ impl Known {
         let mut known = Known { board, lanes, pools, unsettled: BTreeSet::new(), queued: 0 };
         // Put in by whole lists: one by one would cost several times as much.
         let mut keys: Vec<Vec<QueueKey>> = vec![Vec::new(); known.lanes.len()];
+        let mut unsettled: Vec<Entry> = Vec::new();
+        let mut mine: Vec<usize> = Vec::new();
+        let mut jobs = InOrder { cluster, next: cluster.jobs.values().peekable() };
         for key in &cluster.index.queue {
-            let job = &cluster.jobs[&key.job];
+            let job = jobs.find(key.job);
             let terms = cluster.terms_of_entry(job, key.task);
             known.queued += 1;
+            mine.clear();
             for name in &terms.partitions {
                 let at = known.lane_of(name);
+                mine.push(at);
                 keys.resize(known.lanes.len(), Vec::new());
-                keys[at].push(QueueKey { tier: Reverse(cluster.tier_of(name)), ..*key });
+                let tier = if terms.partitions.len() == 1 { key.tier } else { Reverse(cluster.tier_of(name)) };
+                keys[at].push(QueueKey { tier, ..*key });
                 known.lanes[at].learn(&known.board, key.entry(), terms);
             }
-            if job.entry_reason(key.task) != known.reason_behind(terms) {
-                known.unsettled.insert(key.entry());
+            if job.entry_reason(key.task) != known.reason_in(&mine, terms) {
+                unsettled.push(key.entry());
             }
         }
         for (lane, keys) in known.lanes.iter_mut().zip(keys) {
             lane.keys = keys.into_iter().collect();
         }
+        known.unsettled = unsettled.into_iter().collect();
         known
     }
 
@@ -256,10 +264,14 @@ impl Known {
     /// Why something waits that is behind another: as its first partition says, unless that lets nothing start and a later one
     /// does.
     fn reason_behind(&mut self, terms: &Terms) -> Reason {
+        let lanes: Vec<usize> = terms.partitions.iter().map(|name| self.lane_of(name)).collect();
+        self.reason_in(&lanes, terms)
+    }
+
+    fn reason_in(&self, lanes: &[usize], terms: &Terms) -> Reason {
         let mut first = None;
-        for name in &terms.partitions {
-            let at = self.lane_of(name);
-            let Some(refused) = self.lanes[at].refuses(terms) else { return Reason::Priority };
+        for at in lanes {
+            let Some(refused) = self.lanes[*at].refuses(terms) else { return Reason::Priority };
             first.get_or_insert(refused);
         }
         first.unwrap_or(Reason::Priority)
@@ -267,7 +279,8 @@ impl Known {
 
     /// The place of a partition's lane. Jobs of one that is gone wait in a lane without nodes.
     fn lane_of(&mut self, name: &Name) -> usize {
-        let known = self.lanes.iter().position(|lane| lane.name == *name);
+        let is_it = |lane: &Lane| Arc::ptr_eq(&lane.name, name) || lane.name == *name;
+        let known = self.lanes.iter().position(is_it);
         known.unwrap_or_else(|| {
             self.lanes.push(Lane::closed(name, self.board.len()));
             self.lanes.len() - 1
@@ -305,6 +318,29 @@ impl Known {
             }
         }
         changes
+    }
+}
+
+/// Finds jobs of which most come in the order of their numbers: then the next one is at hand.
+struct InOrder<'a, I: Iterator<Item = &'a Arc<Job>>> {
+    cluster: &'a Cluster,
+    next: Peekable<I>,
+}
+
+impl<'a, I: Iterator<Item = &'a Arc<Job>>> InOrder<'a, I> {
+    /// So many jobs are passed over before one is looked up.
+    const SKIPPED_MAX: usize = 4;
+
+    fn find(&mut self, id: JobId) -> &'a Job {
+        for _ in 0..Self::SKIPPED_MAX {
+            if self.next.next_if(|job| job.id < id).is_none() {
+                break;
+            }
+        }
+        match self.next.next_if(|job| job.id == id) {
+            Some(job) => job,
+            None => &self.cluster.jobs[&id],
+        }
     }
 }
 
