@@ -48,6 +48,9 @@ pub enum WireError {
     /// What a node says it is.
     #[error("Invalid feature specification")]
     Features(#[from] sched::spec::constraint::FeaturesError),
+    /// A list of licenses.
+    #[error("Invalid license specification")]
+    Licenses(#[from] sched::spec::licenses::LicenseError),
     /// What a node says it has.
     #[error("Invalid generic resource (gres) specification")]
     Gres(#[from] sched::spec::gres::GresError),

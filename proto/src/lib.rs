@@ -9,7 +9,7 @@ pub mod endpoint;
 pub mod error;
 pub mod link;
 pub mod listen;
-mod request;
+pub mod request;
 mod short_path;
 pub mod spec;
 

@@ -1,5 +1,6 @@
 //! The shape of a task on the wire: `v1::Request` to [`Request`] on arrival, and back.
 
+use sched::ids::Name;
 use sched::spec::gres::{GresAsk, Per};
 use sched::spec::hostlist;
 use sched::spec::job::{Memory, Request};
@@ -13,8 +14,6 @@ use crate::v1;
 /// # Errors
 /// When a hostlist, the constraint or a gres means nothing.
 pub(crate) fn read_request(request: v1::Request) -> Result<Request, WireError> {
-    let names =
-        |list: &str| -> Result<Vec<_>, WireError> { Ok(hostlist::expand(list)?.into_iter().map(Into::into).collect()) };
     let constraint = Some(request.constraint).filter(|text| !text.is_empty());
     let license = |ask: v1::LicenseAsk| LicenseAsk { name: ask.name.into(), count: ask.count };
     Ok(Request {
@@ -30,12 +29,20 @@ pub(crate) fn read_request(request: v1::Request) -> Result<Request, WireError> {
         processes_per_node: request.processes_per_node,
         cpus_milli: request.cpus_milli,
         exclusive: request.exclusive,
-        nodes: names(&request.nodes)?,
-        exclude: names(&request.exclude)?,
+        nodes: read_names(&request.nodes)?,
+        exclude: read_names(&request.exclude)?,
         constraint: constraint.map(|text| text.parse()).transpose()?,
         gres: request.gres.into_iter().map(read_gres).collect::<Result<_, _>>()?,
         licenses: request.licenses.into_iter().map(license).collect(),
     })
+}
+
+/// Reads a hostlist.
+///
+/// # Errors
+/// When it is none.
+pub fn read_names(list: &str) -> Result<Vec<Name>, WireError> {
+    Ok(hostlist::expand(list)?.into_iter().map(Into::into).collect())
 }
 
 fn read_gres(ask: v1::GresAsk) -> Result<GresAsk, WireError> {

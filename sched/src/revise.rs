@@ -18,8 +18,12 @@ use crate::refusal::Refusal;
 use crate::select::{Asker, resolve};
 use crate::settings::Settings;
 use crate::spec::array::JobRef;
+use crate::spec::constraint::Constraint;
 use crate::spec::dependency::Dependency;
+use crate::spec::gres::GresAsk;
 use crate::spec::job::Memory;
+use crate::spec::licenses::LicenseAsk;
+use crate::submit;
 use crate::task::TaskState;
 use crate::terms::{Hold, Terms};
 
@@ -61,6 +65,16 @@ pub enum Change {
     CpusPerProcess(u32),
     /// `MinMemoryNode=` and `MinMemoryCPU=`.
     Memory(Memory),
+    /// `ReqNodeList=`; nothing clears it.
+    NodeList(Vec<Name>),
+    /// `ExcNodeList=`; nothing clears it.
+    Exclude(Vec<Name>),
+    /// `Features=`; nothing clears it.
+    Features(Option<Constraint>),
+    /// `Gres=`, for each node; nothing clears it.
+    Gres(Vec<GresAsk>),
+    /// `Licenses=`; nothing clears it.
+    Licenses(Vec<LicenseAsk>),
     /// `StartTime=` and `EligibleTime=`.
     Begin(Timestamp),
     /// `WorkDir=`.
@@ -224,6 +238,11 @@ impl Scene<'_> {
         if terms == **former {
             return Ok(former.clone());
         }
+        // Whatever it asks for now must be there, as at a submit: of all changes together, as one alone may ask for what no node
+        // has. The limit and the priority that were set meanwhile stay.
+        if changes.iter().any(|change| change.is_shape() || matches!(change, Change::Deadline(_))) {
+            terms.partitions = submit::terms(self.cluster, self.settings, self.now, terms.spec.clone())?.partitions;
+        }
         // No two terms of a job share a revision, not even those that one command changes.
         self.revised.set(self.revised.get() + 1);
         terms.revision = job.revision_max() + self.revised.get();
@@ -253,6 +272,11 @@ impl Change {
             | Change::Processes(_)
             | Change::CpusPerProcess(_)
             | Change::Memory(_)
+            | Change::NodeList(_)
+            | Change::Exclude(_)
+            | Change::Features(_)
+            | Change::Gres(_)
+            | Change::Licenses(_)
             | Change::Begin(_)
             | Change::WorkDir(_)
             | Change::Stdin(_)

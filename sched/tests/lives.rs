@@ -19,6 +19,7 @@ use sched::revise::{Change, LimitChange};
 use sched::select::{Asker, Phase, Selection};
 use sched::spec::duration::TimeLimit;
 use sched::spec::job::{JobDraft, Memory};
+use sched::spec::licenses::LicenseAsk;
 use sched::spec::retry::Retry;
 use sched::step::{Answer, Input};
 use sched::task::TaskState;
@@ -279,6 +280,38 @@ fn a_change_of_shape_holds_for_what_waits_and_leaves_alone_what_runs() {
     rig.plan();
     assert_eq!((rig.running(), held(&rig, 2)), (vec![key(1, 2, 1)], 4));
     assert!(matches!(revise(&mut rig, "1", Change::CpusPerProcess(9)), Err(Refusal::NeverFits { .. })));
+}
+
+#[test]
+fn several_changes_are_judged_together() {
+    let mut rig = Rig::with_nodes(3, 2);
+    let mut draft = wide(3, 2);
+    draft.request.nodes_min = 3;
+    rig.submit(JobDraft { hold: true, ..draft }).expect("accepted");
+    let narrow = [Change::Nodes { min: 1, max: Some(1) }, Change::Processes(1), Change::CpusPerProcess(1)];
+    assert!(matches!(revise_as(&mut rig, ROOT, "1", &narrow[..1]), Err(Refusal::NeverFits { .. })));
+    revise_as(&mut rig, ROOT, "1", &narrow).expect("together they ask for little");
+    rig.release("1").expect("it waits");
+    rig.plan();
+    assert_eq!(rig.running(), [key(1, 0, 1)]);
+}
+
+#[test]
+fn chosen_nodes_and_licenses_can_be_changed() {
+    let mut rig = Rig::with_nodes(2, 1);
+    rig.settings.licenses.insert("solver".into(), 1);
+    rig.submit(JobDraft { hold: true, ..job() }).expect("accepted");
+    revise(&mut rig, "1", Change::NodeList(vec!["n2".into()])).expect("it waits");
+    revise(&mut rig, "1", Change::Licenses(LicenseAsk::list("solver").expect("licenses"))).expect("there is one");
+    let unknown = revise(&mut rig, "1", Change::NodeList(vec!["n7".into()]));
+    assert!(matches!(unknown, Err(Refusal::NoSuchNode { .. })), "{unknown:?}");
+    assert!(revise(&mut rig, "1", Change::Features(Some("fast".parse().expect("a word")))).is_err());
+    rig.release("1").expect("it waits");
+    rig.plan();
+    let n2 = rig.cluster.node_named("n2").expect("n2").id;
+    assert_eq!(rig.node_of(key(1, 0, 1)), n2);
+    assert_eq!(revise(&mut rig, "1", Change::Licenses(Vec::new())), Err(Refusal::NoLongerPending));
+    rig.exit(key(1, 0, 1), 0);
 }
 
 #[test]

@@ -10,7 +10,9 @@ use sched::requeue::Requeue;
 use sched::revise::{Change, LimitChange};
 use sched::select::Asker;
 use sched::spec::array::JobRef;
+use sched::spec::gres::{GresAsk, Per};
 use sched::spec::job::Memory;
+use sched::spec::licenses::LicenseAsk;
 use sched::step::{Answer, Input};
 use tonic::{Request, Status};
 
@@ -115,6 +117,17 @@ fn read_change(change: v1::JobChange) -> Result<Change, WireError> {
         Kind::CpusPerProcess(count) => Change::CpusPerProcess(count),
         Kind::MemoryPerNodeMib(mib) => Change::Memory(Memory::PerNode(mib)),
         Kind::MemoryPerCpuMib(mib) => Change::Memory(Memory::PerCpu(mib)),
+        Kind::NodeList(list) => Change::NodeList(proto::request::read_names(&list)?),
+        Kind::Exclude(list) => Change::Exclude(proto::request::read_names(&list)?),
+        Kind::Features(text) => Change::Features(given(text).map(|text| text.parse()).transpose()?),
+        Kind::Gres(text) => Change::Gres(match given(text) {
+            Some(text) => GresAsk::list(&text, Per::Node)?,
+            None => Vec::new(),
+        }),
+        Kind::Licenses(text) => Change::Licenses(match given(text) {
+            Some(text) => LicenseAsk::list(&text)?,
+            None => Vec::new(),
+        }),
         Kind::BeginMs(ms) => Change::Begin(Timestamp(ms)),
         Kind::WorkDir(dir) => Change::WorkDir(dir),
         Kind::Stdin(name) => Change::Stdin(given(name)),

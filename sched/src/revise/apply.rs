@@ -58,17 +58,19 @@ impl Scene<'_> {
                 (draft.request.nodes_min, draft.request.nodes_max) = (*min, *max);
             })?,
             Change::Processes(count) => edit(terms, |draft| draft.request.processes = Some(*count))?,
-            Change::CpusPerProcess(count) => edit(terms, |draft| draft.request.cpus_per_process = Some(*count))?,
+            Change::CpusPerProcess(count) => edit(terms, |draft| {
+                (draft.request.cpus_per_process, draft.request.cpus_milli) = (Some(*count), None);
+            })?,
             Change::Memory(memory) => edit(terms, |draft| draft.request.memory = *memory)?,
+            Change::NodeList(names) => edit(terms, |draft| draft.request.nodes.clone_from(names))?,
+            Change::Exclude(names) => edit(terms, |draft| draft.request.exclude.clone_from(names))?,
+            Change::Features(wanted) => edit(terms, |draft| draft.request.constraint.clone_from(wanted))?,
+            Change::Gres(asks) => edit(terms, |draft| draft.request.gres.clone_from(asks))?,
+            Change::Licenses(asks) => edit(terms, |draft| draft.request.licenses.clone_from(asks))?,
             Change::WorkDir(dir) => edit(terms, |draft| draft.files.work_dir.clone_from(dir))?,
             Change::Stdin(name) => edit(terms, |draft| draft.files.stdin.clone_from(name))?,
             Change::Stdout(name) => edit(terms, |draft| draft.files.stdout.clone_from(name))?,
             Change::Stderr(name) => edit(terms, |draft| draft.files.stderr.clone_from(name))?,
-        }
-        // Whatever it asks for now must be there, as at a submit; the limit and the priority that were set meanwhile stay.
-        if change.is_shape() || matches!(change, Change::Deadline(_)) {
-            let judged = submit::terms(self.cluster, self.settings, self.now, terms.spec.clone())?;
-            terms.partitions = judged.partitions;
         }
         Ok(())
     }

@@ -51,7 +51,8 @@ Commands (each may be shortened, as in: scontrol sh j 5):
                            Nice=, Deadline=, ArrayTaskThrottle=, Name=, Comment=, Requeue=0|1;
                            of what runs: EndTime=; of what waits: Partition=, Dependency=,
                            StartTime=, NumNodes=, NumTasks=, CPUsPerTask=, MinMemoryNode=,
-                           MinMemoryCPU=, WorkDir=, StdIn=, StdOut=, StdErr=
+                           MinMemoryCPU=, ReqNodeList=, ExcNodeList=, Features=, Gres=, Licenses=,
+                           WorkDir=, StdIn=, StdOut=, StdErr=
   update nodename=NAMES state=DRAIN|DOWN|FAIL reason=TEXT [resumeafter=SECONDS]
                            no new work there; DOWN also stops what runs
   update nodename=NAMES state=RESUME|IDLE|UNDRAIN

@@ -5,8 +5,12 @@ use std::process::ExitCode;
 use proto::v1::job_change::Kind;
 use proto::v1::{JobChange, NodeRange, UpdateJobsRequest};
 use sched::spec::begin;
+use sched::spec::constraint::Constraint;
 use sched::spec::dependency::Dependency;
 use sched::spec::duration::TimeLimit;
+use sched::spec::gres::{GresAsk, Per};
+use sched::spec::hostlist;
+use sched::spec::licenses::LicenseAsk;
 use sched::spec::size::Mebibytes;
 
 use super::control::{answer, check};
@@ -15,7 +19,7 @@ use crate::failure::{Failure, Outcome};
 use crate::show::items;
 
 /// The keys, and those that Slurm has and Covey not yet.
-const KEYS: [&str; 30] = [
+const KEYS: [&str; 36] = [
     "jobid",
     "timelimit",
     "endtime",
@@ -41,6 +45,12 @@ const KEYS: [&str; 30] = [
     "stdin",
     "stdout",
     "stderr",
+    "reqnodelist",
+    "excnodelist",
+    "features",
+    "gres",
+    "trespernode",
+    "licenses",
     "numcpus",
     "minmemory",
     "ntasks",
@@ -109,7 +119,7 @@ fn key_of(word: &str) -> Result<&'static str, String> {
     }
     let begun: Vec<&'static str> = KEYS.into_iter().filter(|key| !word.is_empty() && key.starts_with(&word)).collect();
     match begun.as_slice() {
-        [] => Err(format!("the keys are {}", KEYS[1..25].join(", "))),
+        [] => Err(format!("the keys are {}", KEYS[1..31].join(", "))),
         [one] => Ok(one),
         several => Err(format!("{word} could be {}", several.join(", "))),
     }
@@ -154,6 +164,17 @@ fn change(key: &str, sign: &str, value: &str, now: &jiff::Zoned) -> Result<Kind,
         "cpuspertask" | "numcpus" | "cpus" => Kind::CpusPerProcess(number()?),
         "minmemorynode" | "minmemory" => Kind::MemoryPerNodeMib(mebibytes()?),
         "minmemorycpu" => Kind::MemoryPerCpuMib(mebibytes()?),
+        "reqnodelist" => Kind::NodeList(checked(value, hostlist::expand(value))?),
+        "excnodelist" => Kind::Exclude(checked(value, hostlist::expand(value))?),
+        "features" if value.is_empty() => Kind::Features(String::new()),
+        "features" => Kind::Features(checked(value, value.parse::<Constraint>())?),
+        "gres" | "trespernode" if value.is_empty() => Kind::Gres(String::new()),
+        "gres" | "trespernode" => {
+            let bare = value.replace("gres/", "").replace("gres:", "");
+            Kind::Gres(checked(&bare, GresAsk::list(&bare, Per::Node))?)
+        }
+        "licenses" if value.is_empty() => Kind::Licenses(String::new()),
+        "licenses" => Kind::Licenses(checked(value, LicenseAsk::list(value))?),
         "starttime" | "eligibletime" => Kind::BeginMs(moment()?),
         "workdir" => Kind::WorkDir(value.to_owned()),
         "stdin" => Kind::Stdin(value.to_owned()),
@@ -161,6 +182,11 @@ fn change(key: &str, sign: &str, value: &str, now: &jiff::Zoned) -> Result<Kind,
         "stderr" => Kind::Stderr(value.to_owned()),
         other => return Err(format!("{other} cannot be changed")),
     })
+}
+
+/// The text as it travels, once it has been read.
+fn checked<T, E: std::fmt::Display>(text: &str, read: Result<T, E>) -> Result<String, String> {
+    read.map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 fn range(text: &str) -> Option<NodeRange> {
@@ -189,6 +215,9 @@ mod tests {
             "NICE=-5",
             "MinMemoryN=2G",
             "starttime=now+1hour",
+            "ReqNodeList=n[1-2]",
+            "tresper=gres/gpu:2",
+            "Licenses=",
         ];
         let (ids, changes) = read(&words, &now()).expect("all are known");
         assert_eq!(ids, ["5", "6_[1-2]"]);
@@ -202,6 +231,9 @@ mod tests {
                 Kind::Nice(-5),
                 Kind::MemoryPerNodeMib(2048),
                 Kind::BeginMs(later),
+                Kind::NodeList("n[1-2]".into()),
+                Kind::Gres("gpu:2".into()),
+                Kind::Licenses(String::new()),
             ]
         );
     }
@@ -217,6 +249,7 @@ mod tests {
                 &["jobid=5", "n=4"],
                 "Update of this parameter is not supported: n=4\nRequest aborted\ncovey: hint: n could be nice, name, ",
             ),
+            (&["jobid=5", "features=a&"], "Invalid value for features: a&\n"),
             (&["jobid=5", "numnodes=4-2"], "Invalid value for numnodes: 4-2\n"),
             (&["jobid=5", "priority+=2"], "Invalid value for priority: 2\n"),
             (&["jobid=5", "timelimit=soon"], "Invalid value for timelimit: soon\n"),
