@@ -93,7 +93,7 @@ struct Options {
     /// Also hidden partitions
     #[arg(short, long)]
     all: bool,
-    /// More details; Covey shows all it has
+    /// More details: DerivedExitCode of jobs
     #[arg(short, long)]
     details: bool,
     /// No messages: the exit code alone tells what became of it
@@ -211,7 +211,7 @@ async fn jobs(options: &Options, ids: &str) -> Outcome<ExitCode> {
         };
     }
     let style = Style::of(options.oneliner);
-    print(rows.iter().map(|row| show_job::block(row, now_ms).text(style)).collect::<String>())
+    print(rows.iter().map(|row| show_job::block(row, now_ms, options.details).text(style)).collect::<String>())
 }
 
 async fn cluster(options: &Options) -> Result<ListNodesReply, CallError> {

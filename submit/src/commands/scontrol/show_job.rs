@@ -12,10 +12,11 @@ use crate::show::{or_null, time};
 const NONE: &str = "(null)";
 
 /// The block of one row.
-pub(super) fn block(row: &JobRow, now_ms: i64) -> Block {
+pub(super) fn block(row: &JobRow, now_ms: i64, details: bool) -> Block {
     let mut block = Block::default();
     identity(row, &mut block);
-    state_and_times(row, now_ms, &mut block);
+    how_it_stands(row, details, &mut block);
+    times(row, now_ms, &mut block);
     shape(row, &mut block);
     files(row, &mut block);
     block
@@ -39,7 +40,7 @@ fn identity(row: &JobRow, block: &mut Block) {
     block.line(&[("Priority", &row.priority), ("Nice", &row.nice), ("Account", &NONE), ("QOS", &NONE)]);
 }
 
-fn state_and_times(row: &JobRow, now_ms: i64, block: &mut Block) {
+fn how_it_stands(row: &JobRow, details: bool, block: &mut Block) {
     let detail = row.detail.clone().unwrap_or_default();
     // A blank in a value would end it for whoever reads the line.
     let reason = row.reason.replace(' ', "_");
@@ -54,6 +55,13 @@ fn state_and_times(row: &JobRow, now_ms: i64, block: &mut Block) {
         ("Reboot", &0),
         ("ExitCode", &exit),
     ]);
+    if details {
+        // The highest exit code of the job's steps; it has none yet.
+        block.line(&[("DerivedExitCode", &"0:0")]);
+    }
+}
+
+fn times(row: &JobRow, now_ms: i64, block: &mut Block) {
     let limit = row.time_limit_minutes.map_or_else(|| "UNLIMITED".into(), |minutes| duration::padded(minutes * 60));
     let ran = duration::padded(elapsed_s(row, now_ms));
     block.line(&[("RunTime", &ran), ("TimeLimit", &limit), ("TimeMin", &"N/A")]);

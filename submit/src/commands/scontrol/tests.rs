@@ -41,7 +41,7 @@ fn row() -> JobRow {
 
 #[test]
 fn a_waiting_array_shows_slurms_keys_in_slurms_order() {
-    let text = show_job::block(&row(), 0).text(Style::Lines);
+    let text = show_job::block(&row(), 0, false).text(Style::Lines);
     assert_eq!(
         text,
         "JobId=6 ArrayJobId=6 ArrayTaskId=1-9%2 ArrayTaskThrottle=2 JobName=wrap
@@ -77,9 +77,10 @@ fn a_waiting_array_shows_slurms_keys_in_slurms_order() {
 #[test]
 fn what_waits_shows_when_and_where_it_should_start() {
     let expected = JobRow { expected_start_ms: 60_000, expected_nodes: "n[1-2]".into(), ..row() };
-    let text = show_job::block(&expected, 0).text(Style::OneLine);
+    let text = show_job::block(&expected, 0, true).text(Style::OneLine);
     let at = crate::show::time(60_000).expect("a time");
     assert!(text.contains(&format!(" StartTime={at} EndTime=Unknown ")), "{text}");
+    assert!(text.contains(" ExitCode=0:0 DerivedExitCode=0:0 RunTime="), "{text}");
     assert!(
         text.contains(" LastSchedEval=Unknown ") && text.contains(" NodeList=(null) SchedNodeList=n[1-2] "),
         "{text}"
@@ -99,7 +100,7 @@ fn a_running_task_shows_where_and_how_long() {
         memory_held_mib: 400,
         ..row()
     };
-    let text = show_job::block(&running, 22_000 + 1_000_000).text(Style::OneLine);
+    let text = show_job::block(&running, 22_000 + 1_000_000, false).text(Style::OneLine);
     for part in [
         "JobId=6 ArrayJobId=6 ArrayTaskId=3 JobName=wrap UserId=",
         " JobState=RUNNING Reason=Resources ",
