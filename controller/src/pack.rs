@@ -9,8 +9,8 @@ use sched::ids::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// The format that is written.
-const FORMAT: u8 = 1;
+/// The format that is written. Format 1 was that of builds before the first release, and no release reads it.
+const FORMAT: u8 = 2;
 
 /// All facts of one commit, and when it was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,17 @@ pub enum UnpackError {
     /// Written by a newer Covey.
     #[error("the {what} has format {format}, and this version reads up to {FORMAT}: install the newer version")]
     Newer {
+        /// Record or checkpoint.
+        what: &'static str,
+        /// Its format.
+        format: u8,
+    },
+    /// Written by a build from before the first release.
+    #[error(
+        "the {what} has format {format}, of a build from before the first release, which this version does not read: \
+         finish its jobs with that build, or start in another folder"
+    )]
+    Older {
         /// Record or checkpoint.
         what: &'static str,
         /// Its format.
@@ -86,6 +97,7 @@ pub(crate) fn unpack<'a, T: Deserialize<'a>>(what: &'static str, bytes: &'a [u8]
     match bytes {
         [] => Err(UnpackError::Empty(what)),
         [FORMAT, packed @ ..] => rmp_serde::from_slice(packed).map_err(|source| UnpackError::Damaged { what, source }),
+        [format, ..] if *format < FORMAT => Err(UnpackError::Older { what, format: *format }),
         [format, ..] => Err(UnpackError::Newer { what, format: *format }),
     }
 }
@@ -98,7 +110,7 @@ mod tests {
     use sched::task::Usage;
 
     #[test]
-    fn a_transition_takes_few_bytes_and_a_newer_format_is_refused() {
+    fn a_transition_takes_few_bytes_and_another_format_is_refused() {
         let ended = |index| Event::Ended {
             key: AttemptKey { job: JobId(77), index, attempt: 1 },
             node: NodeId(3),
@@ -112,6 +124,8 @@ mod tests {
         assert!(bytes.len() < 100 * 40, "{} bytes for 100 ends", bytes.len());
         bytes[0] = 9;
         assert!(matches!(unpack_record(&bytes), Err(UnpackError::Newer { format: 9, .. })));
+        bytes[0] = 1;
+        assert!(matches!(unpack_record(&bytes), Err(UnpackError::Older { format: 1, .. })));
         bytes[0] = FORMAT;
         bytes.truncate(40);
         assert!(matches!(unpack_record(&bytes), Err(UnpackError::Damaged { .. })));
