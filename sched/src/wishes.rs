@@ -10,6 +10,7 @@ use crate::node::Node;
 use crate::partition::{Members, Partition};
 use crate::refusal::Refusal;
 use crate::resources::Amount;
+use crate::resources::Cpus;
 use crate::settings::Settings;
 use crate::spec::gres::Gres;
 use crate::spec::job::{Memory, Request};
@@ -106,7 +107,10 @@ pub(crate) fn describe_misfit(cluster: &Cluster, partition: &Partition, request:
 
 /// A task's shape in words.
 fn asked(request: &Request) -> String {
-    let mut text = format!("{} CPUs", request.cpus());
+    let mut text = match request.cpus() {
+        one if one == Cpus::whole(1) => "1 CPU".to_owned(),
+        cpus => format!("{cpus} CPUs"),
+    };
     if request.process_count() > 1 {
         let _ok = write!(text, " ({} processes of {})", request.process_count(), request.process_cpus());
     }
