@@ -9,6 +9,7 @@ use crate::cluster::Cluster;
 use crate::event::Event;
 use crate::ids::{AttemptKey, NodeId};
 use crate::job::Job;
+use crate::node::Health;
 use crate::refusal::Refusal;
 use crate::resources::{Amount, Share};
 use crate::select::{Asker, not_running, resolve};
@@ -79,6 +80,10 @@ impl Free<'_> {
         let mut after = self.left.clone();
         for (kept, whole) in shares.iter().zip(full.iter()) {
             let node = self.cluster.node(whole.node).ok_or(Refusal::NotRunning)?;
+            // A node that does not answer may not have heard of the suspend that lends these CPUs.
+            if !matches!(node.health, Health::Up { .. }) {
+                return Err(Refusal::NodeAway { node: node.name.clone() });
+            }
             let free = after.entry(whole.node).or_insert_with(|| node.offer.amount.saturating_sub(&node.held));
             let more = whole.amount - &kept.amount;
             *free = free.checked_sub(&more).ok_or_else(|| Refusal::CpusInUse { node: node.name.clone() })?;

@@ -160,6 +160,12 @@ pub enum Refusal {
         /// Where.
         node: Name,
     },
+    /// The node of a suspended job does not answer.
+    #[error("Required node not available (down, drained or reserved)")]
+    NodeAway {
+        /// Which.
+        node: Name,
+    },
     /// It would wait for itself.
     #[error("Circular job dependency")]
     CircularDependency,
@@ -214,6 +220,7 @@ impl Refusal {
                 "node {node} was given up and may still run it; requeue it when the node is back, or submit it again"
             )),
             Refusal::NotSuspended => Some("it is not suspended".to_owned()),
+            Refusal::NodeAway { node } => Some(format!("node {node} does not answer; try again when it does")),
             Refusal::CpusInUse { node } => {
                 Some(format!("its CPUs on {node} are in use by other jobs; try again when they are free"))
             }

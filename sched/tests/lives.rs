@@ -253,6 +253,19 @@ fn what_is_named_twice_is_changed_once() {
 }
 
 #[test]
+fn nothing_goes_on_while_its_node_does_not_answer() {
+    let mut rig = Rig::with_nodes(1, 1);
+    rig.submit(job()).expect("accepted");
+    rig.plan();
+    pause(&mut rig, "1", true).expect("it runs");
+    let node = rig.node_of(key(1, 0, 1));
+    rig.input(Input::LinkLost { node });
+    assert_eq!(pause(&mut rig, "1", false), Err(Refusal::NodeAway { node: "n1".into() }));
+    rig.register("n1", 1, &[Claim { key: key(1, 0, 1), end: None }]);
+    pause(&mut rig, "1", false).expect("it answers again");
+}
+
+#[test]
 fn users_cannot_suspend_and_what_waits_cannot_be_suspended() {
     let mut rig = Rig::with_nodes(1, 1);
     rig.submit(JobDraft { hold: true, ..job() }).expect("accepted");

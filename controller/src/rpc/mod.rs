@@ -186,6 +186,7 @@ fn refuse(refusal: &Refusal) -> Status {
         | Refusal::MayStillRun { .. }
         | Refusal::NotRunning
         | Refusal::NotSuspended
+        | Refusal::NodeAway { .. }
         | Refusal::CpusInUse { .. } => Code::FailedPrecondition,
         Refusal::UnknownPartition(_)
         | Refusal::PartitionChange(_)
