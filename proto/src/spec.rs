@@ -113,6 +113,7 @@ fn read_work(work: Option<v1::Work>, parts: Parts) -> Result<Work, WireError> {
         }
         v1::work::Kind::Command(command) => Ok(Work::Command(command.words)),
         v1::work::Kind::Op(op) => Ok(Work::Op(op)),
+        v1::work::Kind::Allocation(_) => Err(WireError::Missing("work")),
     }
 }
 
@@ -168,6 +169,6 @@ impl From<v1::Origin> for Origin {
 
 impl From<Origin> for v1::Origin {
     fn from(origin: Origin) -> v1::Origin {
-        v1::Origin { host: origin.host, dir: origin.dir, command: origin.command }
+        v1::Origin { host: origin.host, dir: origin.dir, command: origin.command, ..v1::Origin::default() }
     }
 }

@@ -120,6 +120,18 @@ impl Controller for Fake {
         Err(Status::unimplemented("update_jobs"))
     }
 
+    type RunStepStream = Answers<v1::ToSrun>;
+
+    async fn run_step(&self, _: Request<Streaming<v1::FromSrun>>) -> Result<Response<Self::RunStepStream>, Status> {
+        Err(Status::unimplemented("run_step"))
+    }
+
+    type AllocateStream = Answers<v1::ToHolder>;
+
+    async fn allocate(&self, _: Request<Streaming<v1::FromHolder>>) -> Result<Response<Self::AllocateStream>, Status> {
+        Err(Status::unimplemented("allocate"))
+    }
+
     async fn list_nodes(&self, _: Request<v1::ListNodesRequest>) -> Result<Response<v1::ListNodesReply>, Status> {
         Err(Status::unimplemented("list_nodes"))
     }

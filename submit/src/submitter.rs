@@ -57,7 +57,7 @@ impl Submitter {
 
     /// The origin of a job.
     pub(crate) fn origin(&self, command: String) -> v1::Origin {
-        v1::Origin { host: self.host.clone(), dir: self.absolute(""), command }
+        v1::Origin { host: self.host.clone(), dir: self.absolute(""), command, ..v1::Origin::default() }
     }
 
     /// What a login sets, in the order in which it is printed.

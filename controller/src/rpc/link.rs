@@ -28,6 +28,14 @@ pub(crate) struct Links {
 #[tonic::async_trait]
 impl NodeLink for Links {
     type JoinStream = Pin<Box<dyn Stream<Item = Result<v1::ToNode, Status>> + Send>>;
+    type ServeStepStream = Pin<Box<dyn Stream<Item = Result<v1::ToStepd, Status>> + Send>>;
+
+    async fn serve_step(
+        &self,
+        _request: Request<Streaming<v1::FromStepd>>,
+    ) -> Result<Response<Self::ServeStepStream>, Status> {
+        Err(Status::unimplemented("steps"))
+    }
 
     async fn join(&self, request: Request<Streaming<v1::FromNode>>) -> Result<Response<Self::JoinStream>, Status> {
         allowed(&request)?;

@@ -66,6 +66,8 @@ impl Controller for Desk {
     type ListJobsStream = Answers<v1::JobsPage>;
     type ListHistoryStream = Answers<v1::JobsPage>;
     type WatchStream = Answers<v1::Progress>;
+    type RunStepStream = Answers<v1::ToSrun>;
+    type AllocateStream = Answers<v1::ToHolder>;
 
     async fn submit(&self, request: Request<Streaming<v1::SubmitPart>>) -> Result<Response<v1::SubmitReply>, Status> {
         submit::submit(self, request).await.map(Response::new)
@@ -112,6 +114,20 @@ impl Controller for Desk {
 
     async fn update_jobs(&self, request: Request<v1::UpdateJobsRequest>) -> Result<Response<v1::ControlReply>, Status> {
         control::update(self, request).await.map(Response::new)
+    }
+
+    async fn run_step(
+        &self,
+        _request: Request<Streaming<v1::FromSrun>>,
+    ) -> Result<Response<Self::RunStepStream>, Status> {
+        Err(Status::unimplemented("steps"))
+    }
+
+    async fn allocate(
+        &self,
+        _request: Request<Streaming<v1::FromHolder>>,
+    ) -> Result<Response<Self::AllocateStream>, Status> {
+        Err(Status::unimplemented("allocations"))
     }
 
     async fn list_nodes(

@@ -129,6 +129,10 @@ impl TryFrom<v1::Order> for Order {
                 let (number, scope) = (read_signal(&signal)?, read_scope(&signal)?);
                 Order::Signal { key: read_key(signal.key)?, signal: number, scope }
             }
+            v1::order::Kind::StartStep(_)
+            | v1::order::Kind::StopStep(_)
+            | v1::order::Kind::SignalStep(_)
+            | v1::order::Kind::ForgetStep(_) => return Err(WireError::Missing("order")),
         })
     }
 }
@@ -172,6 +176,7 @@ impl TryFrom<v1::JobBrief> for Brief {
             v1::work::Kind::Script(script) => Work::Script { text: brief.script, arguments: script.arguments },
             v1::work::Kind::Command(command) => Work::Command(command.words),
             v1::work::Kind::Op(op) => Work::Op(op),
+            v1::work::Kind::Allocation(_) => return Err(WireError::Missing("work")),
         };
         Ok(Brief {
             job: JobId(brief.job),

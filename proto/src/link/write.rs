@@ -26,10 +26,14 @@ impl From<FromNode> for v1::FromNode {
                 abilities: Some(register.abilities.into()),
                 features: register.features.join(","),
                 gres: register.gres.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+                step_claims: Vec::new(),
             }),
             FromNode::Ends(ends) => {
                 let claim = |(key, end)| Claim { key, end: Some(end) }.into();
-                v1::from_node::Kind::Reports(v1::Reports { ends: ends.into_iter().map(claim).collect() })
+                v1::from_node::Kind::Reports(v1::Reports {
+                    ends: ends.into_iter().map(claim).collect(),
+                    step_ends: Vec::new(),
+                })
             }
             FromNode::Leave => v1::from_node::Kind::Leave(v1::Leave {}),
         };

@@ -98,7 +98,7 @@ fn job_name(work: &Kind) -> String {
     let first = match work {
         Kind::Op(op) => op,
         Kind::Command(command) => command.words.first().expect("a command has a first word"),
-        Kind::Script(_) => unreachable!("a script is sbatch's"),
+        Kind::Script(_) | Kind::Allocation(_) => unreachable!("neither is a map's"),
     };
     first.rsplit('/').next().unwrap_or(first).to_owned()
 }

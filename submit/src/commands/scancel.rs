@@ -193,6 +193,7 @@ fn request(options: &Options) -> Outcome<CancelRequest> {
         name: options.name.clone().unwrap_or_default(),
         partition: options.partition.clone().unwrap_or_default(),
         phase: phase.into(),
+        ..CancelRequest::default()
     };
     if request.ids.is_empty() && !is_filtered(&request) {
         return Err(refused("No job identification provided".into()));

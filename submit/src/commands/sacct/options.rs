@@ -164,8 +164,7 @@ impl Asked {
             ended: true,
             detail: true,
             users: users.clone().unwrap_or_default(),
-            skip_hidden: false,
-            expected_starts: false,
+            ..ListJobsRequest::default()
         };
         let unit = options
             .units
