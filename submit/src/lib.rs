@@ -11,6 +11,7 @@ mod call;
 mod commands;
 mod export;
 mod failure;
+mod fields;
 #[cfg(test)]
 mod fake;
 mod getopt;

@@ -261,6 +261,7 @@ fn job_detail(job: &Job, spec: &JobSpec, id: JobId, index: Option<u32>) -> v1::J
         comment: spec.comment.clone(),
         submit_host: spec.origin.host.clone(),
         requeue: spec.requeue,
+        batch: true,
         ..v1::JobDetail::default()
     };
     super::gres::wishes(&spec.request, &mut detail);
