@@ -45,9 +45,7 @@ impl Style {
     pub(crate) fn of(parsable: bool, parsable2: bool, delimiter: Option<&str>) -> Style {
         match (parsable, parsable2) {
             (false, false) => Style::Columns,
-            (_, between) => {
-                Style::Delimited { delimiter: delimiter.unwrap_or("|").to_owned(), behind_each: !between }
-            }
+            (_, between) => Style::Delimited { delimiter: delimiter.unwrap_or("|").to_owned(), behind_each: !between },
         }
     }
 }
@@ -91,7 +89,10 @@ impl<V> Table<V> {
 
     /// Makes a column at least so wide.
     pub(crate) fn widen(&mut self, name: &str, width: usize) {
-        self.columns.iter_mut().filter(|column| column.field.name == name).for_each(|it| it.width = it.width.max(width));
+        self.columns
+            .iter_mut()
+            .filter(|column| column.field.name == name)
+            .for_each(|it| it.width = it.width.max(width));
     }
 
     /// The names of the fields, and dashes below them where there are columns.
@@ -171,7 +172,9 @@ pub(crate) fn overview<V>(fields: &[Field<V>], a_line: usize, width: usize) -> S
 mod tests {
     use super::*;
 
-    const FIELDS: &[Field<fn(&u32) -> String>] = &[
+    type Value = fn(&u32) -> String;
+
+    const FIELDS: &[Field<Value>] = &[
         Field::new("Start", 6, |it| it.to_string()),
         Field::titled("State", "The State", -5, |it| "x".repeat(*it as usize)),
     ];

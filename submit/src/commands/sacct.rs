@@ -46,7 +46,9 @@ fn account(args: &[OsString]) -> Outcome<ExitCode> {
     }
     let asked = Asked::of(&options, &jiff::Zoned::now())?;
     if options.file.is_some() {
-        return Err(Failure::new("sacct: error: there are no files of job completions: leave -f out, sacct has what became of all jobs"));
+        return Err(Failure::new(
+            "sacct: error: there are no files of job completions: leave -f out, sacct has what became of all jobs",
+        ));
     }
     if options.flags.is_some() {
         eprintln!("sacct: warning: -F is ignored: how jobs were started is not recorded");
@@ -86,7 +88,9 @@ fn unkept(options: &Options) -> Outcome<ExitCode> {
         let note = if options.batch_script { "" } else { " (must be batch to display)" };
         print(format_args!("{title} {job}{note}\n{dashes}\nNONE\n"))?;
     }
-    eprintln!("covey: hint: accounting keeps neither; while the job is known, scontrol write batch_script JOB has the script");
+    eprintln!(
+        "covey: hint: accounting keeps neither; while the job is known, scontrol write batch_script JOB has the script"
+    );
     Ok(ExitCode::SUCCESS)
 }
 

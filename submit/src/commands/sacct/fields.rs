@@ -176,3 +176,11 @@ fn planned_cpu(it: &Entry<'_>) -> String {
 fn planned_cpu_raw(it: &Entry<'_>) -> String {
     it.of_job(|row| it.planned_s().map(|seconds| (seconds * u64::from(row.cpus)).to_string()).unwrap_or_default())
 }
+
+impl Entry<'_> {
+    /// The text of the field with this name, in any case.
+    pub(crate) fn field(&self, name: &str) -> Option<String> {
+        let field = FIELDS.iter().find(|field| field.name.eq_ignore_ascii_case(name));
+        field.map(|field| (field.value)(self))
+    }
+}

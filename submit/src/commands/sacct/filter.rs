@@ -50,7 +50,9 @@ impl Filter {
         let within = |range: Option<(u32, u32)>, value| range.is_none_or(|(min, max)| (min..=max).contains(&value));
         let group = |word: &String| *word == row.group || word.parse() == Ok(row.gid);
         let constraint = row.detail.as_ref().map_or("", |detail| &detail.constraint);
-        let has = |word: &String| constraint.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '-').any(|it| it == word);
+        let has = |word: &String| {
+            constraint.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '-').any(|it| it == word)
+        };
         let cpus = if row.started_ms == 0 { 0 } else { row.cpus };
         let minutes = row.time_limit_minutes.unwrap_or(u64::MAX);
         one_of(&self.accounts, &row.account)

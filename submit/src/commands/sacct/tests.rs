@@ -95,7 +95,8 @@ fn fields_for_scripts_are_whole_and_delimited() {
 
 #[test]
 fn every_field_says_what_is_known_of_it() {
-    let detail = JobDetail { batch: true, work_dir: "/w".into(), stdout: "/w/slurm-5.out".into(), ..JobDetail::default() };
+    let detail =
+        JobDetail { batch: true, work_dir: "/w".into(), stdout: "/w/slurm-5.out".into(), ..JobDetail::default() };
     let full = JobRow {
         detail: Some(detail),
         time_limit_minutes: Some(90),
@@ -252,11 +253,7 @@ fn steps_have_rows_of_their_own() {
         ("totalcpu,derivedexitcode,qos", ["00:09.000|7:0|normal", "00:08.000||", "||"]),
         (
             "alloctres",
-            [
-                "billing=2,cpu=2,gres/fpga=3,gres/gpu=6,gres/gpu:a100=6,mem=12G,node=3",
-                "cpu=8,node=2",
-                "cpu=8,node=1",
-            ],
+            ["billing=2,cpu=2,gres/fpga=3,gres/gpu=6,gres/gpu:a100=6,mem=12G,node=3", "cpu=8,node=2", "cpu=8,node=1"],
         ),
         ("tresusageoutave,tresusageintot,end", ["||Unknown", "fs/disk=0||", "||Unknown"]),
     ] {
@@ -264,7 +261,10 @@ fn steps_have_rows_of_their_own() {
         assert!(told[0] == lines[0] && told[1].starts_with(lines[1]) && told[2] == lines[2], "{fields}: {told:?}");
     }
     let ids = |words: &[&str]| printed(&[&["-nPo", "jobid"], words].concat(), &rows);
-    assert_eq!((ids(&["-j5.1"]), ids(&["-X"]), ids(&["-j", "5.batch"])), (vec!["5.1".into()], vec!["5".into()], vec![]));
+    assert_eq!(
+        (ids(&["-j5.1"]), ids(&["-X"]), ids(&["-j", "5.batch"])),
+        (vec!["5.1".into()], vec!["5".into()], vec![])
+    );
 }
 
 #[test]

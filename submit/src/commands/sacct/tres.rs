@@ -69,11 +69,9 @@ fn job_tres(row: &JobRow, memory: &str) -> String {
 fn gres(row: &JobRow) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     let Some(detail) = &row.detail else { return counts };
-    for (list, times) in [
-        (&detail.gres_per_node, row.node_count),
-        (&detail.gres_per_process, row.processes),
-        (&detail.gres_in_all, 1),
-    ] {
+    for (list, times) in
+        [(&detail.gres_per_node, row.node_count), (&detail.gres_per_process, row.processes), (&detail.gres_in_all, 1)]
+    {
         for item in list.split(',').filter(|item| !item.is_empty()) {
             let (name, count) = item.rsplit_once(':').unwrap_or((item, "1"));
             let count = count.parse::<u64>().unwrap_or(0) * u64::from(times);
