@@ -43,7 +43,8 @@ impl Span {
 /// Shows every row of the span to `see`, with the controller's time of the listing.
 pub(crate) async fn fold(channel: &Channel, span: Span, mut see: impl FnMut(&JobRow, i64)) -> Result<(), CallError> {
     let jobs = ListJobsRequest { ended: true, ..ListJobsRequest::default() };
-    let request = ListHistoryRequest { jobs: Some(jobs), from_ms: span.from_ms, until_ms: span.until_ms };
+    let request =
+        ListHistoryRequest { jobs: Some(jobs), from_ms: span.from_ms, until_ms: span.until_ms, duplicates: true };
     let mut pages = client(channel).list_history(request).await?.into_inner();
     let mut now_ms = 0;
     while let Some(page) = pages.message().await? {

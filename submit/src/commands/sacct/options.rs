@@ -99,9 +99,9 @@ pub(super) struct Options {
     /// One line for every task of an array that waits
     #[arg(long)]
     array: bool,
-    /// All runs of a requeued job; Covey keeps the last
+    /// Also the runs before the last of what was requeued or tried again
     #[arg(short = 'D', long)]
-    pub(super) duplicates: bool,
+    duplicates: bool,
     /// Fields, as in jobid,state%20,nodelist%-30; -e lists them
     #[arg(short = 'o', long, value_name = "FIELDS", action = ArgAction::Append)]
     format: Vec<String>,
@@ -236,7 +236,12 @@ impl Asked {
             .map_err(|()| Failure::new("sacct: error: Invalid units type: give K, M, G, T or P"))?;
         let unit = unit.unwrap_or(if options.noconvert { Unit::Counted } else { Unit::Exact });
         Ok(Asked {
-            request: ListHistoryRequest { jobs: Some(jobs), from_ms: window.from_ms, until_ms: window.until_ms },
+            request: ListHistoryRequest {
+                jobs: Some(jobs),
+                from_ms: window.from_ms,
+                until_ms: window.until_ms,
+                duplicates: options.duplicates,
+            },
             table: table(options)?,
             shown: Shown { unit, list_bytes: list_bytes(), ..Shown::default() },
             filter: Filter::of(options)?,

@@ -296,6 +296,13 @@ fn what_is_not_asked_for_is_left_out() {
 }
 
 #[test]
+fn runs_that_were_requeued_say_so() {
+    assert!(asked(&["-D"]).expect("all is well").request.duplicates);
+    let requeued = JobRow { requeued: true, ..ran(5, JobState::NodeFail) };
+    assert_eq!(printed(&["-nPo", "jobid,state"], &[requeued]), ["5|REQUEUED", "5.batch|CANCELLED"]);
+}
+
+#[test]
 fn what_client_programs_ask_is_understood() {
     for line in [
         // Snakemake, its accounting of a run, and submitit.
