@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
 use sched::failures::FAILURES_MAX;
@@ -89,6 +89,7 @@ struct File {
     max_connections: Option<NonZeroUsize>,
     min_free_disk: Option<u64>,
     history_days: Option<u32>,
+    history_max_rows: Option<NonZeroU64>,
     #[serde(default, alias = "licenses")]
     licenses: BTreeMap<String, u32>,
     #[serde(default)]
@@ -207,6 +208,7 @@ impl Reader<'_> {
             connections_max: file.max_connections.map_or(usual.connections_max, NonZeroUsize::get),
             free_disk_mib_min: file.min_free_disk.unwrap_or(usual.free_disk_mib_min),
             history_days: file.history_days.unwrap_or(usual.history_days),
+            history_rows_max: file.history_max_rows.map_or(usual.history_rows_max, NonZeroU64::get),
             licenses: self.licenses(file.licenses)?,
         };
         let mut partitions =
@@ -311,6 +313,7 @@ impl Config {
             ("MaxConnections", settings.connections_max.to_string()),
             ("MinFreeDisk", settings.free_disk_mib_min.to_string()),
             ("HistoryDays", settings.history_days.to_string()),
+            ("HistoryMaxRows", settings.history_rows_max.to_string()),
             ("Licenses", licenses),
         ];
         lines.sort_unstable();
@@ -381,6 +384,7 @@ mod tests {
             ("MaxArraySize = 5000000", "at most 4000001"),
             ("MaxEnvironmentSize = 30000000", "at most 22369621"),
             ("HistoryDays = -1", "line 1"),
+            ("HistoryMaxRows = 0", "line 1"),
             ("MaxConnections = 0", "line 1"),
             ("[Licenses]\n\"a b\" = 1", "Licenses"),
             ("[[Partition]]\nPartitionName = \"a\"\nState = \"off\"", "UP, DOWN, DRAIN or INACTIVE"),

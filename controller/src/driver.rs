@@ -116,7 +116,7 @@ impl Driver {
         let sequence = journal.next_sequence();
         let briefs = Briefs::new(journal.clone());
         let checkpoints = commit::Checkpoints::new(journal.clone());
-        let retention = retention::Retention::new(journal.clone(), config.settings.history_days);
+        let retention = retention::Retention::new(journal.clone(), &config.settings);
         let links = Links::default();
         Driver {
             cluster,

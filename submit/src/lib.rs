@@ -13,9 +13,11 @@ mod export;
 mod failure;
 #[cfg(test)]
 mod fake;
+mod fields;
 mod getopt;
 mod local;
 mod mapping;
+mod past;
 mod send;
 mod shape;
 mod show;
@@ -30,8 +32,8 @@ use std::process::ExitCode;
 
 /// The names that [`run`] knows: Slurm's commands, which links may call this binary by, and Covey's own.
 pub const COMMANDS: &[&str] = &[
-    "sbatch", "squeue", "scancel", "sinfo", "scontrol", "sacct", "why", "map", "blob", "demo", "up", "down", "env",
-    "links",
+    "sbatch", "squeue", "scancel", "sinfo", "scontrol", "sacct", "sacctmgr", "sshare", "sreport", "sstat", "why",
+    "map", "blob", "demo", "up", "down", "env", "links",
 ];
 
 /// What `covey` alone, `covey help` and a wrong word print.
@@ -42,6 +44,9 @@ Usage: covey COMMAND [ARGUMENTS]      (covey COMMAND --help says more)
   squeue      list jobs                    scancel   end jobs
   sinfo       list partitions and nodes    scontrol  show everything about a job, node or partition
   sacct       what became of jobs, also long after their end
+  sreport     what was used, by cluster, account, user and size of job
+  sshare      what accounts and users have used
+  sstat       the steps that run now       sacctmgr  list users, accounts, qos, tres, ...
   why         why a job waits: what is missing where, who has it, what is ahead, when it should start
   map         run a command or an op on every blob of a store
   blob        list, put, get and remove blobs
@@ -64,6 +69,10 @@ pub fn run(name: &str, args: Vec<OsString>) -> ExitCode {
         "sinfo" => commands::sinfo::run(&args),
         "scontrol" => commands::scontrol::run(&args),
         "sacct" => commands::sacct::run(&args),
+        "sacctmgr" => commands::sacctmgr::run(&args),
+        "sshare" => commands::sshare::run(&args),
+        "sreport" => commands::sreport::run(&args),
+        "sstat" => commands::sstat::run(&args),
         "why" => commands::why::run(&args),
         "map" => commands::map::run(&args),
         "blob" => commands::blob::run(&args),

@@ -33,7 +33,7 @@ impl Driver {
             self.sequence += 1;
             self.published.publish(self.cluster.clone());
             self.checkpoints.consider(self.sequence, record.len(), &self.cluster);
-            self.retention.consider(batch.at);
+            self.retention.consider(batch.at, batch.history.len() as u64);
         }
         for event in &batch.events {
             info!(target: "covey::event", "{event}");
