@@ -40,7 +40,7 @@ fn submit_as_nobody(rig: &Rig, args: &[&str]) -> String {
 #[test]
 fn a_job_runs_with_the_rights_of_its_user_and_no_others() {
     let Some(rig) = open_house() else { return };
-    let script = "echo $(id -u) $(id -g) $(id -G) $(umask); touch mine; cat $0 >copy";
+    let script = "echo $(id -u) $(id -g) $(id -G) $(umask); touch mine; cat $0 >copy; [ $$ = $SLURM_TASK_PID ]";
     let job = submit_as_nobody(&rig, &["-o", "out", "--wrap", script]);
     assert_eq!(rig.wait_done(&job), ["COMPLETED"]);
     assert!(rig.read("out").starts_with("65534 65534 65534 "), "{}", rig.read("out"));
