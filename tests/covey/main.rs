@@ -11,5 +11,7 @@ mod nodes;
 mod resources;
 mod rig;
 mod service;
+mod surroundings;
+mod users;
 mod verbs;
 mod why;
