@@ -37,7 +37,8 @@ pub(super) async fn hold(desk: &Desk, request: Request<v1::HoldRequest>) -> Resu
 pub(super) async fn requeue(desk: &Desk, request: Request<v1::RequeueRequest>) -> Result<ControlReply, Status> {
     allowed(&request)?;
     let request = request.into_inner();
-    let how = Requeue { hold: request.hold, incomplete: request.incomplete };
+    let (hold, incomplete, special_exit) = (request.hold, request.incomplete, request.special_exit);
+    let how = Requeue { hold, incomplete, special_exit };
     ask(desk, Input::Requeue { targets: targets(&request.ids)?, how }).await
 }
 

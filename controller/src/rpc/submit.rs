@@ -37,7 +37,8 @@ pub(super) async fn submit(
     request: Request<Streaming<v1::SubmitPart>>,
 ) -> Result<v1::SubmitReply, Status> {
     let peer = allowed(&request)?;
-    let settings = &desk.config.settings;
+    let config = desk.config.load_full();
+    let settings = &config.settings;
     let uid = peer.map_or(NOBODY_UID, |(uid, _)| uid);
     desk.submit_rate.take(uid, settings.submit_rate_max, clock::now())?;
     let mut parts = request.into_inner();
@@ -115,7 +116,7 @@ impl Arrived {
         let script = (!self.script.is_empty()).then(|| keep(self.script));
         let environment = keep(self.environment);
         let manifest = NonZeroU32::new(self.blobs).map(|count| (keep(self.manifest.into_bytes()), count));
-        let index_max = desk.config.settings.array_size_max.saturating_sub(1);
+        let index_max = desk.config.load().settings.array_size_max.saturating_sub(1);
         let spec = read_spec(spec, Parts { script, environment, manifest }, index_max)?;
         let request = read_request_id(&head.request_id)?;
         Ok((Input::Submit { request, spec: Arc::new(spec) }, blobs))
