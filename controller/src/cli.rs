@@ -40,6 +40,12 @@ struct Arguments {
     log_format: traces::Format,
 }
 
+/// The definition of its options.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Arguments as clap::CommandFactory>::command()
+}
+
 /// Runs `covey controller` with these arguments until it is told to stop.
 #[must_use]
 pub fn run(arguments: Vec<OsString>) -> ExitCode {

@@ -18,4 +18,4 @@ mod rpc;
 pub mod serve;
 mod statistics;
 
-pub use cli::run;
+pub use cli::{command, run};

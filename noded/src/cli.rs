@@ -66,6 +66,12 @@ struct LauncherArguments {
     dir: PathBuf,
 }
 
+/// The definition of noded's options.
+#[must_use]
+pub fn command() -> clap::Command {
+    <NodedArguments as clap::CommandFactory>::command()
+}
+
 /// Runs `covey noded` with these arguments until it is told to stop.
 #[must_use]
 pub fn run_noded(arguments: Vec<OsString>) -> ExitCode {

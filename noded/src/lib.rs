@@ -17,4 +17,4 @@ pub mod roster;
 mod signals;
 pub mod stage;
 
-pub use cli::{run_launcher, run_noded};
+pub use cli::{command, run_launcher, run_noded};

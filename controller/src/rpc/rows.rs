@@ -135,7 +135,12 @@ impl RowMaker<'_> {
                 let begin = task.own.as_ref().map_or(job.begin, |own| own.begin);
                 self.expect(&mut row, (job.id, job.apart.contains(index).then_some(index)), begin);
             }
-            TaskState::Running { since, shares } => place(&mut row, Some(*since), Held::of(self.cluster, shares)),
+            TaskState::Running { since, shares } => {
+                place(&mut row, Some(*since), Held::of(self.cluster, shares));
+                if self.detail {
+                    row.shares = super::gres::shares(self.cluster, shares);
+                }
+            }
             TaskState::Suspended { since, at, full, .. } => {
                 row.suspended_ms = at.0;
                 place(&mut row, Some(*since), Held::of(self.cluster, full));

@@ -5,7 +5,7 @@
 
 mod entry;
 mod fields;
-mod options;
+pub(super) mod options;
 mod table;
 #[cfg(test)]
 mod tests;
