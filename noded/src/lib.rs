@@ -12,6 +12,7 @@ pub mod launch;
 pub mod launcher;
 pub mod link;
 mod machine;
+mod meters;
 pub mod node;
 pub mod roster;
 mod signals;

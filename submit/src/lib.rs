@@ -28,8 +28,24 @@ use std::process::ExitCode;
 
 /// The names that [`run`] knows: Slurm's commands, which links may call this binary by, and Covey's own.
 pub const COMMANDS: &[&str] = &[
-    "sbatch", "squeue", "scancel", "sinfo", "scontrol", "sacct", "why", "map", "blob", "demo", "up", "down", "env",
-    "links", "sdiag", "sprio", "completions", "man",
+    "sbatch",
+    "squeue",
+    "scancel",
+    "sinfo",
+    "scontrol",
+    "sacct",
+    "why",
+    "map",
+    "blob",
+    "demo",
+    "up",
+    "down",
+    "env",
+    "links",
+    "sdiag",
+    "sprio",
+    "completions",
+    "man",
 ];
 
 /// What `covey` alone, `covey help` and a wrong word print.

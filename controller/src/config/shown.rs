@@ -77,10 +77,8 @@ impl Config {
     #[must_use]
     pub fn shown(&self) -> Vec<(&'static str, String)> {
         let settings = &self.settings;
-        let parameters = format!(
-            "bf_max_job_test={},max_script_size={}",
-            settings.backfill_jobs_max, settings.script_bytes_max
-        );
+        let parameters =
+            format!("bf_max_job_test={},max_script_size={}", settings.backfill_jobs_max, settings.script_bytes_max);
         let fixed = FIXED.map(|(key, value)| (key, value.to_owned()));
         let mut shown = self.lines();
         shown.extend(fixed);

@@ -43,7 +43,8 @@ pub(super) fn shares(cluster: &Cluster, shares: &[Share]) -> Vec<v1::HeldShare> 
         Some(v1::HeldShare { nodes: node.name.to_string(), cpus, memory_mib, gres })
     };
     let each: Vec<v1::HeldShare> = shares.iter().filter_map(of_node).collect();
-    let alike = |a: &v1::HeldShare, b: &v1::HeldShare| (a.cpus, a.memory_mib, &a.gres) == (b.cpus, b.memory_mib, &b.gres);
+    let alike =
+        |a: &v1::HeldShare, b: &v1::HeldShare| (a.cpus, a.memory_mib, &a.gres) == (b.cpus, b.memory_mib, &b.gres);
     let group = |group: &[v1::HeldShare]| {
         let nodes = hostlist::compress(group.iter().map(|share| &*share.nodes));
         v1::HeldShare { nodes, ..group[0].clone() }

@@ -17,7 +17,11 @@ const KEPT: [&str; 5] = ["ClusterName", "HistoryDays", "KillWait", "MaxConnectio
 pub(super) async fn reconfigure(desk: &Desk) -> Result<v1::ReconfigureReply, Status> {
     let mut fresh = desk.config_file.read().map_err(|error| {
         let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-        refused(Code::FailedPrecondition, "Unable to read or parse the configuration", Some(&format!("{error}{source}")))
+        refused(
+            Code::FailedPrecondition,
+            "Unable to read or parse the configuration",
+            Some(&format!("{error}{source}")),
+        )
     })?;
     let kept = keep(&desk.config.load(), &mut fresh);
     let fresh = Arc::new(fresh);

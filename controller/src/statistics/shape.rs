@@ -289,7 +289,12 @@ fn add_partitions(registry: &mut Registry, cluster: &Cluster, jobs: &Jobs) {
     ];
     for (part, value) in parts {
         let values = all.iter().map(|(name, cpus)| (vec![("partition", name.clone())], value(cpus)));
-        family(registry, &format!("slurm_partition_{part}"), &format!("By partition: {}", part.replace('_', " ")), values);
+        family(
+            registry,
+            &format!("slurm_partition_{part}"),
+            &format!("By partition: {}", part.replace('_', " ")),
+            values,
+        );
     }
     let pending = all.iter().map(|(name, _)| {
         let of = |state| jobs.by_partition.get(&(name.clone(), state)).copied().unwrap_or(0);

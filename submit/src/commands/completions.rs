@@ -32,7 +32,8 @@ pub(crate) fn run(args: &[OsString], daemons: Vec<clap::Command>) -> ExitCode {
 /// The script for all names.
 fn script(shell: Shell, daemons: Vec<clap::Command>) -> String {
     let mut text = Vec::new();
-    let mut add = |mut command: clap::Command, name: &str| clap_complete::generate(shell, &mut command, name, &mut text);
+    let mut add =
+        |mut command: clap::Command, name: &str| clap_complete::generate(shell, &mut command, name, &mut text);
     let commands = all(daemons);
     for (name, command) in commands.iter().filter(|(name, _)| definitions::is_slurms(name)) {
         add(command.clone(), name);

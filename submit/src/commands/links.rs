@@ -16,8 +16,7 @@ use crate::local::process::own_program;
 use crate::local::shell::search_path;
 
 /// The names under which this binary is Slurm's command.
-pub(crate) const LINKED: [&str; 8] =
-    ["sbatch", "squeue", "scancel", "sinfo", "scontrol", "sacct", "sdiag", "sprio"];
+pub(crate) const LINKED: [&str; 8] = ["sbatch", "squeue", "scancel", "sinfo", "scontrol", "sacct", "sdiag", "sprio"];
 
 /// Makes links to this binary under the names of Slurm's commands.
 ///

@@ -324,7 +324,8 @@ async fn reconfigure(timeout: Option<u32>) -> Outcome<ExitCode> {
         let channel = connect(timeout).await?;
         Ok(client(&channel).reconfigure(ReconfigureRequest {}).await?.into_inner())
     };
-    let reply = told.await.map_err(|error: CallError| Failure::call("scontrol", "slurm_reconfigure error: ", &error))?;
+    let reply =
+        told.await.map_err(|error: CallError| Failure::call("scontrol", "slurm_reconfigure error: ", &error))?;
     if !reply.kept.is_empty() {
         let keys = reply.kept.join(", ");
         eprintln!("scontrol: warning: a restart of the controller is needed for {keys}; all else holds from now on");

@@ -71,7 +71,8 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
 
 /// Its options.
 pub(crate) fn command() -> clap::Command {
-    let command = Options::augment_args(clap::Command::new("sdiag").about("What the controller has done, and how fast"));
+    let command =
+        Options::augment_args(clap::Command::new("sdiag").about("What the controller has done, and how fast"));
     getopt::conventions(command.after_help(EXAMPLES), Some('h'))
 }
 
@@ -95,7 +96,8 @@ fn tell(args: &[OsString]) -> Outcome<ExitCode> {
 /// The whole report.
 fn text(reply: &GetStatisticsReply, order: Order) -> String {
     let line = "*".repeat(55);
-    let mut text = format!("{line}\nsdiag output at {}\nData since      {}\n{line}\n", at(reply.now_ms), at(reply.since_ms));
+    let mut text =
+        format!("{line}\nsdiag output at {}\nData since      {}\n{line}\n", at(reply.now_ms), at(reply.since_ms));
     let mut add = |line: String| text += &(line + "\n");
     // Covey keeps no queue of calls for another try, and no records for a database.
     add(format!("Server thread count:  {}", reply.calls_open));

@@ -226,9 +226,8 @@ struct Wanted {
 impl Wanted {
     fn of(options: &Options) -> Outcome<Wanted> {
         let list = |list: &Option<String>| items(list.as_deref().unwrap_or_default());
-        let job = |id: &String| {
-            id.parse().map_err(|_| Failure::new(format_args!("sprio: error: Invalid job id: {id}")))
-        };
+        let job =
+            |id: &String| id.parse().map_err(|_| Failure::new(format_args!("sprio: error: Invalid job id: {id}")));
         let user = |name: &String| {
             user_name(name).ok_or_else(|| Failure::new(format_args!("sprio: error: Invalid user: {name}")))
         };

@@ -27,7 +27,8 @@ pub(super) fn list(names: &str, sorted: bool) -> Outcome<ExitCode> {
 
 /// The names in a file, between blanks, commas and line breaks.
 fn read(path: &str) -> Outcome<String> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::new(format_args!("scontrol: error: cannot read the host names in {path}: {error}")))?;
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::new(format_args!("scontrol: error: cannot read the host names in {path}: {error}"))
+    })?;
     Ok(text.split([' ', '\t', '\n', ',']).filter(|name| !name.is_empty()).collect::<Vec<_>>().join(","))
 }

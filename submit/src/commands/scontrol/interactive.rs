@@ -15,27 +15,27 @@ const LINE_BYTES_MAX: u64 = 64 * 1024;
 pub(super) fn run(mut options: Options) -> Outcome<ExitCode> {
     let stdin = io::stdin().lock();
     let echo = !stdin.is_terminal();
-    all(stdin, echo, &mut io::stderr(), |words| told(&mut options, words))
+    all(stdin, echo, (&mut io::stdout(), &mut io::stderr()), |words| told(&mut options, words))
 }
 
 /// Does every line of `lines`. Where nobody types, each is shown behind its prompt.
 fn all(
     mut lines: impl BufRead,
     echo: bool,
-    errors: &mut impl Write,
+    (out, errors): (&mut impl Write, &mut impl Write),
     mut obey: impl FnMut(&[String]) -> Outcome<ExitCode>,
 ) -> Outcome<ExitCode> {
     let mut exit = ExitCode::SUCCESS;
     let mut last: Vec<String> = Vec::new();
     loop {
-        show(PROMPT)?;
+        show(out, PROMPT)?;
         let mut line = String::new();
         if io::Read::take(&mut lines, LINE_BYTES_MAX).read_line(&mut line)? == 0 {
-            show("\n")?;
+            show(out, "\n")?;
             return Ok(exit);
         }
         if echo {
-            show(&format!("{}\n", line.trim_end()))?;
+            show(out, &format!("{}\n", line.trim_end()))?;
         }
         let words = match shell_words::split(line.trim()) {
             Ok(words) => words,
@@ -62,8 +62,7 @@ fn told_of(failure: &Failure, errors: &mut impl Write) -> io::Result<ExitCode> {
     Ok(if failure.code() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn show(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+fn show(out: &mut impl Write, text: &str) -> io::Result<()> {
     out.write_all(text.as_bytes())?;
     out.flush()
 }
@@ -73,8 +72,8 @@ mod tests {
     use super::*;
 
     fn obeyed(lines: &str) -> (Vec<String>, String, ExitCode) {
-        let (mut seen, mut errors) = (Vec::new(), Vec::new());
-        let exit = all(lines.as_bytes(), true, &mut errors, |words| {
+        let (mut seen, mut out, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+        let exit = all(lines.as_bytes(), true, (&mut out, &mut errors), |words| {
             seen.push(words.join("|"));
             if words[0] == "bogus" { Err(Failure::new("invalid keyword: bogus")) } else { Ok(ExitCode::SUCCESS) }
         });

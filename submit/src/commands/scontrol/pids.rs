@@ -43,8 +43,16 @@ pub(super) fn list(words: &[&str]) -> Outcome<ExitCode> {
     }
     match job {
         Some(job) if found.is_empty() => {
-            let what = if step.is_some() { format!("step {id} does not exist") } else { format!("are no steps for job {job}") };
-            let line = if step.is_some() { format!("Job {what} on this node.") } else { format!("There {what} on this node.") };
+            let what = if step.is_some() {
+                format!("step {id} does not exist")
+            } else {
+                format!("are no steps for job {job}")
+            };
+            let line = if step.is_some() {
+                format!("Job {what} on this node.")
+            } else {
+                format!("There {what} on this node.")
+            };
             Err(Failure::new(line))
         }
         _ => Ok(ExitCode::SUCCESS),

@@ -65,8 +65,10 @@ pub(super) fn show(options: &Options, words: &[&str]) -> Outcome<ExitCode> {
         }
         // Covey has none of these, and Slurm without them prints nothing.
         Some("bbstat" | "burstbuffer" | "dwstat" | "federation") => Ok(ExitCode::SUCCESS),
-        Some("slurmd") => Err(Failure::new("slurm_load_slurmd_status: Requested operation not supported on this system")
-            .hint(Some("scontrol show node says what the controller knows of it, and its log is beside the controller's"))),
+        Some("slurmd") => Err(Failure::new(
+            "slurm_load_slurmd_status: Requested operation not supported on this system",
+        )
+        .hint(Some("scontrol show node says what the controller knows of it, and its log is beside the controller's"))),
         _ => Err(Failure::new(format_args!("invalid entity:{what} for keyword:show "))),
     }
 }

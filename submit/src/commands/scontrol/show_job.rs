@@ -177,7 +177,10 @@ fn shares(row: &JobRow, block: &mut Block) {
     if row.shares.is_empty() {
         return;
     }
-    let gres = row.detail.as_ref().map_or(NONE, |detail| if detail.gres_per_node.is_empty() { NONE } else { &detail.gres_per_node });
+    let gres = row
+        .detail
+        .as_ref()
+        .map_or(NONE, |detail| if detail.gres_per_node.is_empty() { NONE } else { &detail.gres_per_node });
     block.line(&[("JOB_GRES", &gres)]);
     for share in &row.shares {
         let HeldShare { nodes, memory_mib, gres, .. } = share;

@@ -1,6 +1,8 @@
 //! Rows as values to exact blocks, and keywords.
 
-use proto::v1::{GetClusterReply, HeldShare, JobDetail, JobRow, JobState, NodeReason, NodeRow, NodeState, PartitionRow, Setting};
+use proto::v1::{
+    GetClusterReply, HeldShare, JobDetail, JobRow, JobState, NodeReason, NodeRow, NodeState, PartitionRow, Setting,
+};
 
 use super::block::Style;
 
@@ -231,7 +233,9 @@ fn what_jobs_say_of_themselves_stands_where_slurm_has_it() {
 
 #[test]
 fn verbs_are_known_by_their_beginnings_and_others_named() {
-    for (word, verb) in [("sh", "show"), ("UPDATE", "update"), ("requeueh", "requeuehold"), ("h", "hold"), ("v", "version")] {
+    for (word, verb) in
+        [("sh", "show"), ("UPDATE", "update"), ("requeueh", "requeuehold"), ("h", "hold"), ("v", "version")]
+    {
         assert_eq!(keyword(word, &VERBS), Some(verb), "{word}");
     }
     assert!(refused("bogus").text().starts_with("invalid keyword: bogus\n"));

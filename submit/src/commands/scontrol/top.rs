@@ -14,6 +14,9 @@ use crate::commands::squeue::{columns::display_id, load};
 use crate::failure::{Failure, Outcome};
 use crate::show::items;
 
+/// The least priority that a listing shows of what is not held.
+const SHOWN_MIN: i64 = 1;
+
 /// Puts the jobs that are named at the top.
 pub(super) async fn top(words: &[&str], timeout: Option<u32>) -> Outcome<ExitCode> {
     let ids = items(&words.join(","));
@@ -66,6 +69,12 @@ fn goes_with(row: &JobRow, other: &JobRow) -> bool {
     (row.uid, &row.partition, &row.account, &row.qos) == (other.uid, &other.partition, &other.account, &other.qos)
 }
 
+/// The priority behind the one that listings show, which is never less than [`SHOWN_MIN`].
+fn priority(row: &JobRow) -> i64 {
+    let shown = i64::from(row.priority);
+    if shown > SHOWN_MIN { shown } else { SHOWN_MIN.min(-i64::from(row.nice)) }
+}
+
 /// The nice values that change: the priorities of the group, dealt to the chosen ones first, in their order.
 fn dealt<'a>(chosen: &[&'a JobRow], group: &[&'a JobRow]) -> Vec<(&'a JobRow, i32)> {
     let mut order: Vec<&JobRow> = chosen.to_vec();
@@ -73,14 +82,14 @@ fn dealt<'a>(chosen: &[&'a JobRow], group: &[&'a JobRow]) -> Vec<(&'a JobRow, i3
         group.iter().filter(|row| chosen.iter().all(|taken| taken.id != row.id)).copied().collect();
     rest.sort_by_key(|row| (std::cmp::Reverse(row.priority), row.id));
     order.extend(rest);
-    let mut wanted: Vec<i64> = order.iter().map(|row| i64::from(row.priority)).collect();
+    let mut wanted: Vec<i64> = order.iter().map(|row| priority(row)).collect();
     wanted.sort_unstable_by_key(|priority| std::cmp::Reverse(*priority));
     // Of equal priorities the lower number goes first: a chosen one must be above what follows it.
     for at in (0..chosen.len().min(order.len() - 1)).rev() {
-        wanted[at] = wanted[at].max(wanted[at + 1] + 1);
+        wanted[at] = wanted[at].max(wanted[at + 1].max(SHOWN_MIN) + 1);
     }
     let nice = |(row, wanted): (&&'a JobRow, &i64)| {
-        let nice = i64::from(row.nice) + i64::from(row.priority) - wanted;
+        let nice = i64::from(row.nice) + priority(row) - wanted;
         (*row, i32::try_from(nice).unwrap_or(if nice < 0 { i32::MIN } else { i32::MAX }))
     };
     order.iter().zip(&wanted).map(nice).filter(|(row, nice)| row.nice != *nice).collect()
@@ -112,7 +121,7 @@ mod tests {
         let group: Vec<&JobRow> = rows.iter().collect();
         let niced: Vec<(u32, i32)> =
             dealt(&[&rows[2], &rows[1]], &group).into_iter().map(|(row, nice)| (row.id, nice)).collect();
-        assert_eq!(niced, [(3, -2), (2, -1)]);
+        assert_eq!(niced, [(3, -3), (2, -2)], "so much that listings show it, too");
         assert_eq!(dealt(&[&rows[1]], &[&rows[1]]), []);
     }
 }

@@ -50,7 +50,10 @@ fn long_normalized_and_own_formats() {
     assert!(shown(&["-l", "-h"]).starts_with(
         "              7 normal         ada        525          0        500          0          0         25          0"
     ));
-    assert_eq!(shown(&["-nh", "-o", "%i %a %j %y"]), "7 0.5000000 0.2500000 0.00000012\n12 0.0000000 0.2500000 0.00000001\n");
+    assert_eq!(
+        shown(&["-nh", "-o", "%i %a %j %y"]),
+        "7 0.5000000 0.2500000 0.00000012\n12 0.0000000 0.2500000 0.00000001\n"
+    );
     assert_eq!(shown(&["-h", "-S", "Y", "-o", "%i"]), "12\n7\n");
     assert_eq!(shown(&["-h", "-S-Y", "-o%i"]), "7\n12\n");
     assert_eq!(shown(&["-h", "-j12", "-o", "%i"]), "12\n");
