@@ -1,9 +1,12 @@
 //! `covey.toml`: what slurm.conf would set, under the same names. Unknown keys are refused with their line.
 
+mod shown;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
@@ -18,6 +21,25 @@ use thiserror::Error;
 /// The most that script and environment may be allowed to have each, in bytes: both reach a node in one message.
 const BRIEF_PART_BYTES_MAX: usize = proto::LINK_MESSAGE_BYTES_MAX / 3;
 
+/// Where the settings are read from.
+#[derive(Clone, Debug)]
+pub struct ConfigFile {
+    /// The file.
+    pub path: PathBuf,
+    /// It was named by somebody, and must be there.
+    pub asked: bool,
+}
+
+impl ConfigFile {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub fn read(&self) -> Result<Config, ConfigError> {
+        read(&self.path, self.asked)
+    }
+}
+
 /// What the file says, with defaults where it says nothing.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -25,6 +47,8 @@ pub struct Config {
     pub settings: Settings,
     /// The partitions: at least one.
     pub partitions: Vec<Partition>,
+    /// `MetricsAddress`: where Prometheus may ask; nowhere if absent.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Why the file cannot be followed. Each names the file.
@@ -90,6 +114,7 @@ struct File {
     min_free_disk: Option<u64>,
     history_days: Option<u32>,
     history_max_rows: Option<NonZeroU64>,
+    metrics_address: Option<SocketAddr>,
     #[serde(default, alias = "licenses")]
     licenses: BTreeMap<String, u32>,
     #[serde(default)]
@@ -220,7 +245,7 @@ impl Reader<'_> {
         if partitions.iter().all(|partition| !partition.default) && partitions.len() == 1 {
             partitions[0].default = true;
         }
-        Ok(Config { settings, partitions })
+        Ok(Config { settings, partitions, metrics: file.metrics_address })
     }
 
     fn licenses(&self, table: BTreeMap<String, u32>) -> Result<BTreeMap<Name, u32>, ConfigError> {

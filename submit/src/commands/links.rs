@@ -16,15 +16,17 @@ use crate::local::process::own_program;
 use crate::local::shell::search_path;
 
 /// The names under which this binary is Slurm's command.
-const LINKED: [&str; 10] =
-    ["sbatch", "squeue", "scancel", "sinfo", "scontrol", "sacct", "sacctmgr", "sshare", "sreport", "sstat"];
+pub(crate) const LINKED: [&str; 12] = [
+    "sbatch", "squeue", "scancel", "sinfo", "scontrol", "sacct", "sacctmgr", "sshare", "sreport", "sstat", "sdiag",
+    "sprio",
+];
 
 /// Makes links to this binary under the names of Slurm's commands.
 ///
 /// Links to an earlier covey are replaced. Anything else of these names is left alone, and then no link is made at all.
 #[derive(Debug, Parser)]
 #[command(name = "covey links", after_help = "Example:\n  eval \"$(covey links ~/.covey/bin)\"; sinfo")]
-struct Args {
+pub(super) struct Args {
     /// The folder to put them into; made if missing
     #[arg(value_name = "DIR")]
     dir: PathBuf,

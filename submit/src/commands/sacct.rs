@@ -6,7 +6,7 @@
 pub(crate) mod entry;
 mod fields;
 mod filter;
-mod options;
+pub(super) mod options;
 #[cfg(test)]
 mod tests;
 mod tres;

@@ -106,9 +106,14 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
     ended(cancel(args))
 }
 
-fn read(args: &[OsString]) -> Outcome<(Options, CancelRequest)> {
+/// Its options.
+pub(crate) fn command() -> clap::Command {
     let command = Options::augment_args(clap::Command::new("scancel").about("End jobs and tasks")).after_help(EXAMPLES);
-    let matches = getopt::read(&mut getopt::conventions(command, None), args)?;
+    getopt::conventions(command, None)
+}
+
+fn read(args: &[OsString]) -> Outcome<(Options, CancelRequest)> {
+    let matches = getopt::read(&mut command(), args)?;
     let options = Options::from_arg_matches(&matches).expect("the matches are of these options");
     let request = request(&options)?;
     Ok((options, request))

@@ -173,7 +173,7 @@ pub(super) struct Options {
     pub(super) connect_timeout: Option<u32>,
 }
 
-pub(super) fn command() -> clap::Command {
+pub(in crate::commands) fn command() -> clap::Command {
     let command = clap::Command::new("sacct").about("Show what became of jobs, also long after their end");
     getopt::conventions(Options::augment_args(command).after_help(EXAMPLES), Some('h'))
 }

@@ -188,7 +188,7 @@ pub(super) fn read(args: &[OsString], submitter: &Submitter) -> Outcome<(Options
     }
 }
 
-fn command() -> clap::Command {
+pub(in crate::commands) fn command() -> clap::Command {
     let command = Options::augment_args(clap::Command::new("sbatch"))
         .about("Submit a batch script, a command, or a map over blobs")
         .override_usage("sbatch [OPTIONS] [SCRIPT [ARGUMENTS]...]")
