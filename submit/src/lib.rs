@@ -14,6 +14,7 @@ mod failure;
 #[cfg(test)]
 mod fake;
 mod getopt;
+mod json;
 mod local;
 mod mapping;
 mod send;
