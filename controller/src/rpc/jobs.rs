@@ -81,7 +81,10 @@ pub(super) struct Pager {
 
 impl Pager {
     pub(super) fn new(sender: mpsc::Sender<Result<v1::JobsPage, Status>>, unknown: Vec<String>) -> Pager {
-        Pager { sender, page: v1::JobsPage { rows: Vec::new(), unknown, now_ms: clock::now().0, cluster: String::new() } }
+        Pager {
+            sender,
+            page: v1::JobsPage { rows: Vec::new(), unknown, now_ms: clock::now().0, cluster: String::new() },
+        }
     }
 
     /// Tells the cluster's name on the first page.

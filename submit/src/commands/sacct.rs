@@ -3,6 +3,7 @@
 //!
 //! The fields are in `sacct/fields`, lines and widths in `sacct/table`, the time window in `sacct/window`. Start at [`run`].
 
+mod data;
 mod entry;
 mod fields;
 mod options;
@@ -24,6 +25,7 @@ use super::squeue::columns::expanded;
 use crate::call::{CallError, block_on, client, connect};
 use crate::failure::{Failure, Outcome, ended, print};
 use crate::getopt;
+use crate::json::Form;
 use entry::{Entry, Shown};
 use options::{Asked, Options, command};
 
@@ -42,6 +44,9 @@ fn account(args: &[OsString]) -> Outcome<ExitCode> {
         return print(fields::overview());
     }
     let asked = Asked::of(&options, &jiff::Zoned::now())?;
+    if let Some(form) = Form::of("sacct", options.json.as_deref(), options.yaml.as_deref())? {
+        return block_on(data::show(form, &asked, options.connect_timeout, args));
+    }
     block_on(async {
         let refused = |error| Failure::call("sacct", REFUSED, &error);
         let channel = connect(options.connect_timeout).await.map_err(refused)?;

@@ -5,6 +5,7 @@
 
 mod block;
 mod control;
+mod data;
 mod show_job;
 mod show_node;
 mod show_partition;
@@ -27,6 +28,7 @@ use super::squeue::load;
 use crate::call::{CallError, block_on, client, connect};
 use crate::failure::{Failure, Outcome, ended, print};
 use crate::getopt::{self, SLURM_VERSION};
+use crate::json::Form;
 use crate::show;
 use block::Style;
 use update::Verb;
@@ -86,6 +88,7 @@ const UNBUILT: [&str; 11] = [
 ];
 
 #[derive(Args, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own on the command line")]
 struct Options {
     /// One line for every record
     #[arg(short, long)]
@@ -99,6 +102,15 @@ struct Options {
     /// No messages: the exit code alone tells what became of it
     #[arg(short = 'Q', long)]
     quiet: bool,
+    /// Jobs, steps, nodes, partitions or the ping as JSON in the shape of Slurm's data parser
+    #[arg(long, value_name = "VERSION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    json: Option<String>,
+    /// The same as YAML
+    #[arg(long, value_name = "VERSION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    yaml: Option<String>,
+    /// Also nodes in state FUTURE, of which there are none
+    #[arg(short = 'F', long)]
+    future: bool,
     /// Seconds to look for the controller (a Covey option)
     #[arg(long, value_name = "SECONDS")]
     connect_timeout: Option<u32>,
@@ -122,6 +134,9 @@ fn command() -> clap::Command {
 fn control(args: &[OsString]) -> Outcome<ExitCode> {
     let options =
         Options::from_arg_matches(&getopt::read(&mut command(), args)?).expect("the matches are of these options");
+    if let Some(form) = Form::of("scontrol", options.json.as_deref(), options.yaml.as_deref())? {
+        return data::show(form, &options, args);
+    }
     let outcome = obey(&options);
     if options.quiet { outcome.map_err(|failure| Failure::silent(failure.code())) } else { outcome }
 }

@@ -27,7 +27,8 @@ fn entry(line: &Line, reply: &ListNodesReply) -> Value {
     let first = line.nodes.first();
     let names: Vec<&str> = line.nodes.iter().map(|node| node.name.as_str()).collect();
     let addresses: Vec<&str> = line.nodes.iter().map(|node| node.address.as_str()).collect();
-    let states: Vec<String> = first.map(|node| joined(node).split('+').map(str::to_owned).collect()).unwrap_or_default();
+    let states: Vec<String> =
+        first.map(|node| joined(node).split('+').map(str::to_owned).collect()).unwrap_or_default();
     let ([n_allocated, n_idle, n_other, n_total], [allocated, idle, other, total]) = (nodes(line), cpus(line));
     let (cpus_min, cpus_max) = range(line, |node| node.cpus.into());
     let (ones_min, ones_max) = range(line, |_| 1);

@@ -127,7 +127,8 @@ impl Asked {
             word == long || word == short
         };
         let is = |word: &str, alone: bool| is_meant(word, row) || (!alone && has_base(word));
-        let term = |words: &Vec<(String, bool)>| words.iter().all(|(word, wanted)| is(word, words.len() == 1) == *wanted);
+        let term =
+            |words: &Vec<(String, bool)>| words.iter().all(|(word, wanted)| is(word, words.len() == 1) == *wanted);
         self.0.is_empty() || self.0.iter().any(term)
     }
 }

@@ -56,7 +56,7 @@ fn asked(words: &[&str], variables: &[(&str, &str)]) -> Outcome<Asked> {
 fn shown(words: &[&str], reply: ListNodesReply) -> Vec<String> {
     let mut asked = asked(words, &[]).expect("the options are known");
     asked.dated = false;
-    let header = !words.iter().any(|word| *word == "-h");
+    let header = !words.contains(&"-h");
     table(&mut asked, reply, header)
 }
 

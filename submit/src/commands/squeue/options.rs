@@ -298,9 +298,8 @@ fn list_bytes_max(text: Option<&str>) -> Option<usize> {
 }
 
 fn request(options: &Options, variable: Variables<'_>, states: &Wanted) -> Outcome<ListJobsRequest> {
-    let given = |option: &Option<String>, name: &str| {
-        items(&option.clone().or_else(|| variable(name)).unwrap_or_default())
-    };
+    let given =
+        |option: &Option<String>, name: &str| items(&option.clone().or_else(|| variable(name)).unwrap_or_default());
     let ids = items(options.jobs.as_deref().unwrap_or_default());
     for id in &ids {
         let read = id.parse::<JobRef>();

@@ -52,9 +52,8 @@ fn asked(words: &[&str], variables: &[(&str, &str)]) -> Outcome<Asked> {
     let words: Vec<OsString> = words.iter().map(OsString::from).collect();
     let matches = getopt::read(&mut command(), &words)?;
     let options = Options::from_arg_matches(&matches).expect("the matches are of these options");
-    let variable = |name: &str| {
-        variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
-    };
+    let variable =
+        |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
     Asked::of(&options, &variable)
 }
 
@@ -236,7 +235,10 @@ fn variables_stand_behind_the_command_line() {
     ];
     let seen = asked(&[], &variables).expect("known");
     assert!(seen.by_task && seen.by_partition && seen.list_bytes_max.is_none() && seen.request.ended);
-    assert_eq!((seen.request.users.as_slice(), seen.request.qos.as_slice()), (&["root".to_owned()][..], &["q".into()][..]));
+    assert_eq!(
+        (seen.request.users.as_slice(), seen.request.qos.as_slice()),
+        (&["root".to_owned()][..], &["q".into()][..])
+    );
     let typed = asked(&["-tpd", "-u", "0,1", "--start"], &variables).expect("known");
     assert!(!typed.request.ended && typed.request.expected_starts && typed.request.users.len() == 2);
     assert!(asked(&["-a"], &[]).is_ok_and(|asked| !asked.request.skip_hidden));

@@ -16,7 +16,9 @@ pub(super) const COLUMNS: &[Column<Line>] = &[
     column('C', &["cpusstate"], "CPUS(A/I/O/T)", |line| four(cpus(line))),
     column('c', &["cpus"], "CPUS", |line| least(line, |node| node.cpus.into())),
     column('m', &["memory"], "MEMORY", |line| least(line, |node| node.memory_mib)),
-    column('e', &["freemem"], "FREE_MEM", |line| least(line, |node| node.memory_mib.saturating_sub(node.memory_held_mib))),
+    column('e', &["freemem"], "FREE_MEM", |line| {
+        least(line, |node| node.memory_mib.saturating_sub(node.memory_held_mib))
+    }),
     column(NO_LETTER, &["allocmem"], "ALLOCMEM", |line| {
         line.nodes.first().map_or(0, |node| node.memory_held_mib).to_string()
     }),

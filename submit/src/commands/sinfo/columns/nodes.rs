@@ -13,7 +13,9 @@ pub(super) const COLUMNS: &[Column<Line>] = &[
     column('N', &["nodelist"], "NODELIST", names),
     column('n', &["nodehost"], "HOSTNAMES", names),
     column('o', &["nodeaddr"], "NODE_ADDR", |line| {
-        hostlist::compress(line.nodes.iter().map(|node| if node.address.is_empty() { &node.name } else { &node.address }))
+        hostlist::compress(
+            line.nodes.iter().map(|node| if node.address.is_empty() { &node.name } else { &node.address }),
+        )
     }),
     column('t', &["statecompact"], "STATE", |line| first(line, "n/a", |node| starred(words(node).1, node))),
     column('T', &["statelong"], "STATE", |line| first(line, "n/a", |node| starred(words(node).0, node))),

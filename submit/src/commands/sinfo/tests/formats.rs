@@ -115,10 +115,7 @@ fn a_partition_of_which_nothing_is_shown_has_a_line_where_it_is_spoken_of() {
     let table = |words: &[&str]| shown(&[&["-h"], words].concat(), reply());
     assert_eq!(
         table(&["-t", "resv"]),
-        [
-            "normal*      up   infinite      0    n/a ",
-            "short     drain    1:30:00      0    n/a ",
-        ]
+        ["normal*      up   infinite      0    n/a ", "short     drain    1:30:00      0    n/a ",]
     );
     assert_eq!(table(&["-t", "resv", "-o", "%N"]), [""; 0]);
     assert_eq!(table(&["-N", "-p", "short"]), [""; 0]);
@@ -135,7 +132,10 @@ fn a_partition_of_which_nothing_is_shown_has_a_line_where_it_is_spoken_of() {
 fn stars_and_widths_are_cut_as_slurm_cuts_them() {
     let table = |words: &[&str]| shown(words, one());
     assert_eq!(table(&["-o", "%6P|%.3P|%.1D|%.2m|%3m"]), ["PARTIT|PAR|N|ME|MEM", "gpu*  |gp*|1|40|409"]);
-    assert_eq!(table(&["-O", "Partition:.8,NodeList:5x,StateLong:|"]), ["PARTITIONODELxSTATE|", "    gpu*gpu1 xdraining|"]);
+    assert_eq!(
+        table(&["-O", "Partition:.8,NodeList:5x,StateLong:|"]),
+        ["PARTITIONODELxSTATE|", "    gpu*gpu1 xdraining|"]
+    );
 }
 
 #[test]
@@ -186,4 +186,21 @@ fn the_long_tables_have_slurms_headers() {
             "fan loud             ada(1000)    Unknown             drng   gpu1",
         ]
     );
+}
+
+#[test]
+fn the_document_has_an_entry_for_each_kind_of_node() {
+    let meta = json::Meta::here("sinfo", &[], "lab");
+    let mut reply = reply();
+    reply.nodes[8].memory_mib = 8192;
+    let asked = asked(&["--json"], &[]).expect("known");
+    let document = super::super::data::document(&asked.applied(reply.clone()), &reply, &meta);
+    let entries = document["sinfo"].as_array().expect("entries");
+    let idle: Vec<_> = entries.iter().filter(|entry| entry["node"]["state"][0] == "IDLE").collect();
+    assert_eq!(idle.len(), 2, "one has more memory");
+    assert_eq!((&idle[0]["nodes"]["total"], &idle[0]["cpus"]["idle"]), (&4.into(), &16.into()));
+    assert_eq!((&idle[1]["memory"]["minimum"], &idle[1]["nodes"]["nodes"][0]), (&8192.into(), &"linux8".into()));
+    let empty = entries.last().expect("the empty partition");
+    assert_eq!((&empty["partition"]["name"], &empty["nodes"]["total"]), (&"short".into(), &0.into()));
+    assert_eq!(empty["partition"]["partition"]["state"][0], "DRAIN");
 }

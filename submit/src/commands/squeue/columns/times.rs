@@ -12,9 +12,7 @@ pub(super) const COLUMNS: &[Column<Listed>] = &[
     word('V', &["submittime"], "SUBMIT_TIME", |it| time(it.row.submitted_ms)),
     whole('M', &["timeused"], "TIME", |it| duration::short(elapsed_s(&it.row, it.shown.now_ms))),
     whole('l', &["timelimit"], "TIME_LIMIT", |it| limit(it.row.time_limit_minutes, 0)),
-    whole('L', &["timeleft"], "TIME_LEFT", |it| {
-        limit(it.row.time_limit_minutes, elapsed_s(&it.row, it.shown.now_ms))
-    }),
+    whole('L', &["timeleft"], "TIME_LEFT", |it| limit(it.row.time_limit_minutes, elapsed_s(&it.row, it.shown.now_ms))),
     word(NO_LETTER, &["eligibletime"], "ELIGIBLE_TIME", |it| time(it.row.eligible_ms)),
     word(NO_LETTER, &["accruetime"], "ACCRUE_TIME", |it| time(it.row.eligible_ms)),
     word(NO_LETTER, &["deadline"], "DEADLINE", |it| time(it.row.deadline_ms)),

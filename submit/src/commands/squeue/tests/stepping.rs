@@ -68,7 +68,10 @@ fn letters_and_names_of_steps_are_their_own() {
 
 #[test]
 fn steps_are_chosen_by_name_and_sorted() {
-    assert_eq!(table("%i", "-i", "5.1,5.batch,8.batch")[1..], ["8.batch", "5.batch", "5.1"].map(|id| id.replace("8.", "7_3.")));
+    assert_eq!(
+        table("%i", "-i", "5.1,5.batch,8.batch")[1..],
+        ["8.batch", "5.batch", "5.1"].map(|id| id.replace("8.", "7_3."))
+    );
     assert_eq!(table("%i", "i", "7_3.batch")[1..], ["7_3.batch"]);
     assert_eq!(table("%i", "i", "99.0").len(), 1);
     assert_eq!(table("%j", "-j", "5.1,5.2")[1..], ["bstep", "astep"]);
