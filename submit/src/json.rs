@@ -14,8 +14,10 @@ pub(crate) mod steps;
 mod tests;
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::failure::{Failure, Outcome, print};
@@ -55,22 +57,58 @@ impl Form {
         }
     }
 
-    /// Writes a document to stdout.
+    /// Writes a document to stdout, row by row.
     ///
     /// # Errors
     /// When stdout does not take it.
-    pub(crate) fn print(self, document: &Value) -> Outcome<ExitCode> {
-        print(self.text(document))
+    pub(crate) fn print(self, document: &Document<'_>) -> Outcome<ExitCode> {
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        self.write(document, &mut out)?;
+        out.flush()?;
+        Ok(ExitCode::SUCCESS)
     }
 
-    fn text(self, document: &Value) -> String {
+    fn write(self, document: &Document<'_>, out: &mut impl Write) -> io::Result<()> {
         match self {
-            Form::Json => format!("{document:#}\n"),
+            Form::Json => {
+                serde_json::to_writer_pretty(&mut *out, document)?;
+                writeln!(out)
+            }
             Form::Yaml => {
-                let text = serde_saphyr::to_string(document).expect("a document has text keys and plain values");
-                format!("---\n{}\n", text.trim_end())
+                writeln!(out, "---")?;
+                serde_saphyr::to_io_writer(out, document).map_err(io::Error::other)
             }
         }
+    }
+}
+
+/// A list of rows under its name, and what stands beside it. Rows are made one at a time when it is written, because those of a
+/// long listing would fill the memory.
+pub(crate) struct Document<'a> {
+    key: &'static str,
+    rows: Rows<'a>,
+    rest: Value,
+}
+
+/// Makes the rows.
+type Rows<'a> = Box<dyn Fn() -> Box<dyn Iterator<Item = Value> + 'a> + 'a>;
+
+impl Serialize for Document<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_map(None)?;
+        fields.serialize_entry(self.key, &Lazy(&self.rows))?;
+        for (key, value) in self.rest.as_object().into_iter().flatten() {
+            fields.serialize_entry(key, value)?;
+        }
+        fields.end()
+    }
+}
+
+struct Lazy<'a, 'b>(&'a Rows<'b>);
+
+impl Serialize for Lazy<'_, '_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq((self.0)())
     }
 }
 
@@ -100,8 +138,11 @@ impl Meta {
         }
     }
 
-    /// The document of `parts`.
-    pub(crate) fn around(&self, parts: Value) -> Value {
+    /// The document of `rows`, and of the fields of `rest`.
+    pub(crate) fn around<'a, I>(&self, key: &'static str, rows: impl Fn() -> I + 'a, rest: Value) -> Document<'a>
+    where
+        I: Iterator<Item = Value> + 'a,
+    {
         let mut version = SLURM_VERSION.split('.');
         let mut part = || version.next().unwrap_or_default();
         let (major, minor, micro) = (part(), part(), part());
@@ -124,7 +165,7 @@ impl Meta {
             "errors": [],
             "warnings": [],
         });
-        joined([parts, frame])
+        Document { key, rows: Box::new(move || Box::new(rows())), rest: joined([rest, frame]) }
     }
 }
 

@@ -60,7 +60,7 @@ fn list(args: &[OsString]) -> Outcome<ExitCode> {
                 None => write_lines(table(&mut asked, reply, !options.noheader))?,
             }
             let Some(seconds) = asked.every_s else { return Ok(ExitCode::SUCCESS) };
-            println!();
+            print("\n")?;
             tokio::time::sleep(Duration::from_secs(seconds.into())).await;
         }
     })

@@ -23,7 +23,7 @@ use proto::v1::{JobRow, ListJobsRequest};
 use tonic::transport::Channel;
 
 use crate::call::{CallError, block_on, client, connect};
-use crate::failure::{Failure, Outcome, ended};
+use crate::failure::{Failure, Outcome, ended, print};
 use crate::getopt;
 use crate::json;
 use crate::show::date_line;
@@ -58,7 +58,7 @@ fn list(args: &[OsString]) -> Outcome<ExitCode> {
             json::check_cluster("squeue", &asked.clusters, &listing.cluster)?;
             print_listing(&asked, listing, !options.noheader, args)?;
             let Some(seconds) = asked.every_s else { return Ok(ExitCode::SUCCESS) };
-            println!();
+            print("\n")?;
             tokio::time::sleep(Duration::from_secs(seconds.into())).await;
         }
     })

@@ -6,13 +6,12 @@ use serde_json::{Value, json};
 
 use super::jobs::states;
 use super::number::{cpu_time, exit_code, or_infinite, or_unset, seconds, set, unset};
-use super::{Meta, joined, steps};
+use super::{Document, Meta, joined, steps};
 use crate::commands::squeue::row::{elapsed_s, has_started, restarts, tasks_text};
 
 /// All of them, each with its steps.
-pub(crate) fn document(rows: &[JobRow], meta: &Meta, now_ms: i64) -> Value {
-    let jobs: Vec<Value> = rows.iter().map(|row| job(row, &meta.cluster, now_ms)).collect();
-    meta.around(json!({ "jobs": jobs }))
+pub(crate) fn document<'a>(rows: &'a [JobRow], meta: &'a Meta, now_ms: i64) -> Document<'a> {
+    meta.around("jobs", move || rows.iter().map(move |row| job(row, &meta.cluster, now_ms)), json!({}))
 }
 
 fn job(row: &JobRow, cluster: &str, now_ms: i64) -> Value {

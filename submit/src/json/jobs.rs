@@ -4,16 +4,16 @@ use proto::v1::{JobDetail, JobRow, JobState};
 use serde_json::{Value, json};
 
 use super::number::{exit_code, nonzero, or_infinite, or_unset, set, time, unset};
-use super::{Meta, joined, list};
+use super::{Document, Meta, joined, list};
 use crate::commands::squeue::row::{
     elapsed_s, ends_ms, has_started, restarts, start_ms, tasks_text, tres_asked, tres_held,
 };
 use crate::show::state_names;
 
 /// All of them.
-pub(crate) fn document(rows: &[JobRow], meta: &Meta, now_ms: i64) -> Value {
-    let jobs: Vec<Value> = rows.iter().map(|row| job(row, &meta.cluster)).collect();
-    meta.around(json!({ "jobs": jobs, "last_backfill": unset(), "last_update": time(now_ms) }))
+pub(crate) fn document<'a>(rows: &'a [JobRow], meta: &'a Meta, now_ms: i64) -> Document<'a> {
+    let rest = json!({ "last_backfill": unset(), "last_update": time(now_ms) });
+    meta.around("jobs", move || rows.iter().map(|row| job(row, &meta.cluster)), rest)
 }
 
 fn job(row: &JobRow, cluster: &str) -> Value {

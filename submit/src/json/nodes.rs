@@ -4,14 +4,18 @@ use proto::v1::{ListNodesReply, NodeRow, NodeState};
 use serde_json::{Value, json};
 
 use super::number::{nonzero, time, unset};
-use super::{Meta, joined};
+use super::{Document, Meta, joined};
 use crate::commands::sinfo::state::joined as state_words;
 use crate::getopt::SLURM_VERSION;
 
 /// The nodes that a test lets pass.
-pub(crate) fn document(reply: &ListNodesReply, wanted: impl Fn(&NodeRow) -> bool, meta: &Meta) -> Value {
-    let nodes: Vec<Value> = reply.nodes.iter().filter(|row| wanted(row)).map(|row| node(row, &meta.cluster)).collect();
-    meta.around(json!({ "nodes": nodes, "last_update": time(reply.now_ms) }))
+pub(crate) fn document<'a>(
+    reply: &'a ListNodesReply,
+    wanted: impl Fn(&NodeRow) -> bool + Copy + 'a,
+    meta: &'a Meta,
+) -> Document<'a> {
+    let rows = move || reply.nodes.iter().filter(move |row| wanted(row)).map(|row| node(row, &meta.cluster));
+    meta.around("nodes", rows, json!({ "last_update": time(reply.now_ms) }))
 }
 
 /// A base state and its flags.

@@ -4,14 +4,18 @@ use proto::v1::{ListNodesReply, NodeRow, PartitionRow};
 use sched::spec::hostlist;
 use serde_json::{Value, json};
 
-use super::Meta;
 use super::number::{or_infinite, or_unset, time, unset};
+use super::{Document, Meta};
 
 /// The partitions that a test lets pass.
-pub(crate) fn document(reply: &ListNodesReply, wanted: impl Fn(&PartitionRow) -> bool, meta: &Meta) -> Value {
-    let shown = reply.partitions.iter().filter(|row| wanted(row));
-    let partitions: Vec<Value> = shown.map(|row| partition(row, &reply.nodes, &meta.cluster)).collect();
-    meta.around(json!({ "partitions": partitions, "last_update": time(reply.now_ms) }))
+pub(crate) fn document<'a>(
+    reply: &'a ListNodesReply,
+    wanted: impl Fn(&PartitionRow) -> bool + Copy + 'a,
+    meta: &'a Meta,
+) -> Document<'a> {
+    let shown = move || reply.partitions.iter().filter(move |row| wanted(row));
+    let rows = move || shown().map(|row| partition(row, &reply.nodes, &meta.cluster));
+    meta.around("partitions", rows, json!({ "last_update": time(reply.now_ms) }))
 }
 
 /// One of them.

@@ -4,17 +4,17 @@ use proto::v1::{JobRow, StepRow, Usage};
 use sched::spec::hostlist;
 use serde_json::{Value, json};
 
-use super::Meta;
 use super::number::{cpu_time, exit_code, or_infinite, time};
+use super::{Document, Meta};
 use crate::commands::squeue::row::{display_id, elapsed_s};
 use crate::show::state_names;
 
 /// The steps of these jobs that run.
-pub(crate) fn document(rows: &[JobRow], meta: &Meta, now_ms: i64) -> Value {
-    let running = |step: &&StepRow| step.ended_ms == 0;
-    let steps = rows.iter().flat_map(|row| row.steps.iter().filter(running).map(move |one| step(row, one, now_ms)));
-    let steps: Vec<Value> = steps.collect();
-    meta.around(json!({ "steps": steps, "last_update": time(now_ms) }))
+pub(crate) fn document<'a>(rows: &'a [JobRow], meta: &'a Meta, now_ms: i64) -> Document<'a> {
+    let of_row = move |row: &'a JobRow| {
+        row.steps.iter().filter(|step| step.ended_ms == 0).map(move |one| step(row, one, now_ms))
+    };
+    meta.around("steps", move || rows.iter().flat_map(of_row), json!({ "last_update": time(now_ms) }))
 }
 
 /// A numbered step.

@@ -7,6 +7,11 @@ use proto::v1::{
 use super::number::{exit_code, infinite, set, unset};
 use super::*;
 
+/// A document as one value.
+fn whole(document: &Document<'_>) -> Value {
+    serde_json::to_value(document).expect("a document has text keys and plain values")
+}
+
 fn meta() -> Meta {
     Meta {
         source: "/dev/pts/0".into(),
@@ -69,7 +74,7 @@ fn job() -> JobRow {
 
 #[test]
 fn the_frame_is_slurms() {
-    let document = meta().around(json!({ "jobs": [] }));
+    let document = whole(&meta().around("jobs", std::iter::empty, json!({})));
     assert_eq!(document["meta"]["plugin"]["data_parser"], "data_parser/v0.0.43");
     assert_eq!(document["meta"]["client"], json!({ "source": "/dev/pts/0", "user": "ada", "group": "users" }));
     assert_eq!(document["meta"]["command"], json!(["squeue", "--json"]));
@@ -107,7 +112,7 @@ fn numbers_and_exit_codes_say_whether_they_are_set() {
 
 #[test]
 fn a_job_has_the_fields_of_the_queue() {
-    let document = jobs::document(&[job()], &meta(), 9_000_000);
+    let document = whole(&jobs::document(&[job()], &meta(), 9_000_000));
     assert_eq!((&document["last_update"], &document["last_backfill"]), (&set(9000), &unset()));
     let job = &document["jobs"][0];
     for (key, value) in [
@@ -178,7 +183,7 @@ fn what_waits_and_what_goes_is_told_apart() {
         ..JobRow::default()
     };
     let going = JobRow { completing: true, state: JobState::Cancelled.into(), ..job() };
-    let document = jobs::document(&[waiting, going], &meta(), 1);
+    let document = whole(&jobs::document(&[waiting, going], &meta(), 1));
     let [waiting, going] = [&document["jobs"][0], &document["jobs"][1]];
     assert_eq!((&waiting["array_task_string"], &waiting["array_max_tasks"]), (&json!("2-9%2"), &set(2)));
     assert_eq!((&waiting["time_limit"], &waiting["start_time"]), (&set(90), &unset()));
@@ -188,7 +193,7 @@ fn what_waits_and_what_goes_is_told_apart() {
 
 #[test]
 fn accounting_has_a_shape_of_its_own() {
-    let document = history::document(&[job()], &meta(), 2_010_000);
+    let document = whole(&history::document(&[job()], &meta(), 2_010_000));
     let job = &document["jobs"][0];
     assert_eq!(job["state"], json!({ "current": ["RUNNING"], "reason": "None" }));
     assert_eq!((&job["time"]["elapsed"], &job["time"]["submission"]), (&json!(10), &json!(1000)));
@@ -207,21 +212,21 @@ fn accounting_has_a_shape_of_its_own() {
 fn running_steps_pings_and_nodes_have_their_documents() {
     let running = StepRow { ended_ms: 0, ..job().steps.remove(0) };
     let row = JobRow { steps: vec![running, job().steps.remove(0)], ..job() };
-    let document = steps::document(&[row], &meta(), 2_010_000);
+    let document = whole(&steps::document(&[row], &meta(), 2_010_000));
     assert_eq!(document["steps"].as_array().map(Vec::len), Some(1));
     assert_eq!(document["steps"][0]["time"]["elapsed"], 10);
-    let up = pings::document("desk", Some(250), &meta());
+    let up = whole(&pings::document("desk", Some(250), &meta()));
     assert_eq!((&up["pings"][0]["pinged"], &up["pings"][0]["responding"]), (&json!("UP"), &json!(true)));
-    assert_eq!(pings::document("desk", None, &meta())["pings"][0]["pinged"], "DOWN");
+    assert_eq!(whole(&pings::document("desk", None, &meta()))["pings"][0]["pinged"], "DOWN");
 
     let reply = reply();
-    let document = nodes::document(&reply, |node| node.name == "n1", &meta());
+    let document = whole(&nodes::document(&reply, |node| node.name == "n1", &meta()));
     let node = &document["nodes"][0];
     assert_eq!((&document["nodes"].as_array().map(Vec::len), &node["state"]), (&Some(1), &json!(["MIXED", "DRAIN"])));
     assert_eq!((&node["cpus"], &node["alloc_cpus"], &node["alloc_idle_cpus"]), (&json!(8), &json!(2), &json!(6)));
     assert_eq!((&node["reason"], &node["reason_changed_at"]), (&json!("fan loud"), &set(7)));
     assert_eq!((&node["boot_time"], &node["features"]), (&unset(), &json!(["big"])));
-    let document = partitions::document(&reply, |row| !row.hidden, &meta());
+    let document = whole(&partitions::document(&reply, |row| !row.hidden, &meta()));
     let partition = &document["partitions"][0];
     assert_eq!((&partition["name"], &partition["partition"]["state"]), (&json!("normal"), &json!(["UP"])));
     assert_eq!((&partition["maximums"]["time"], &partition["maximums"]["nodes"]), (&set(90), &infinite()));
@@ -253,10 +258,21 @@ fn reply() -> ListNodesReply {
 }
 
 #[test]
-fn yaml_says_the_same() {
-    let text = Form::Yaml.text(&json!({ "jobs": [{ "name": "a: b", "job_id": 5, "nodes": "" }], "errors": [] }));
-    assert!(text.starts_with("---\n"), "{text}");
-    for line in ["job_id: 5", "name: \"a: b\"", "nodes: \"\"", "errors: []"] {
-        assert!(text.contains(line) || text.contains(&line.replace('"', "'")), "{line} in {text}");
+fn json_and_yaml_say_the_same() {
+    let row = || std::iter::once(json!({ "name": "a: b", "job_id": 5, "nodes": "" }));
+    let meta = meta();
+    let document = meta.around("jobs", row, json!({}));
+    let text = |form: Form| {
+        let mut text = Vec::new();
+        form.write(&document, &mut text).expect("memory takes it");
+        String::from_utf8(text).expect("it is text")
+    };
+    let json = text(Form::Json);
+    assert!(json.starts_with("{\n  \"jobs\": [\n    {\n      \"job_id\": 5,\n") && json.ends_with("}\n"), "{json}");
+    assert_eq!(serde_json::from_str::<Value>(&json).expect("it is JSON"), whole(&document));
+    let yaml = text(Form::Yaml);
+    assert!(yaml.starts_with("---\njobs:\n") && yaml.ends_with('\n'), "{yaml}");
+    for line in ["job_id: 5", "name: \"a: b\"", "nodes: \"\"", "errors: []", "minor: \"05\""] {
+        assert!(yaml.contains(line), "{line} in {yaml}");
     }
 }

@@ -1,6 +1,8 @@
 //! `sinfo --json`: an entry for each kind of node in each partition, in the shape of Slurm's data parser. Start at
 //! [`document`].
 
+use std::rc::Rc;
+
 use proto::v1::{ListNodesReply, NodeRow};
 use serde_json::{Value, json};
 
@@ -8,19 +10,22 @@ use super::columns::COLUMNS;
 use super::columns::counts::{cpus, nodes};
 use super::group::{Grouping, Line, Listing, lines};
 use super::state::joined;
-use crate::json::{Meta, number, partitions::partition};
+use crate::json::{Document, Meta, number, partitions::partition};
 use crate::table::Format;
 
 /// What parts nodes into entries.
 const KINDS: &str = "%P%T%c%m%e%f%G%E%u%H";
 
 /// The entries of a listing; `reply` says what partitions have in all.
-pub(super) fn document(listing: &Listing, reply: &ListNodesReply, meta: &Meta) -> Value {
+pub(super) fn document<'a>(listing: &Listing, reply: &'a ListNodesReply, meta: &Meta) -> Document<'a> {
     let (format, _) = Format::letters(KINDS, COLUMNS);
     let grouping = Grouping { exact: true, ..Grouping::default() };
-    let lines = lines(listing, &format, grouping);
-    let entries: Vec<Value> = lines.iter().map(|line| entry(line, reply)).collect();
-    meta.around(json!({ "sinfo": entries }))
+    let lines = Rc::new(lines(listing, &format, grouping));
+    let rows = move || {
+        let lines = Rc::clone(&lines);
+        (0..lines.len()).map(move |at| entry(&lines[at], reply))
+    };
+    meta.around("sinfo", rows, json!({}))
 }
 
 fn entry(line: &Line, reply: &ListNodesReply) -> Value {

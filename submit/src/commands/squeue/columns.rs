@@ -124,9 +124,11 @@ pub(super) fn rows_of(
     by_partition: bool,
 ) -> impl Iterator<Item = Listed> + use<> {
     let shown = Rc::clone(shown);
-    let tasks = if by_task { expanded(row) } else { vec![row] };
-    let rows = tasks.into_iter().flat_map(move |row| if by_partition { parted(row) } else { vec![row] });
-    rows.map(move |row| Listed { row, shown: Rc::clone(&shown) })
+    let mut rows = if by_task { expanded(row) } else { vec![row] };
+    if by_partition {
+        rows = rows.into_iter().flat_map(parted).collect();
+    }
+    rows.into_iter().map(move |row| Listed { row, shown: Rc::clone(&shown) })
 }
 
 fn parted(row: JobRow) -> Vec<JobRow> {

@@ -38,7 +38,8 @@ pub(super) const COLUMNS: &[Column<Line>] = &[
     column('i', &["reservation"], "RESERVATION", |_| String::new()),
     column(NO_LETTER, &["comment"], "COMMENT", |_| "(null)".into()),
     column(NO_LETTER, &["extra"], "EXTRA", |_| "(null)".into()),
-    column('V', &["cluster"], "CLUSTER", |line| line.cluster.clone()),
+    // Slurm names it in a federation only.
+    column('V', &["cluster"], "CLUSTER", |_| "N/A".into()),
     column('X', &["sockets"], "SOCKETS", |line| least(line, |_| 1)),
     column('Y', &["cores"], "CORES", |line| least(line, |node| node.cpus.into())),
     column('Z', &["threads"], "THREADS", |line| least(line, |_| 1)),
