@@ -76,7 +76,10 @@ impl Form {
             }
             Form::Yaml => {
                 writeln!(out, "---")?;
-                serde_saphyr::to_io_writer(out, document).map_err(io::Error::other)
+                serde_saphyr::to_io_writer(out, document).map_err(|error| match error {
+                    serde_saphyr::SerializeError::IO { error } => error,
+                    other => io::Error::other(other),
+                })
             }
         }
     }

@@ -99,6 +99,9 @@ pub(super) struct Options {
     /// Only jobs and steps with these names
     #[arg(short, long, value_name = "NAMES")]
     name: Option<String>,
+    /// Only jobs of others
+    #[arg(long)]
+    notme: bool,
     /// Memory in megabytes, however much it is
     #[arg(long)]
     noconvert: bool,
@@ -172,6 +175,8 @@ pub(super) struct Asked {
     pub(super) list_bytes_max: Option<usize>,
     pub(super) clusters: Vec<String>,
     licenses: Vec<String>,
+    /// A user whose jobs are left out: `--notme`.
+    not_uid: Option<u32>,
 }
 
 /// A variable of the environment; nothing where it is empty.
@@ -185,11 +190,12 @@ impl Asked {
     pub(super) fn of(options: &Options, variable: Variables<'_>) -> Outcome<Asked> {
         let states = states(options, variable)?;
         let licenses = items(&options.licenses.clone().or_else(|| variable("SQUEUE_LICENSES")).unwrap_or_default());
-        let (table, needs) = table(options, variable)?;
+        let (mut table, needs) = table(options, variable)?;
         let mut request = request(options, variable, &states)?;
         request.detail = needs.detail || !licenses.is_empty();
         request.expected_starts = (needs.starts || options.start) && states.may_wait();
-        if let Table::Steps { named, .. } = &table {
+        if let Table::Steps { named, .. } = &mut table {
+            named.called(std::mem::take(&mut request.names));
             request.steps = true;
             // Only the details tell batch scripts from other jobs.
             request.detail = true;
@@ -209,6 +215,7 @@ impl Asked {
             list_bytes_max: list_bytes_max(variable("SLURM_BITSTR_LEN").as_deref()),
             clusters: items(&options.clusters.clone().or_else(|| variable("SLURM_CLUSTERS")).unwrap_or_default()),
             licenses,
+            not_uid: options.notme.then(|| rustix::process::getuid().as_raw()),
         })
     }
 
@@ -219,6 +226,7 @@ impl Asked {
         let wants = |license: &String| licenses().split(',').any(|held| held.split(':').next() == Some(license));
         let steps = matches!(self.table, Table::Steps { .. });
         (steps || self.states.keeps(row))
+            && self.not_uid != Some(row.uid)
             && one_of(&self.request.accounts, &row.account)
             && one_of(&self.request.qos, &row.qos)
             && one_of(&self.request.reservations, &row.reservation)

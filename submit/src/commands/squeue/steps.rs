@@ -29,7 +29,7 @@ pub(super) struct Line {
 /// Every column that `-s -o` and `-s -O` take.
 pub(super) const COLUMNS: Columns<Line> = &[&[
     word('i', &["stepid"], "STEPID", |it| format!("{}.{}", display_id(&it.job), it.suffix())),
-    word('j', &["stepname", "name"], "NAME", |it| it.step.as_ref().map_or_else(|| "batch".into(), |s| s.name.clone())),
+    word('j', &["stepname", "name"], "NAME", |it| it.name().to_owned()),
     word('P', &["partition"], "PARTITION", |it| it.job.partition.clone()),
     word('u', &["username"], "USER", |it| it.job.user.clone()),
     word('U', &["userid"], "UID", |it| it.job.uid.to_string()),
@@ -75,6 +75,10 @@ pub(super) const COLUMNS: Columns<Line> = &[&[
 ]];
 
 impl Line {
+    fn name(&self) -> &str {
+        self.step.as_ref().map_or("batch", |step| &step.name)
+    }
+
     fn suffix(&self) -> String {
         self.step.as_ref().map_or_else(|| "batch".into(), |step| step.step.to_string())
     }
@@ -124,7 +128,7 @@ pub(super) fn sort(lines: &mut [Line], keys: &str) {
 fn compare(letter: char, a: &Line, b: &Line) -> Ordering {
     match letter {
         'i' => a.place().cmp(&b.place()),
-        'j' => a.step.as_ref().map(|step| &step.name).cmp(&b.step.as_ref().map(|step| &step.name)),
+        'j' => a.name().cmp(b.name()),
         'N' => a.step.as_ref().map(|step| &step.nodes).cmp(&b.step.as_ref().map(|step| &step.nodes)),
         'P' => a.job.partition.cmp(&b.job.partition),
         'S' => a.started_ms().cmp(&b.started_ms()),
@@ -136,9 +140,13 @@ fn compare(letter: char, a: &Line, b: &Line) -> Ordering {
     }
 }
 
-/// The steps that `-s` names; none for all of them.
+/// The steps that `-s` and `-n` name; none for all of them.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Named(Vec<(String, String)>);
+pub(super) struct Named {
+    /// Of which job, and its number or `batch`.
+    steps: Vec<(String, String)>,
+    names: Vec<String>,
+}
 
 impl Named {
     /// Reads a list such as `5.0,6_3.batch`.
@@ -151,18 +159,25 @@ impl Named {
             let bad = || Failure::new(format_args!("squeue: error: Invalid job_step id: {item}.??"));
             parts.map(|(job, step)| (job.to_owned(), step.to_owned())).ok_or_else(bad)
         };
-        Ok(Named(items(list).into_iter().map(read).collect::<Outcome<_>>()?))
+        Ok(Named { steps: items(list).into_iter().map(read).collect::<Outcome<_>>()?, names: Vec::new() })
+    }
+
+    /// Only those that are called so.
+    pub(super) fn called(&mut self, names: Vec<String>) {
+        self.names = names;
     }
 
     /// The jobs that they are of.
     pub(super) fn jobs(&self) -> Vec<String> {
-        self.0.iter().map(|(job, _)| job.clone()).collect()
+        self.steps.iter().map(|(job, _)| job.clone()).collect()
     }
 
     pub(super) fn keeps(&self, line: &Line) -> bool {
         let is = |job: &str| {
             job == display_id(&line.job) || [line.job.id, line.job.array_id].iter().any(|id| id.to_string() == job)
         };
-        self.0.is_empty() || self.0.iter().any(|(job, step)| *step == line.suffix() && is(job))
+        let suffix = line.suffix();
+        (self.names.is_empty() || self.names.iter().any(|name| name == line.name()))
+            && (self.steps.is_empty() || self.steps.iter().any(|(job, step)| *step == suffix && is(job)))
     }
 }

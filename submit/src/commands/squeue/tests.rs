@@ -269,6 +269,10 @@ fn rows_are_kept_by_what_only_the_counter_looks_at() {
     let row = JobRow { account: "lab".into(), qos: "high".into(), detail: Some(licensed), ..running(1) };
     let keeps = |words: &[&str]| asked(words, &[]).expect("known").keeps(&row);
     assert!(keeps(&["-Ax,lab"]) && keeps(&["-qhigh"]) && keeps(&["-L", "abc"]) && keeps(&["-L", "x,matlab"]));
+    let mine = JobRow { uid: rustix::process::getuid().as_raw(), ..row.clone() };
+    let others = JobRow { uid: mine.uid + 1, ..row.clone() };
+    let not_mine = asked(&["--notme"], &[]).expect("known");
+    assert!(!not_mine.keeps(&mine) && not_mine.keeps(&others));
     assert!(!keeps(&["-Ax"]) && !keeps(&["-qx"]) && !keeps(&["-L", "mat"]) && !keeps(&["-Rr"]) && !keeps(&["-tPD"]));
 }
 

@@ -75,5 +75,11 @@ fn steps_are_chosen_by_name_and_sorted() {
     assert_eq!(table("%i", "i", "7_3.batch")[1..], ["7_3.batch"]);
     assert_eq!(table("%i", "i", "99.0").len(), 1);
     assert_eq!(table("%j", "-j", "5.1,5.2")[1..], ["bstep", "astep"]);
+    let Table::Steps { named, .. } = asked(&["-s", "-n", "bstep,x"], &[]).expect("known").table else {
+        panic!("steps were asked for")
+    };
+    let mut found: Vec<Line> = rows().into_iter().flat_map(|row| lines(row, &shown())).collect();
+    found.retain(|line| named.keeps(line));
+    assert_eq!(found.len(), 1, "names are those of steps");
     assert_eq!(Named::read("5.1,6_2.batch").expect("steps").jobs(), ["5", "6_2"]);
 }
