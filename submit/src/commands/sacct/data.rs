@@ -28,6 +28,7 @@ pub(super) async fn show(form: Form, asked: &Asked, timeout: Option<u32>, args: 
     if asked.nobody {
         rows.clear();
     }
+    rows.retain(|row| asked.filter.takes(row));
     let expand = |row| if asked.expand { expanded(row) } else { vec![row] };
     let mut rows: Vec<JobRow> = rows.into_iter().flat_map(expand).map(|row| asked.truncated(&row)).collect();
     rows.sort_by_key(|row| (array_or_job(row), row.index.map_or(0, |index| u64::from(index) + 1)));
