@@ -23,7 +23,7 @@ mod link;
 mod place;
 mod records;
 mod run;
-mod spawn;
+pub(crate) mod spawn;
 mod start;
 mod task;
 mod tree;
@@ -37,7 +37,7 @@ pub use run::run;
 pub use start::{ensure, stop};
 pub use tree::{ATTEMPT_VARIABLE, LAUNCHER_VARIABLE};
 
-use frame::AttemptKey;
+use frame::RunKey;
 
 /// Why there is no launcher, or why it had to give up.
 #[derive(Debug, Error)]
@@ -106,7 +106,7 @@ pub enum LauncherError {
     )]
     Unkillable {
         /// Whose.
-        key: AttemptKey,
+        key: RunKey,
         /// Which process.
         pid: i32,
     },
