@@ -196,6 +196,7 @@ fn past_spec(spec: &JobSpec, text_bytes_max: usize) -> JobSpec {
         Work::Script { script, .. } => Work::Script { script: *script, arguments: Vec::new() },
         Work::Command(words) => Work::Command(words.iter().take(1).map(|word| text(word)).collect()),
         Work::Op(op) => Work::Op(text(op)),
+        Work::Allocation => Work::Allocation,
     };
     let map = spec.map.as_ref().map(|map| Map {
         from: text(&map.from),

@@ -122,7 +122,7 @@ fn refusal(request: &Request, error: &FrameError) -> Option<(AttemptKey, String)
 /// A stop's reason in the launcher's words.
 pub(crate) fn stop_why(why: StopWhy) -> frame::StopWhy {
     match why {
-        StopWhy::Cancelled(_) => frame::StopWhy::Cancelled,
+        StopWhy::Cancelled(_) | StopWhy::Released(_) | StopWhy::JobOver => frame::StopWhy::Cancelled,
         StopWhy::TimeLimit => frame::StopWhy::TimeLimit,
         StopWhy::Requeue => frame::StopWhy::Requeue,
         StopWhy::NodeDown => frame::StopWhy::NodeFailure,

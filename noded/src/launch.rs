@@ -49,6 +49,9 @@ impl LaunchRules {
                 let program = find_program(&words[0], path, Path::new(&brief.files.work_dir));
                 std::iter::once(program.into()).chain(words[1..].iter().map(|word| word.as_str().into())).collect()
             }
+            Work::Allocation => {
+                vec![find_program("sleep", variable(&env, "PATH"), Path::new("/")).into(), "infinity".into()]
+            }
             Work::Op(op) => unreachable!("the op {op} runs in this process, and is never launched"),
         };
         let files = self.files(job);

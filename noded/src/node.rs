@@ -210,6 +210,7 @@ impl Node {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             epoch_seen: self.roster.epoch_seen(),
             claims: self.roster.claims(clock::monotonic_ms()),
+            step_claims: Vec::new(),
             registration: self.registrations.next(clock::wall_ms_unsigned()),
             abilities: self.abilities,
             features: self.settings.features.clone(),
@@ -333,7 +334,7 @@ impl Node {
             info!(attempt = %key, how = ?end.how, note = end.note, "ended");
         }
         if let Some(sender) = &self.to_controller
-            && sender.try_send(FromNode::Ends(ends)).is_err()
+            && sender.try_send(FromNode::Ends { attempts: ends, steps: Vec::new() }).is_err()
         {
             warn!("the controller does not take reports; its link is dropped");
             self.to_controller = None;

@@ -234,6 +234,9 @@ impl Roster {
                 self.briefs.remove(&job);
                 vec![Act::DropJob(job)]
             }
+            Order::StartStep(_) | Order::StopStep { .. } | Order::SignalStep { .. } | Order::ForgetStep(_) => {
+                Vec::new()
+            }
         }
     }
 
@@ -246,8 +249,12 @@ impl Roster {
         }
         let (state, act) = match (&brief.work, &brief.map) {
             (Work::Op(_), _) => (State::Converting, Act::Convert(job)),
-            (Work::Script { .. } | Work::Command(_), Some(_)) => (State::Staging(job.clone()), Act::Stage(job)),
-            (Work::Script { .. } | Work::Command(_), None) => (State::Launched(Some(job.clone())), Act::Launch(job)),
+            (Work::Script { .. } | Work::Command(_) | Work::Allocation, Some(_)) => {
+                (State::Staging(job.clone()), Act::Stage(job))
+            }
+            (Work::Script { .. } | Work::Command(_) | Work::Allocation, None) => {
+                (State::Launched(Some(job.clone())), Act::Launch(job))
+            }
         };
         self.attempts.insert(key, Entry::new(state));
         Some(act)

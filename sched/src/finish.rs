@@ -21,7 +21,8 @@ pub(crate) fn give_up(cluster: &Cluster, node: NodeId, key: AttemptKey) -> Optio
     let ending = match why_stopped(&task.state) {
         Some(StopWhy::Cancelled(uid)) => Ending::Cancelled(uid),
         Some(StopWhy::Deadline) => Ending::Deadline,
-        Some(StopWhy::TimeLimit | StopWhy::Requeue | StopWhy::NodeDown) | None => Ending::NodeFail,
+        Some(StopWhy::TimeLimit | StopWhy::Requeue | StopWhy::NodeDown | StopWhy::Released(_) | StopWhy::JobOver)
+        | None => Ending::NodeFail,
     };
     let (outcome, usage) = (Outcome::bare(ending), Usage::default());
     Some(Event::Ended { key, node, outcome, age_ms: 0, usage })
@@ -55,19 +56,23 @@ pub(crate) fn judge(
     let (ending, exit) = match (why_stopped(&task.state), end.how) {
         (Some(StopWhy::Cancelled(uid)), _) => (Ending::Cancelled(uid), exit),
         (Some(StopWhy::Deadline), _) => (Ending::Deadline, exit),
+        (Some(StopWhy::Released(0)), _) => (Ending::Completed, Exit::default()),
+        (Some(StopWhy::Released(code)), _) => (Ending::Failed, Exit { code, signal: 0 }),
         (Some(StopWhy::Requeue), _) => return again(None),
         (Some(StopWhy::NodeDown), _) if spec.requeue => return again(None),
         (Some(StopWhy::NodeDown), _) => (Ending::NodeFail, exit),
-        (Some(StopWhy::TimeLimit) | None, How::Exited(Exit { code: 0, signal: 0 })) => (Ending::Completed, exit),
-        (Some(StopWhy::TimeLimit) | None, How::Exited(_)) => (Ending::Failed, exit),
-        (Some(StopWhy::TimeLimit) | None, How::TimedOut(_)) => (Ending::Timeout, exit),
-        (Some(StopWhy::TimeLimit) | None, How::OutOfMemory) => (Ending::OutOfMemory, OUT_OF_MEMORY),
-        (Some(StopWhy::TimeLimit) | None, How::NotStarted) => (Ending::LaunchFailed, LAUNCH_FAILED),
-        (Some(StopWhy::TimeLimit) | None, How::Lost) if spec.requeue => {
+        (Some(StopWhy::TimeLimit | StopWhy::JobOver) | None, How::Exited(Exit { code: 0, signal: 0 })) => {
+            (Ending::Completed, exit)
+        }
+        (Some(StopWhy::TimeLimit | StopWhy::JobOver) | None, How::Exited(_)) => (Ending::Failed, exit),
+        (Some(StopWhy::TimeLimit | StopWhy::JobOver) | None, How::TimedOut(_)) => (Ending::Timeout, exit),
+        (Some(StopWhy::TimeLimit | StopWhy::JobOver) | None, How::OutOfMemory) => (Ending::OutOfMemory, OUT_OF_MEMORY),
+        (Some(StopWhy::TimeLimit | StopWhy::JobOver) | None, How::NotStarted) => (Ending::LaunchFailed, LAUNCH_FAILED),
+        (Some(StopWhy::TimeLimit | StopWhy::JobOver) | None, How::Lost) if spec.requeue => {
             let too_often = key.attempt.saturating_sub(task.retried) > settings.requeues_max;
             return again(too_often.then_some(Hold::MaxRequeue));
         }
-        (Some(StopWhy::TimeLimit) | None, How::Lost) => (Ending::NodeFail, exit),
+        (Some(StopWhy::TimeLimit | StopWhy::JobOver) | None, How::Lost) => (Ending::NodeFail, exit),
     };
     let outcome = Outcome { ending, exit, note: end.note.as_deref().map(note) };
     if spec.retry.as_ref().is_some_and(|retry| retry.covers(&outcome, task.retried)) {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::cluster::Cluster;
 use crate::event::Effect;
 use crate::event::Placement;
-use crate::ids::{AttemptKey, NodeId};
+use crate::ids::{AttemptKey, NodeId, StepKey};
 use crate::reason::Exit;
 use crate::task::{TaskState, Usage};
 
@@ -19,6 +19,15 @@ pub struct Claim {
     /// The attempt.
     pub key: AttemptKey,
     /// Its end, if it has ended; `None` while it runs.
+    pub end: Option<AttemptEnd>,
+}
+
+/// A step's part that a node has a record of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepClaim {
+    /// The step.
+    pub key: StepKey,
+    /// How its part there left, if it has; `None` while it runs.
     pub end: Option<AttemptEnd>,
 }
 

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use crate::cluster::Cluster;
 use crate::event::Event;
 use crate::hold::{self, HoldVerb};
-use crate::ids::{AttemptKey, JobId, Name, NodeId, RequestId, Timestamp};
+use crate::ids::{AttemptKey, JobId, Name, NodeId, RequestId, StepKey, Timestamp};
 use crate::mark::{self, NodesUpdate};
 use crate::node::{Health, Offer};
 use crate::partition::{self, Partition, update};
 use crate::reason::Scope;
-use crate::reconcile::{AttemptEnd, Claim, How, Reconciled, reconcile};
+use crate::reconcile::{AttemptEnd, Claim, How, Reconciled, StepClaim, reconcile};
 use crate::refusal::Refusal;
 use crate::requeue::{self, Requeue};
 use crate::revise::{self, Change, Scene};
@@ -92,13 +92,17 @@ pub enum Input {
         offer: Offer,
         /// What it has records of.
         claims: Vec<Claim>,
+        /// The steps of which it has records.
+        steps: Vec<StepClaim>,
     },
-    /// Attempts ended on a node.
+    /// Attempts and parts of steps ended on a node.
     Ends {
         /// The node.
         node: NodeId,
-        /// The ends.
+        /// The ends of attempts.
         ends: Vec<(AttemptKey, AttemptEnd)>,
+        /// The ends of parts of steps.
+        steps: Vec<(StepKey, AttemptEnd)>,
     },
     /// A node's link broke.
     LinkLost {
@@ -168,8 +172,8 @@ pub fn decide(cluster: &Cluster, settings: &Settings, now: Timestamp, input: Inp
         Input::Revise { targets, changes, asker } => {
             found(revise::revise(&Scene { cluster, settings, now, asker, revised: Cell::new(0) }, &targets, &changes))
         }
-        Input::Register { name, offer, claims } => register(cluster, settings, now, name, offer, &claims),
-        Input::Ends { node, ends } => {
+        Input::Register { name, offer, claims, .. } => register(cluster, settings, now, name, offer, &claims),
+        Input::Ends { node, ends, .. } => {
             // Said twice in one breath is said once.
             let ends: BTreeMap<AttemptKey, AttemptEnd> = ends.into_iter().collect();
             let judged = ends.iter().filter_map(|(key, end)| {

@@ -31,8 +31,8 @@ impl Driver {
             return;
         }
         let name = register.name.as_str().into();
-        let (offer, claims) = register.into_offer();
-        let input = Input::Register { name, offer, claims };
+        let (offer, claims, steps) = register.into_offer();
+        let input = Input::Register { name, offer, claims, steps };
         if let Answer::Registered(node, missed) = self.decide(input, batch) {
             batch.registrations.push(Registration { node, missed, sender, reply });
         }

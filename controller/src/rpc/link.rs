@@ -82,12 +82,13 @@ async fn listen(post: Post, name: String, node: NodeId, session: u64, mut said: 
             }
         };
         let letter = match message {
-            Ok(FromNode::Ends(mut ends)) => {
-                while ends.len() > ENDS_MAX {
-                    let part = ends.split_off(ends.len() - ENDS_MAX);
-                    post.put(Letter::Ends { node, session, ends: part }).await;
+            Ok(FromNode::Ends { attempts: mut ends, mut steps }) => {
+                while ends.len() + steps.len() > ENDS_MAX {
+                    let ends = ends.split_off(ends.len().saturating_sub(ENDS_MAX));
+                    let steps = steps.split_off(steps.len().saturating_sub(ENDS_MAX - ends.len()));
+                    post.put(Letter::Ends { node, session, ends, steps }).await;
                 }
-                Letter::Ends { node, session, ends }
+                Letter::Ends { node, session, ends, steps }
             }
             Ok(FromNode::Leave) => {
                 left = true;

@@ -314,6 +314,8 @@ fn state_of_row(task: &Task, terms: &Terms) -> v1::JobState {
             StopWhy::Requeue => v1::JobState::Pending,
             StopWhy::NodeDown if terms.spec.requeue => v1::JobState::Pending,
             StopWhy::NodeDown => v1::JobState::NodeFail,
+            StopWhy::Released(0) | StopWhy::JobOver => v1::JobState::Completed,
+            StopWhy::Released(_) => v1::JobState::Failed,
         },
     }
 }

@@ -16,6 +16,7 @@ impl fmt::Display for Event {
                     Work::Script { .. } => "script",
                     Work::Command(_) => "command",
                     Work::Op(op) => op,
+                    Work::Allocation => "allocation",
                 };
                 write!(
                     f,

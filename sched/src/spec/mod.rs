@@ -21,4 +21,5 @@ pub mod request;
 pub mod retry;
 pub mod signal;
 pub mod size;
+pub mod step;
 pub mod words;

@@ -125,5 +125,7 @@ fn stopped_text(why: StopWhy) -> String {
         StopWhy::Requeue => "to be requeued".to_owned(),
         StopWhy::NodeDown => "because its node was taken down".to_owned(),
         StopWhy::Deadline => "by its deadline".to_owned(),
+        StopWhy::Released(_) => "because its holder is done with it".to_owned(),
+        StopWhy::JobOver => "because its job is over".to_owned(),
     }
 }
