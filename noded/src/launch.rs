@@ -49,14 +49,13 @@ impl LaunchRules {
                 let program = find_program(&words[0], path, Path::new(&brief.files.work_dir));
                 std::iter::once(program.into()).chain(words[1..].iter().map(|word| word.as_str().into())).collect()
             }
-            Work::Allocation => {
-                vec![find_program("sleep", variable(&env, "PATH"), Path::new("/")).into(), "infinity".into()]
-            }
+            // Whatever may be installed here: this program can wait as well as any other.
+            Work::Allocation => vec!["/proc/self/exe".into(), "stepd".into(), "--hold".into()],
             Work::Op(op) => unreachable!("the op {op} runs in this process, and is never launched"),
         };
         let files = self.files(job);
         Ok(Launch {
-            key: job.key(),
+            key: job.key().into(),
             argv,
             env,
             cwd: brief.files.work_dir.as_str().into(),
@@ -73,8 +72,7 @@ impl LaunchRules {
             },
             node_name: self.node.name.clone(),
             limits: limits(task.shares.first()),
-            // Without `B:` it is for the steps, of which there are none yet, and for nothing else.
-            warning: brief.warning.filter(|warning| warning.batch_only).map(warning),
+            warning: brief.warning.map(warning),
         })
     }
 
@@ -133,7 +131,12 @@ impl LaunchRules {
         let named = |text: &Option<String>| text.as_ref().map(|text| path(&FileNamePattern::new(text.as_str())));
         // A run that follows another one adds to its output only when asked to, as in Slurm.
         let to = |path: PathBuf| FileSpec { path: path.into(), append: brief.files.append };
-        let default = || path(&FileNamePattern::default_output(brief.array.is_some()));
+        let default = || match &brief.work {
+            Work::Allocation => PathBuf::from("/dev/null"),
+            Work::Script { .. } | Work::Command(_) | Work::Op(_) => {
+                path(&FileNamePattern::default_output(brief.array.is_some()))
+            }
+        };
         Files {
             stdin: named(&brief.files.stdin).map(Into::into),
             stdout: to(named(&brief.files.stdout).unwrap_or_else(default)),
@@ -143,7 +146,7 @@ impl LaunchRules {
 }
 
 /// What a task may use of this node: what it holds there. Nothing held is nothing asked for, and no limit.
-fn limits(share: Option<&NodeShare>) -> Limits {
+pub(crate) fn limits(share: Option<&NodeShare>) -> Limits {
     Limits {
         memory_mib: share.map(|share| share.memory_mib).filter(|&mib| mib > 0),
         cpus_milli: share.map(|share| share.cpus.milli()).filter(|&milli| milli > 0),

@@ -9,7 +9,7 @@ use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use sched::ids::{AttemptKey, JobId};
+use sched::ids::{AttemptKey, JobId, StepKey};
 use serde::{Deserialize, Serialize};
 
 /// What the launcher has a record of: an attempt, or a part of a step of one.
@@ -43,6 +43,20 @@ impl RunKey {
     #[must_use]
     pub fn attempt(self) -> AttemptKey {
         AttemptKey { job: self.job, index: self.index, attempt: self.attempt }
+    }
+}
+
+impl RunKey {
+    /// The step, in the words of the core.
+    #[must_use]
+    pub fn step_key(self) -> Option<StepKey> {
+        Some(StepKey { attempt: self.attempt(), step: self.step? })
+    }
+}
+
+impl From<StepKey> for RunKey {
+    fn from(key: StepKey) -> RunKey {
+        RunKey { step: Some(key.step), ..RunKey::from(key.attempt) }
     }
 }
 

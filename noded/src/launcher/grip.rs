@@ -44,8 +44,8 @@ pub(super) struct Grip {
     groups: Groups,
     /// By attempt.
     rooms: BTreeMap<RunKey, Room>,
-    /// By step.
-    inner: BTreeMap<RunKey, Inner>,
+    /// By step, with the kills for memory that its attempt had seen before.
+    inner: BTreeMap<RunKey, (Inner, u64)>,
     /// The attempts and steps by main process.
     mains: BTreeMap<i32, RunKey>,
 }
@@ -88,7 +88,7 @@ impl Grip {
         let Some(step) = key.step else { return Ok(Entrances { own: room.group.entrances()?, of_tasks: Vec::new() }) };
         let inner = room.group.inner(step)?;
         let of_tasks = inner.entrances();
-        self.inner.insert(key, inner);
+        self.inner.insert(key, (inner, room.group.oom_kills()));
         Ok(Entrances { own: Vec::new(), of_tasks: of_tasks? })
     }
 
@@ -141,7 +141,7 @@ impl Grip {
         for process in self.all(key) {
             process.signal(Signal::KILL);
         }
-        for (_, inner) in self.inner.iter().filter(|(owner, _)| belongs(**owner, key)) {
+        for (_, (inner, _)) in self.inner.iter().filter(|(owner, _)| belongs(**owner, key)) {
             inner.kill();
         }
         if let Some(room) = self.rooms.get(&key) {
@@ -186,18 +186,20 @@ impl Grip {
     }
 
     /// Nothing of an attempt or step is left, or it has not come to run; how many processes in its group the kernel has killed
-    /// for their memory. A second call changes nothing.
+    /// for their memory while it was there. A second call changes nothing.
     pub(super) fn release(&mut self, key: RunKey, main: Option<i32>) -> u64 {
         // The number may be another task's by now.
         if let Some(main) = main.filter(|main| self.mains.get(main) == Some(&key)) {
             self.mains.remove(&main);
         }
-        if let Some(inner) = self.inner.remove(&key) {
+        let mut before = 0;
+        if let Some((inner, oom_kills)) = self.inner.remove(&key) {
             self.groups.remove_inner(inner);
+            before = oom_kills;
         }
         let Some(room) = self.rooms.get_mut(&key.whole()) else { return 0 };
         let was_user = room.users.remove(&key);
-        let oom_kills = if was_user && !key.is_step() { room.group.oom_kills() } else { 0 };
+        let oom_kills = if was_user { room.group.oom_kills() - before } else { 0 };
         if room.users.is_empty()
             && let Some(room) = self.rooms.remove(&key.whole())
         {
@@ -225,7 +227,7 @@ impl Grip {
     fn members(&self, key: RunKey) -> BTreeSet<ProcessIdent> {
         let mut own: BTreeSet<ProcessIdent> = self.trees.members(|owner| owner == key).collect();
         if key.is_step() {
-            own.extend(self.inner.get(&key).map(Inner::members).unwrap_or_default());
+            own.extend(self.inner.get(&key).map(|(inner, _)| inner.members()).unwrap_or_default());
         } else if let Some(room) = self.rooms.get(&key) {
             // Some hierarchies list the steps with it.
             let of_steps = self.of_steps(key);
@@ -242,7 +244,7 @@ impl Grip {
 
     fn of_steps(&self, key: RunKey) -> BTreeSet<ProcessIdent> {
         let is_step = |owner: RunKey| owner.is_step() && belongs(owner, key);
-        let inner = self.inner.iter().filter(|(owner, _)| is_step(**owner)).flat_map(|(_, inner)| inner.members());
+        let inner = self.inner.iter().filter(|(owner, _)| is_step(**owner)).flat_map(|(_, (inner, _))| inner.members());
         self.trees.members(is_step).chain(inner).collect()
     }
 }
