@@ -230,6 +230,7 @@ mod tests {
     use sched::spec::duration::TimeLimit;
     use sched::spec::gres::GresAsk;
     use sched::spec::job::{Files, Origin, User};
+    use sched::spec::labels::Labels;
 
     use super::*;
 
@@ -247,13 +248,17 @@ mod tests {
             work: Work::Command(vec!["true".into()]),
             map: None,
             files: Files { work_dir: "/".into(), stdin: None, stdout: None, stderr: None, append: false, umask: 0o22 },
-            origin: Origin { host: String::new(), dir: String::new(), command: String::new() },
+            origin: Origin::default(),
             export: String::new(),
             environment: Bytes::from_static(environment),
             partition: "debug".into(),
             time_limit: TimeLimit::Unlimited,
             warning: None,
             array: None,
+            labels: Labels::default(),
+            dependency: String::new(),
+            limits: Vec::new(),
+            login_environment: false,
         };
         let task = StartTask { index: 0, id: JobId(5), attempt: 1, shares, blob: None };
         Job { brief: brief.into(), task: task.into() }
