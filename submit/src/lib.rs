@@ -14,6 +14,7 @@ mod failure;
 #[cfg(test)]
 mod fake;
 mod getopt;
+mod hold;
 mod local;
 mod mapping;
 mod send;
@@ -30,7 +31,7 @@ use std::process::ExitCode;
 
 /// The names that [`run`] knows: Slurm's commands, which links may call this binary by, and Covey's own.
 pub const COMMANDS: &[&str] = &[
-    "sbatch", "squeue", "scancel", "sinfo", "scontrol", "sacct", "why", "map", "blob", "demo", "up", "down", "env",
+    "sbatch", "srun", "salloc", "squeue", "scancel", "sinfo", "scontrol", "sacct", "why", "map", "blob", "demo", "up", "down", "env",
     "links",
 ];
 
@@ -39,6 +40,8 @@ const OVERVIEW: &str = "\
 Usage: covey COMMAND [ARGUMENTS]      (covey COMMAND --help says more)
 
   sbatch      submit a batch script, an array, or a map over blobs
+  srun        run a command on a job's nodes, or on nodes of its own
+  salloc      hold nodes while a command or a shell runs here
   squeue      list jobs                    scancel   end jobs
   sinfo       list partitions and nodes    scontrol  show everything about a job, node or partition
   sacct       what became of jobs, also long after their end
@@ -59,6 +62,8 @@ Usage: covey COMMAND [ARGUMENTS]      (covey COMMAND --help says more)
 pub fn run(name: &str, args: Vec<OsString>) -> ExitCode {
     match name {
         "sbatch" => commands::sbatch::run(&args),
+        "srun" => commands::srun::run(&args),
+        "salloc" => commands::salloc::run(&args),
         "squeue" => commands::squeue::run(&args),
         "scancel" => commands::scancel::run(&args),
         "sinfo" => commands::sinfo::run(&args),

@@ -16,9 +16,9 @@ use crate::local::process::own_program;
 use crate::local::shell::search_path;
 
 /// The names under which this binary is Slurm's command.
-const LINKED: [&str; 6] = ["sbatch", "squeue", "scancel", "sinfo", "scontrol", "sacct"];
+const LINKED: [&str; 8] = ["sbatch", "srun", "salloc", "squeue", "scancel", "sinfo", "scontrol", "sacct"];
 
-/// Makes links called sbatch, squeue, scancel, sinfo, scontrol and sacct to this binary.
+/// Makes links called sbatch, srun, salloc, squeue, scancel, sinfo, scontrol and sacct to this binary.
 ///
 /// Links to an earlier covey are replaced. Anything else of these names is left alone, and then no link is made at all.
 #[derive(Debug, Parser)]
