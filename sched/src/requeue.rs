@@ -82,7 +82,7 @@ fn of_job(job: &Job, tasks: Option<&IndexSet>, again: IndexSet, hold: bool) -> V
                 held.push((*index, task.id));
             }
             TaskState::Pending { .. } if hold => held.push((*index, task.id)),
-            TaskState::Pending { .. } | TaskState::Finishing { .. } => {}
+            TaskState::Pending { .. } | TaskState::Finishing { .. } | TaskState::Closing { .. } => {}
         }
     }
     if hold && !held.is_empty() {

@@ -67,6 +67,7 @@ impl Letter {
     pub(crate) fn weight(&self) -> usize {
         match self {
             Letter::Input { input: Input::Submit { spec, .. }, .. } => spec.size_bytes(),
+            Letter::Input { input: Input::CreateStep(new), .. } => new.spec.size_bytes(),
             Letter::Input { .. } => 1024,
             Letter::Register { register, .. } => {
                 1024 + (register.claims.len() + register.step_claims.len()) * END_BYTES

@@ -209,8 +209,8 @@ fn administrator<T>(request: &Request<T>) -> Result<Option<(u32, u32)>, Status> 
 /// A refusal as a status: Slurm's text, and the sentence for people beside it.
 fn refuse(refusal: &Refusal) -> Status {
     let code = match refusal {
-        Refusal::UnknownJob | Refusal::UnknownNode(_) => Code::NotFound,
-        Refusal::NotAllowed { .. } => Code::PermissionDenied,
+        Refusal::UnknownJob | Refusal::UnknownStep | Refusal::UnknownNode(_) => Code::NotFound,
+        Refusal::NotAllowed { .. } | Refusal::NotTheirs => Code::PermissionDenied,
         Refusal::PartitionExists(_) => Code::AlreadyExists,
         Refusal::TooManyJobs(_)
         | Refusal::TooManyOfUser { .. }
@@ -228,6 +228,8 @@ fn refuse(refusal: &Refusal) -> Status {
         | Refusal::NotRunning
         | Refusal::NotSuspended
         | Refusal::NodeAway { .. }
+        | Refusal::StepBusy
+        | Refusal::TooManySteps(_)
         | Refusal::CpusInUse { .. } => Code::FailedPrecondition,
         Refusal::UnknownPartition(_)
         | Refusal::PartitionChange(_)
@@ -240,6 +242,7 @@ fn refuse(refusal: &Refusal) -> Status {
         | Refusal::NoReservation(_)
         | Refusal::Dependency(_)
         | Refusal::NeverFits { .. }
+        | Refusal::TooManyProcesses
         | Refusal::DeadlineTooSoon { .. }
         | Refusal::CircularDependency
         | Refusal::BadChange(_)

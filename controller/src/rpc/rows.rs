@@ -12,7 +12,7 @@ use sched::spec::hostlist;
 use sched::spec::index_set::IndexSet;
 use sched::spec::job::{JobSpec, Memory};
 use sched::spec::pattern::{FileNamePattern, PatternValues};
-use sched::task::{Done, Task, TaskState};
+use sched::task::{Done, Task, TaskState, Usage, Verdict};
 use sched::terms::Terms;
 
 use super::jobs::Gone;
@@ -150,6 +150,14 @@ impl RowMaker<'_> {
                 }
                 place(&mut row, Some(*since), Held::of(self.cluster, shares));
             }
+            TaskState::Closing { since, shares, ended, verdict } => {
+                row.completing = true;
+                place(&mut row, Some(*since), Held::of(self.cluster, shares));
+                if let Verdict::Ended { outcome, usage } = verdict {
+                    row.ended_ms = ended.0;
+                    judged(&mut row, outcome, *usage);
+                }
+            }
         }
         row
     }
@@ -177,12 +185,7 @@ impl RowMaker<'_> {
         row.paused_ms = done.paused_ms;
         place(&mut row, done.started, held);
         row.ended_ms = done.ended.0;
-        row.reason = done.outcome.reason().to_owned();
-        row.note = done.outcome.note.as_deref().unwrap_or_default().to_owned();
-        row.exit_code = done.outcome.exit.code.into();
-        row.exit_signal = done.outcome.exit.signal.into();
-        row.cancelled_by = cancelled_by(&done.outcome);
-        row.usage = Some(done.usage.into());
+        judged(&mut row, &done.outcome, done.usage);
         row
     }
 
@@ -283,6 +286,16 @@ fn job_detail(job: &Job, spec: &JobSpec, id: JobId, index: Option<u32>) -> v1::J
     detail
 }
 
+/// How a task has ended.
+fn judged(row: &mut v1::JobRow, outcome: &Outcome, usage: Usage) {
+    row.reason = outcome.reason().to_owned();
+    row.note = outcome.note.as_deref().unwrap_or_default().to_owned();
+    row.exit_code = outcome.exit.code.into();
+    row.exit_signal = outcome.exit.signal.into();
+    row.cancelled_by = cancelled_by(outcome);
+    row.usage = Some(usage.into());
+}
+
 fn place(row: &mut v1::JobRow, started: Option<Timestamp>, held: Option<Held>) {
     row.started_ms = started.map_or(0, |started| started.0);
     let Some(held) = held else { return };
@@ -322,6 +335,8 @@ fn state_of_row(task: &Task, terms: &Terms) -> v1::JobState {
         TaskState::Pending { .. } => v1::JobState::Pending,
         TaskState::Running { .. } => v1::JobState::Running,
         TaskState::Suspended { .. } => v1::JobState::Suspended,
+        TaskState::Closing { verdict: Verdict::Ended { outcome, .. }, .. } => state_of(outcome),
+        TaskState::Closing { verdict: Verdict::Requeued { .. }, .. } => v1::JobState::Pending,
         TaskState::Finishing { why, .. } => match why {
             StopWhy::Cancelled(_) => v1::JobState::Cancelled,
             StopWhy::TimeLimit => v1::JobState::Timeout,
