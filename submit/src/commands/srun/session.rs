@@ -248,6 +248,8 @@ impl<'a> Session<'a> {
                 let Some(said) = said.said else { return Ok(None) };
                 let heard = self.nodes.entry(node.clone()).or_default();
                 if said.seq <= heard.taken {
+                    // A controller that was started anew does not know that it has come.
+                    heard.confirmed = 0;
                     return Ok(None);
                 }
                 heard.taken = said.seq;
