@@ -111,7 +111,7 @@ struct Entry {
 
 #[derive(Debug)]
 enum State {
-    /// Its blob is on the way in.
+    /// Its blob is on the way in, or its login.
     Staging(Job),
     /// The launcher has it. Known only by its key after a restart of noded, and then no map's output can be published.
     Launched(Option<Job>),
@@ -282,12 +282,12 @@ impl Roster {
         if self.attempts.contains_key(&key) {
             return None;
         }
-        let (state, act) = match (&brief.work, &brief.map) {
+        // A blob, or what a login sets, has to be there before.
+        let is_staged = brief.map.is_some() || brief.login_environment;
+        let (state, act) = match (&brief.work, is_staged) {
             (Work::Op(_), _) => (State::Converting, Act::Convert(job)),
-            (Work::Script { .. } | Work::Command(_) | Work::Allocation, Some(_)) => {
-                (State::Staging(job.clone()), Act::Stage(job))
-            }
-            (Work::Script { .. } | Work::Command(_) | Work::Allocation, None) => {
+            (Work::Script { .. } | Work::Command(_), true) => (State::Staging(job.clone()), Act::Stage(job)),
+            (Work::Script { .. } | Work::Command(_), false) | (Work::Allocation, _) => {
                 (State::Launched(Some(job.clone())), Act::Launch(job))
             }
         };

@@ -13,9 +13,11 @@ use sched::ids::StepKey;
 use sched::reason::Exit;
 use sched::reconcile::How;
 use sched::spec::pattern::{FileNamePattern, PatternValues};
+use sched::spec::rlimit::ResourceLimit;
+use sched::spec::step::StepLimit;
 
 use crate::environment::{NodeFacts, step_variables};
-use crate::launch::limits;
+use crate::launch::{limits, run_as};
 use crate::launcher::frame::{FileSpec, Launch, RunKey};
 use crate::roster::Seen;
 use crate::stepd::{StepOrder, StepResult, Stream, TaskOrder};
@@ -43,7 +45,7 @@ impl Steps {
         let part = start.shares.iter().position(|share| share.node == node.name);
         let part = part.ok_or_else(|| io::Error::other("this node has no part in it"))?;
         let folder = self.folder_of(start.key);
-        let order = order(start, part, node, now_s);
+        let order = StepOrder { user: run_as(&start.job.user)?, ..order(start, part, node, now_s) };
         let bytes = order.encode().map_err(io::Error::other)?;
         fs::create_dir_all(&folder)?;
         // It holds a secret.
@@ -66,6 +68,9 @@ impl Steps {
             node_name: node.name.clone(),
             limits: limits(start.task.shares.iter().find(|share| share.node == node.name)),
             warning: None,
+            // Its files are the node's: the stepd becomes the user when it has its order.
+            user: None,
+            soft_limits: Vec::new(),
         })
     }
 
@@ -126,11 +131,16 @@ fn order(start: &StartStep, part: usize, node: &NodeFacts, now_s: i64) -> StepOr
         environment: step_variables(start, part, node, now_s),
         work_dir: spec.work_dir.as_str().into(),
         umask: spec.umask,
-        limits: spec.limits.iter().map(|limit| (limit.name.to_string(), limit.value)).collect(),
+        limits: spec.limits.iter().filter_map(limit).collect(),
+        user: None,
         append: spec.append,
         kill_on_bad_exit: spec.kill_on_bad_exit,
         tasks: (0..share.tasks).map(|local| task(start, part, share, local)).collect(),
     }
+}
+
+fn limit(limit: &StepLimit) -> Option<ResourceLimit> {
+    Some(ResourceLimit { of: limit.name.parse().ok()?, value: limit.value, asked: false })
 }
 
 fn task(start: &StartStep, part: usize, share: &StepShare, local: u32) -> TaskOrder {

@@ -11,5 +11,8 @@ mod nodes;
 mod resources;
 mod rig;
 mod service;
+mod steps;
+mod surroundings;
+mod users;
 mod verbs;
 mod why;

@@ -250,15 +250,15 @@ fn job_detail(job: &Job, spec: &JobSpec, id: JobId, index: Option<u32>) -> v1::J
         array_index: index,
         job_name: &spec.name,
         user: &spec.user.name,
-        // What only a node knows stays as it was typed, as in Slurm.
-        host: "%N",
+        // What only a node knows is not shown.
+        host: "",
         step: "batch",
         task_rank: 0,
         node_number: 0,
         restart_count: 0,
     };
     let path = |pattern: &FileNamePattern| {
-        pattern.path(&values, std::path::Path::new(&spec.files.work_dir)).to_string_lossy().into_owned()
+        pattern.shown(&values, std::path::Path::new(&spec.files.work_dir)).to_string_lossy().into_owned()
     };
     let named = |text: &Option<String>| text.as_deref().map(|text| path(&FileNamePattern::new(text)));
     let stdout = named(&spec.files.stdout).unwrap_or_else(|| path(&FileNamePattern::default_output(job.is_array())));

@@ -22,7 +22,7 @@ pub(crate) fn step_variables(start: &StartStep, part: usize, node: &NodeFacts, n
     let given = Bytes::copy_from_slice(&start.spec.environment.0);
     let brief = Brief { environment: given.clone(), ..start.job.clone() };
     let job = Job { brief: Arc::new(brief), task: Arc::new(start.task.clone()) };
-    let mut all = Variables { all: variables(&job, node, now_s) };
+    let mut all = Variables { all: variables(&job, node, &[], now_s) };
     for name in SRUNS_OWN {
         all.unset(name);
         if let Some(value) = value(&given, name) {

@@ -19,6 +19,7 @@ mod files;
 pub mod frame;
 mod grip;
 mod groups;
+mod identity;
 mod link;
 mod place;
 mod records;
@@ -32,6 +33,7 @@ pub mod wire;
 
 pub use attempts::ATTEMPTS_MAX;
 pub use groups::ENFORCEMENT_VARIABLE;
+pub(crate) use identity::become_user;
 pub use link::{Link, LinkError, NoticeReceiver, RequestSender};
 pub use run::run;
 pub use start::{ensure, stop};

@@ -31,6 +31,7 @@ use tokio::task::JoinSet;
 
 pub(crate) use order::{StepOrder, StepResult, Stream, TaskOrder};
 
+use crate::launcher::become_user;
 use crate::launcher::frame::Outcome;
 use crate::launcher::spawn::{self, ENTRANCES_VARIABLE};
 use line::{HEARD_MAX, Heard, keep_up};
@@ -49,6 +50,8 @@ enum StepdError {
     Order(#[from] rmp_serde::decode::Error),
     #[error(transparent)]
     Endpoints(#[from] proto::endpoint::EndpointError),
+    #[error("cannot become the user of the job")]
+    User(#[source] io::Error),
     #[error("the operating system gives no runtime")]
     Runtime(#[source] io::Error),
 }
@@ -82,6 +85,9 @@ fn serve() -> Result<StepResult, StepdError> {
     let order = StepOrder::decode(&bytes)?;
     let endpoints: Endpoints = order.controller.parse()?;
     let entrances = entrances();
+    // What is opened here is not open to the user.
+    let notes = File::open("/proc/self/fd/2").map_err(StepdError::Read)?;
+    order.user.as_ref().map_or(Ok(()), become_user).map_err(StepdError::User)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StepdError::Runtime)?;
     let result = runtime.block_on(async {
         let voice = Arc::new(Voice::new());
@@ -91,7 +97,7 @@ fn serve() -> Result<StepResult, StepdError> {
             let (order, voice) = (order.clone(), voice.clone());
             async move { keep_up(&order, endpoints, voice, hears).await }
         });
-        let mut step = Step::new(order, voice).map_err(StepdError::Runtime)?;
+        let mut step = Step::new(order, voice, notes).map_err(StepdError::Runtime)?;
         let result = step.serve(entrances, heard).await;
         line.abort();
         Ok(result)
@@ -124,8 +130,8 @@ struct Step {
     ended: signals::Ended,
     /// What carries the streams.
     streams: JoinSet<()>,
-    /// How many bytes of the launcher's words were passed on.
-    noted: usize,
+    /// The launcher's words, read as far as they were passed on.
+    notes: File,
     told_to_stop: bool,
 }
 
@@ -157,9 +163,9 @@ mod signals {
 }
 
 impl Step {
-    fn new(order: Arc<StepOrder>, voice: Arc<Voice>) -> io::Result<Step> {
-        let (ended, alive, streams, result) = (signals::Ended::listen()?, BTreeMap::new(), JoinSet::new(), StepResult::default());
-        Ok(Step { order, voice, result, alive, ended, streams, noted: 0, told_to_stop: false })
+    fn new(order: Arc<StepOrder>, voice: Arc<Voice>, notes: File) -> io::Result<Step> {
+        let (alive, streams, result) = (BTreeMap::new(), JoinSet::new(), StepResult::default());
+        Ok(Step { order, voice, result, alive, ended: signals::Ended::listen()?, streams, notes, told_to_stop: false })
     }
 
     async fn serve(&mut self, entrances: Arc<[File]>, mut heard: mpsc::Receiver<Heard>) -> StepResult {
@@ -287,10 +293,10 @@ impl Step {
     /// The launcher ends the step, has told the tasks, and has left a word for srun.
     async fn on_term(&mut self) {
         self.told_to_stop = true;
-        let notes = std::fs::read("/proc/self/fd/2").unwrap_or_default();
-        let text = String::from_utf8_lossy(notes.get(self.noted..).unwrap_or_default()).into_owned();
-        self.noted = notes.len();
-        for line in text.lines() {
+        let mut text = Vec::new();
+        // Words that cannot be read are said by nobody.
+        self.notes.read_to_end(&mut text).ok();
+        for line in String::from_utf8_lossy(&text).lines() {
             self.voice.say(Kind::Message(line.to_owned())).await;
         }
     }

@@ -5,9 +5,10 @@
 
 use proto::v1;
 use sched::ids::StepKey;
+use sched::spec::rlimit::ResourceLimit;
 use serde::{Deserialize, Serialize};
 
-use crate::launcher::frame::RawStr;
+use crate::launcher::frame::{RawStr, RunAs};
 
 /// A step's part on one node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,8 +30,10 @@ pub(crate) struct StepOrder {
     pub(crate) work_dir: RawStr,
     /// What they create does not get.
     pub(crate) umask: u32,
-    /// Their soft limits, by Slurm's names.
-    pub(crate) limits: Vec<(String, Option<u64>)>,
+    /// Their soft limits.
+    pub(crate) limits: Vec<ResourceLimit>,
+    /// As whom they run, and the stepd with them; as the launcher if none.
+    pub(crate) user: Option<RunAs>,
     /// Output files keep what is in them.
     pub(crate) append: bool,
     /// All end when one has ended badly.

@@ -10,8 +10,6 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 
-use rustix::process::Resource;
-
 use super::order::{StepOrder, Stream, TaskOrder};
 use crate::launcher::frame::RawStr;
 use crate::launcher::spawn::{StepTask, start_task};
@@ -73,7 +71,7 @@ impl<'a> Starter<'a> {
             env: self.environment(local, task)?,
             cwd: CString::new(order.work_dir.as_os_str().as_bytes())?,
             umask: order.umask,
-            limits: order.limits.iter().filter_map(|(name, soft)| Some((resource(name)?, *soft))).collect(),
+            limits: order.limits.clone(),
             entrances: self.entrances.clone(),
             stdio,
         })
@@ -186,23 +184,6 @@ impl StartFailure {
             StartFailure::Exec { stderr: None, .. } | StartFailure::Stream { .. } => false,
         }
     }
-}
-
-/// The kernel's resource under Slurm's name.
-fn resource(name: &str) -> Option<Resource> {
-    Some(match name {
-        "CPU" => Resource::Cpu,
-        "FSIZE" => Resource::Fsize,
-        "DATA" => Resource::Data,
-        "STACK" => Resource::Stack,
-        "CORE" => Resource::Core,
-        "RSS" => Resource::Rss,
-        "NPROC" => Resource::Nproc,
-        "NOFILE" => Resource::Nofile,
-        "MEMLOCK" => Resource::Memlock,
-        "AS" => Resource::As,
-        _ => return None,
-    })
 }
 
 /// The system's words for an error, without Rust's ` (os error N)`.

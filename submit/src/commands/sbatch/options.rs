@@ -249,7 +249,10 @@ pub(crate) fn from_variables(
         let value = value(name)?;
         match says {
             Switch => is_on(&value).then(|| (*option).into()),
-            Perhaps if value.is_empty() => Some((*option).into()),
+            // Any word but these two asks for whole nodes.
+            Perhaps if value.is_empty() || *option == "--exclusive" && !["user", "mcs"].contains(&&*value) => {
+                Some((*option).into())
+            }
             Value if value.is_empty() => None,
             Value | Perhaps => Some(format!("{option}={value}").into()),
         }
