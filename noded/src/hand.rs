@@ -30,12 +30,7 @@ pub(crate) struct Hand {
 /// What the launcher said, in the roster's words.
 pub(crate) enum Word {
     /// Everything that it knows, after a connection. Another id means that its records are new.
-    Hello {
-        launcher_id: String,
-        attempts: Vec<(AttemptKey, Seen)>,
-        steps: Vec<(StepKey, Seen)>,
-        abilities: Abilities,
-    },
+    Hello { launcher_id: String, attempts: Vec<(AttemptKey, Seen)>, steps: Vec<(StepKey, Seen)>, abilities: Abilities },
     /// News of one attempt.
     Of(AttemptKey, Seen),
     /// News of one step's part.

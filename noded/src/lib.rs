@@ -16,9 +16,9 @@ mod machine;
 pub mod node;
 pub mod roster;
 mod signals;
+pub mod stage;
 mod step;
 mod stepd;
-pub mod stage;
 
 pub use cli::{run_launcher, run_noded};
 pub use stepd::run as run_stepd;

@@ -304,7 +304,9 @@ impl Node {
             match act {
                 Act::Launch(job) => match self.launch(&job) {
                     Ok(request) => requests.push(request),
-                    Err(error) => failed.push((job.key().into(), format!("it cannot be started on this node: {error}"))),
+                    Err(error) => {
+                        failed.push((job.key().into(), format!("it cannot be started on this node: {error}")))
+                    }
                 },
                 Act::Convert(job) => {
                     info!(attempt = %job.key(), blob = job.task.blob, "convert");
@@ -319,7 +321,9 @@ impl Node {
                 }
                 Act::Suspend(key) => requests.push(Request::Suspend { key: key.into() }),
                 Act::Resume(key) => requests.push(Request::Resume { key: key.into() }),
-                Act::Limit(key, limit) => requests.push(Request::Limit { key: key.into(), time_limit_s: limit.seconds() }),
+                Act::Limit(key, limit) => {
+                    requests.push(Request::Limit { key: key.into(), time_limit_s: limit.seconds() })
+                }
                 Act::Signal(key, signal, scope) => requests.extend(hand::signal(key, signal, scope)),
                 Act::Abandon(key) => self.pipeline.abandon(key),
                 Act::Report(key, end) => ends.push((key, end)),

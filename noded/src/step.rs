@@ -41,7 +41,13 @@ impl Steps {
     ///
     /// # Errors
     /// When this node has no part in the step, or the order cannot be written.
-    pub(crate) fn launch(&self, start: &StartStep, node: &NodeFacts, kill_wait_ms: u64, now_s: i64) -> io::Result<Launch> {
+    pub(crate) fn launch(
+        &self,
+        start: &StartStep,
+        node: &NodeFacts,
+        kill_wait_ms: u64,
+        now_s: i64,
+    ) -> io::Result<Launch> {
         let part = start.shares.iter().position(|share| share.node == node.name);
         let part = part.ok_or_else(|| io::Error::other("this node has no part in it"))?;
         let folder = self.folder_of(start.key);

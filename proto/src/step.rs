@@ -48,7 +48,11 @@ impl TryFrom<v1::StepSpec> for StepSpec {
 impl From<&StepSpec> for v1::StepSpec {
     fn from(spec: &StepSpec) -> v1::StepSpec {
         let spec = StepDraft::clone(spec);
-        let limit = |limit: StepLimit| v1::ResourceLimit { name: limit.name.to_string(), value: limit.value, ..v1::ResourceLimit::default() };
+        let limit = |limit: StepLimit| v1::ResourceLimit {
+            name: limit.name.to_string(),
+            value: limit.value,
+            ..v1::ResourceLimit::default()
+        };
         v1::StepSpec {
             name: spec.name,
             words: spec.words,

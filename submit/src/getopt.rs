@@ -113,7 +113,8 @@ fn exit_code(name: &str) -> u8 {
 
 /// How the user calls the command: Covey's own stand behind `covey`.
 fn called(name: &str) -> String {
-    let is_slurms = matches!(name, "sbatch" | "squeue" | "scancel" | "sinfo" | "scontrol" | "sacct" | "srun" | "salloc");
+    let is_slurms =
+        matches!(name, "sbatch" | "squeue" | "scancel" | "sinfo" | "scontrol" | "sacct" | "srun" | "salloc");
     if is_slurms { name.to_owned() } else { format!("covey {}", name.trim_start_matches("covey ")) }
 }
 

@@ -31,8 +31,8 @@ use std::process::ExitCode;
 
 /// The names that [`run`] knows: Slurm's commands, which links may call this binary by, and Covey's own.
 pub const COMMANDS: &[&str] = &[
-    "sbatch", "srun", "salloc", "squeue", "scancel", "sinfo", "scontrol", "sacct", "why", "map", "blob", "demo", "up", "down", "env",
-    "links",
+    "sbatch", "srun", "salloc", "squeue", "scancel", "sinfo", "scontrol", "sacct", "why", "map", "blob", "demo", "up",
+    "down", "env", "links",
 ];
 
 /// What `covey` alone, `covey help` and a wrong word print.

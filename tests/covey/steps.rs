@@ -45,7 +45,9 @@ fn tasks_on_two_nodes_are_told_who_they_are_and_the_worst_code_wins() {
         .replace("COVEY", COVEY);
     let written = run_job(&rig, &["-N2", "-n4"], &script);
     let lines = sorted(&written);
-    for line in ["0: 0 0 0 linux0 0 4 own", "1: 1 0 1 linux0 0 4 own", "2: 2 1 0 linux1 0 4 own", "3: 3 1 1 linux1 0 4 own"] {
+    for line in
+        ["0: 0 0 0 linux0 0 4 own", "1: 1 0 1 linux0 0 4 own", "2: 2 1 0 linux1 0 4 own", "3: 3 1 1 linux1 0 4 own"]
+    {
         assert!(lines.contains(&line), "{written}");
     }
     for line in [
@@ -174,7 +176,8 @@ fn outside_of_a_job_srun_asks_for_nodes_and_gives_them_back() {
 #[test]
 fn salloc_holds_nodes_while_its_command_runs() {
     let rig = Rig::start(2);
-    let script = format!("echo $SLURM_JOB_ID $SLURM_JOB_NUM_NODES $SLURM_JOB_NODELIST; {COVEY} srun hostname | wc -l; exit 6");
+    let script =
+        format!("echo $SLURM_JOB_ID $SLURM_JOB_NUM_NODES $SLURM_JOB_NODELIST; {COVEY} srun hostname | wc -l; exit 6");
     let done = rig.try_run("salloc", &["-N2", "-n2", "bash", "-c", &script]);
     assert_eq!(text(&done.stdout), "1 2 linux[0-1]\n2\n", "{}", text(&done.stderr));
     let said = "salloc: Granted job allocation 1\nsalloc: Relinquishing job allocation 1\n";
@@ -192,7 +195,10 @@ fn ctrl_c_asks_first_and_then_ends_the_step() {
     send(step.id(), "USR2");
     let done = step.wait_with_output().expect("it ends");
     let said = text(&done.stderr);
-    assert!(said.contains("srun: interrupt (one more within 1 sec to abort)\nsrun: StepId=1.0 tasks 0-1: running\n"), "{said}");
+    assert!(
+        said.contains("srun: interrupt (one more within 1 sec to abort)\nsrun: StepId=1.0 tasks 0-1: running\n"),
+        "{said}"
+    );
     assert!(said.contains("srun: error: linux0: tasks 0-1: User defined signal 2"), "{said}");
     assert_eq!(done.status.code(), Some(128 + 12));
     let step = spawn(&rig, "srun", &["-n1", "bash", "-c", "touch again; sleep 1000"]);

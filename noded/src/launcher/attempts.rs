@@ -129,7 +129,9 @@ impl Attempts {
 
     /// The batch script is gone, and with it the job's steps on this node have to go.
     fn stop_steps(&mut self, key: RunKey, now: Instant) {
-        let Some(kill_wait_ms) = self.tasks.get(&key).map(Task::kill_wait_ms).filter(|_| !key.is_step()) else { return };
+        let Some(kill_wait_ms) = self.tasks.get(&key).map(Task::kill_wait_ms).filter(|_| !key.is_step()) else {
+            return;
+        };
         let steps: Vec<RunKey> = self.steps(key).collect();
         let stop = |key| Some((key, self.tasks.get_mut(&key)?.on_stop(StopWhy::Cancelled, kill_wait_ms, now)?));
         let due = steps.into_iter().filter_map(stop).collect();

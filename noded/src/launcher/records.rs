@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::LauncherError;
-use super::frame::{RunKey, AttemptStatus, Ending};
+use super::frame::{AttemptStatus, Ending, RunKey};
 use super::tree::ProcessIdent;
 use super::wire;
 

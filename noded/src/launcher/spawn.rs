@@ -115,8 +115,7 @@ pub(crate) fn start_task(task: StepTask) -> io::Result<Child> {
     let address = |text: &CString| text.as_ptr().expose_provenance();
     let words: Vec<usize> = argv.iter().map(address).chain([0]).collect();
     let mut pid_record = PID_RECORD.to_vec();
-    let records: Vec<usize> =
-        env.iter().map(address).chain([pid_record.as_mut_ptr().expose_provenance(), 0]).collect();
+    let records: Vec<usize> = env.iter().map(address).chain([pid_record.as_mut_ptr().expose_provenance(), 0]).collect();
     let prepare = move || {
         for entrance in entrances.iter() {
             rustix::io::write(entrance, b"0")?;

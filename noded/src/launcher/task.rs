@@ -292,7 +292,7 @@ fn bounded(wait_ms: u64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::launcher::frame::{RunKey, FileSpec, Limits, Usage};
+    use crate::launcher::frame::{FileSpec, Limits, RunKey, Usage};
 
     fn task(now: Instant) -> Task {
         let launch = Launch {

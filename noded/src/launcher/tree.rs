@@ -107,7 +107,10 @@ impl Trees {
     }
 
     /// The processes of the owners that are wanted, as of the last look.
-    pub(super) fn members<'a>(&'a self, is_wanted: impl Fn(RunKey) -> bool + 'a) -> impl Iterator<Item = ProcessIdent> + 'a {
+    pub(super) fn members<'a>(
+        &'a self,
+        is_wanted: impl Fn(RunKey) -> bool + 'a,
+    ) -> impl Iterator<Item = ProcessIdent> + 'a {
         self.owners.iter().filter(move |(_, owner)| is_wanted(**owner)).map(|(ident, _)| *ident)
     }
 

@@ -129,7 +129,6 @@ impl Steps {
         acts
     }
 
-
     /// Their keys.
     pub(super) fn keys(&self) -> impl Iterator<Item = StepKey> + '_ {
         self.entries.keys().copied()
@@ -145,5 +144,76 @@ impl Steps {
             }
         };
         self.entries.iter().map(claim).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::link::StepShare;
+    use sched::ids::{AttemptKey, JobId};
+    use sched::reason::Exit;
+    use sched::reconcile::How;
+    use sched::resources::Cpus;
+    use sched::spec::step::StepDraft;
+    use sched::task::Usage;
+
+    use super::*;
+    use crate::roster::tests::{brief, command, task};
+
+    const KEY: StepKey = StepKey { attempt: AttemptKey { job: JobId(5), index: 0, attempt: 1 }, step: 2 };
+
+    fn start() -> StartStep {
+        let spec = StepDraft { words: vec!["true".into()], work_dir: "/".into(), ..StepDraft::default() };
+        let share = StepShare { node: "n1".into(), first_task: 0, tasks: 1, cpus: Cpus::whole(1) };
+        let (spec, job) = (spec.check().expect("good"), brief(command(), false));
+        StartStep { key: KEY, spec, shares: vec![share], secret: 7, job, task: task(0, 1) }
+    }
+
+    fn left() -> Seen {
+        let how = How::Exited(Exit { code: 3, signal: 0 });
+        Seen::Left { how, usage: Usage::default(), note: None, age_ms: 0 }
+    }
+
+    #[test]
+    fn a_part_is_started_once_and_its_end_kept_until_it_is_counted() {
+        let mut steps = Steps::default();
+        assert!(matches!(steps.start(start()), Some(StepAct::Launch(_))));
+        assert_eq!((steps.start(start()), steps.forget(KEY)), (None, None), "neither repeated nor forgotten yet");
+        assert_eq!(steps.signal(KEY, 10), Some(StepAct::Signal(KEY, 10)));
+        assert!(matches!(steps.on_process(KEY, left(), 100), Some(StepAct::Report(..))));
+        assert_eq!(
+            (steps.start(start()), steps.signal(KEY, 10), steps.on_process(KEY, left(), 200)),
+            (None, None, None)
+        );
+        let claims = steps.claims(150);
+        assert_eq!(claims[0].end.as_ref().map(|end| end.age_ms), Some(50));
+        assert_eq!((steps.forget(KEY), steps.claims(150).len()), (Some(StepAct::Drop(KEY)), 0));
+        assert_eq!(steps.on_process(KEY, left(), 300), Some(StepAct::Drop(KEY)), "nobody asks for it any more");
+    }
+
+    #[test]
+    fn what_a_launcher_does_not_know_is_asked_again_or_lost() {
+        let started = || {
+            let mut steps = Steps::default();
+            steps.start(start());
+            steps
+        };
+        assert!(matches!(started().on_hello(Vec::new(), false, 1)[..], [StepAct::Launch(_)]));
+        let lost = started().on_hello(Vec::new(), true, 1);
+        assert!(matches!(&lost[..], [StepAct::Report(_, end)] if end.how == How::Lost));
+        let mut stopped = started();
+        stopped.stop(KEY, StopWhy::JobOver);
+        assert_eq!(stopped.on_hello(vec![(KEY, Seen::Running)], false, 1), [StepAct::Stop(KEY, StopWhy::JobOver)]);
+        assert!(matches!(&stopped.on_hello(Vec::new(), false, 1)[..], [StepAct::Report(..)]), "it never began");
+    }
+
+    #[test]
+    fn a_restarted_noded_knows_its_steps_by_the_launcher() {
+        let mut steps = Steps::default();
+        assert!(steps.on_hello(vec![(KEY, Seen::Running)], false, 1).is_empty());
+        assert_eq!((steps.start(start()), steps.claims(2)[0].end.is_none()), (None, true));
+        let other = StepKey { step: 3, ..KEY };
+        let unknown = steps.stop(other, StopWhy::JobOver);
+        assert!(matches!(unknown, Some(StepAct::Report(key, end)) if key == other && end.how == How::Lost));
     }
 }

@@ -242,7 +242,9 @@ impl Step {
             let bytes = (failure.text() + "\n").into_bytes().into();
             self.voice.say(Kind::Output(StepOutput { task: rank, error: true, bytes })).await;
         }
-        self.voice.say(Kind::TaskEnded(StepTaskEnded { task: rank, exit_code: exit_code.into(), exit_signal: 0 })).await;
+        self.voice
+            .say(Kind::TaskEnded(StepTaskEnded { task: rank, exit_code: exit_code.into(), exit_signal: 0 }))
+            .await;
     }
 
     /// Takes note of the tasks that have ended. What is left in the group of one ends with it: while it is not waited for, its

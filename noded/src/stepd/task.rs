@@ -86,8 +86,7 @@ impl<'a> Starter<'a> {
         // By these the launcher knows what belongs to the step.
         let own: Vec<(String, String)> =
             own.chain([ATTEMPT_VARIABLE, LAUNCHER_VARIABLE].into_iter().filter_map(marker)).collect();
-        let is_own =
-            |name: &OsStr| name == "SLURM_TASK_PID" || own.iter().any(|(known, _)| OsStr::new(known) == name);
+        let is_own = |name: &OsStr| name == "SLURM_TASK_PID" || own.iter().any(|(known, _)| OsStr::new(known) == name);
         let all = self.order.environment.iter().filter(|(name, _)| !is_own(name.as_os_str()));
         let all = all.map(|(name, value)| record(name.as_os_str(), value.as_os_str()));
         all.chain(own.iter().map(|(name, value)| record(name.as_ref(), value.as_ref()))).collect()

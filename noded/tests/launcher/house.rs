@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use noded::launcher::frame::{
-    Abilities, RunKey, AttemptStatus, Controller, Ending, FileSpec, Launch, Limits, Notice, Request, StopWhy,
+    Abilities, AttemptStatus, Controller, Ending, FileSpec, Launch, Limits, Notice, Request, RunKey, StopWhy,
 };
 use noded::launcher::{self, ENFORCEMENT_VARIABLE, wire};
 use rustix::process::{Pid, Signal, kill_process};

@@ -101,7 +101,10 @@ mod tests {
         let dir = folder.path().join("new/bin");
         for program in ["/old/covey", "/new/covey"] {
             let made = link(&dir, Path::new(program)).expect("nothing is in the way");
-            assert_eq!(names_in(&made), ["sacct", "salloc", "sbatch", "scancel", "scontrol", "sinfo", "squeue", "srun"]);
+            assert_eq!(
+                names_in(&made),
+                ["sacct", "salloc", "sbatch", "scancel", "scontrol", "sinfo", "squeue", "srun"]
+            );
             assert_eq!(fs::read_link(made.join("squeue")).expect("a link"), Path::new(program));
         }
     }

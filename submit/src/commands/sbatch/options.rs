@@ -241,10 +241,7 @@ fn of_environment(value: impl Fn(&str) -> Option<String>) -> Vec<OsString> {
 }
 
 /// What the variables of a table say, as words.
-pub(crate) fn from_variables(
-    table: &[(&str, &str, Says)],
-    value: impl Fn(&str) -> Option<String>,
-) -> Vec<OsString> {
+pub(crate) fn from_variables(table: &[(&str, &str, Says)], value: impl Fn(&str) -> Option<String>) -> Vec<OsString> {
     let word = |(name, option, says): &(&str, &str, Says)| {
         let value = value(name)?;
         match says {

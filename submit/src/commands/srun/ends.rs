@@ -150,8 +150,11 @@ mod tests {
             ["srun: error: n1: tasks 0,2: Exited with exit code 3", "srun: error: n2: task 5: Killed"]
         );
         assert!(ends.take_lines().is_empty() && ends.are_any() && !ends.are_all());
-        let states =
-            ["srun: StepId=5.0 tasks 3-4: running", "srun: StepId=5.0 tasks 0,2,5: exited abnormally", "srun: StepId=5.0 task 1: exited"];
+        let states = [
+            "srun: StepId=5.0 tasks 3-4: running",
+            "srun: StepId=5.0 tasks 0,2,5: exited abnormally",
+            "srun: StepId=5.0 task 1: exited",
+        ];
         assert_eq!(ends.state_lines(), states);
         assert_eq!(ends.status(&StepEnded::default()), 137);
     }

@@ -238,7 +238,8 @@ mod tests {
 
     #[test]
     fn what_programs_type_is_understood() {
-        let typed = "--unbuffered --output X_%t_log.out --error X_%t_log.err -K1 -W 0 -n1 -N1 --exact --mpi=pmix -c2 -l";
+        let typed =
+            "--unbuffered --output X_%t_log.out --error X_%t_log.err -K1 -W 0 -n1 -N1 --exact --mpi=pmix -c2 -l";
         let words: Vec<&str> = typed.split(' ').filter(|word| *word != "-K1").chain(["--kill-on-bad-exit=1"]).collect();
         let (options, _) = read_words(&[&words[..], &["python", "-u", "x.py"]].concat(), &[]).expect("understood");
         assert_eq!((options.output.as_deref(), options.error.as_deref()), (Some("X_%t_log.out"), Some("X_%t_log.err")));

@@ -37,7 +37,12 @@ pub(super) struct Printer {
 
 impl Printer {
     /// Opens the files that srun itself writes to.
-    pub(super) fn open(plan: &Plan, values: &PatternValues<'_>, dir: &Path, label_width: Option<usize>) -> io::Result<Printer> {
+    pub(super) fn open(
+        plan: &Plan,
+        values: &PatternValues<'_>,
+        dir: &Path,
+        label_width: Option<usize>,
+    ) -> io::Result<Printer> {
         let same = plan.stdout == plan.stderr && matches!(plan.stdout, Sink::File(_));
         let target = |sink: &Sink, own| match sink {
             Sink::Own => Ok(own),

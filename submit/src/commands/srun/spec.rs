@@ -189,7 +189,8 @@ mod tests {
         assert_eq!((plan.only_task, plan.stdout, plan.stderr), (Some(0), Sink::Own, Sink::Elsewhere));
         let plan = planned(|options| options.input = said("1"));
         assert_eq!((plan.spec.input_task, plan.stdin), (Some(1), Source::Own));
-        for (pattern, of_nodes) in [("%2t", true), ("a%%t", false), ("%j\\%t", false), ("%N.x", true), ("%x%J", false)] {
+        for (pattern, of_nodes) in [("%2t", true), ("a%%t", false), ("%j\\%t", false), ("%N.x", true), ("%x%J", false)]
+        {
             assert_eq!(is_of_nodes(pattern), of_nodes, "{pattern}");
         }
     }
