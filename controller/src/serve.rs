@@ -26,7 +26,9 @@ use crate::door::Door;
 use crate::driver::{Driver, Letter, Post, Published, mailbox};
 use crate::journal::{Alone, Election, Journal, JournalError, SledJournal};
 use crate::recover::{RecoverError, recover};
+use crate::rpc::allocate::Watcher;
 use crate::rpc::link::Links;
+use crate::rpc::relay::Relay;
 use crate::rpc::{Desk, SUBMIT_BYTES_MAX};
 
 /// How long calls that are under way may take when the controller stops.
@@ -124,13 +126,15 @@ pub fn serve(serve: Serve) -> Result<(), ServeError> {
     let driver = std::thread::Builder::new().name("driver".into()).spawn(run).map_err(ServeError::Runtime)?;
     let desk = Desk {
         post: post.clone(),
-        published,
+        published: published.clone(),
         journal,
         config: Arc::new(serve.config),
         epoch,
         started_ms: clock::now().0,
         submit_bytes: Arc::new(Semaphore::new(SUBMIT_BYTES_MAX)),
         submit_rate: Arc::default(),
+        relay: Relay::new(post.clone(), published.clone()),
+        holders: Arc::default(),
         dir: serve.dir.as_path().into(),
     };
     info!(epoch, socket = %socket.display(), listen_plain = ?serve.listen_plain, "controller up");
@@ -172,6 +176,8 @@ async fn listen_until_told(
         // The sender gone means the same as a stop.
         let _gone = stopped.wait_for(|stop| *stop).await;
     };
+    Watcher { post: desk.post.clone(), published: desk.published.clone(), holders: desk.holders.clone() }
+        .wait_for_all();
     let routes = routes(desk, post).await;
     let by_unix = server()
         .add_routes(routes.clone())
@@ -224,10 +230,11 @@ async fn routes(desk: Desk, post: Post) -> Routes {
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .expect("the descriptors were compiled with this program");
+    let relay = desk.relay.clone();
     let controller = ControllerServer::new(desk)
         .max_decoding_message_size(CALL_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(CALL_MESSAGE_BYTES_MAX);
-    let links = NodeLinkServer::new(Links { post })
+    let links = NodeLinkServer::new(Links { post, relay })
         .max_decoding_message_size(LINK_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(LINK_MESSAGE_BYTES_MAX);
     Routes::new(health).add_service(reflection).add_service(controller).add_service(links)

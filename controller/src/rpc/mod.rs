@@ -2,6 +2,7 @@
 //!
 //! Here messages become inputs and snapshots become messages; nothing is decided.
 
+pub(crate) mod allocate;
 mod cancel;
 mod cluster;
 mod control;
@@ -13,7 +14,10 @@ mod nodes;
 mod owner;
 mod partitions;
 pub(crate) mod rate;
+pub(crate) mod relay;
 mod rows;
+mod serve_step;
+mod steps;
 mod submit;
 mod update_nodes;
 mod watch;
@@ -57,6 +61,8 @@ pub(crate) struct Desk {
     pub(crate) started_ms: i64,
     pub(crate) submit_bytes: Arc<Semaphore>,
     pub(crate) submit_rate: Arc<rate::Rate>,
+    pub(crate) relay: Arc<relay::Relay>,
+    pub(crate) holders: Arc<allocate::Holders>,
     /// The cluster's folder, for people.
     pub(crate) dir: Arc<Path>,
 }
@@ -120,16 +126,16 @@ impl Controller for Desk {
 
     async fn run_step(
         &self,
-        _request: Request<Streaming<v1::FromSrun>>,
+        request: Request<Streaming<v1::FromSrun>>,
     ) -> Result<Response<Self::RunStepStream>, Status> {
-        Err(Status::unimplemented("steps"))
+        steps::run(self, request).await.map(Response::new)
     }
 
     async fn allocate(
         &self,
-        _request: Request<Streaming<v1::FromHolder>>,
+        request: Request<Streaming<v1::FromHolder>>,
     ) -> Result<Response<Self::AllocateStream>, Status> {
-        Err(Status::unimplemented("allocations"))
+        allocate::allocate(self, request).await.map(Response::new)
     }
 
     async fn list_nodes(

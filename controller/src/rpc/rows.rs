@@ -351,7 +351,7 @@ fn state_of_row(task: &Task, terms: &Terms) -> v1::JobState {
     }
 }
 
-fn state_of(outcome: &Outcome) -> v1::JobState {
+pub(super) fn state_of(outcome: &Outcome) -> v1::JobState {
     match outcome.ending {
         Ending::Completed => v1::JobState::Completed,
         Ending::Failed | Ending::LaunchFailed => v1::JobState::Failed,
