@@ -162,7 +162,7 @@ fn outside_of_a_job_srun_asks_for_nodes_and_gives_them_back() {
     let first = rig.submit(&["-n2", "--wrap", "while [ ! -e go ]; do sleep 0.02; done"]);
     wait_for("the node is full", || rig.states(&first) == ["RUNNING"]);
     let waiting = spawn(&rig, "srun", &["-n1", "echo", "ran"]);
-    wait_for("the next one waits", || rig.states("3") == ["PENDING"]);
+    wait_for("the next one waits", || rig.run("squeue", &["-h", "-t", "PD", "-o", "%i"]).trim() == "3");
     fs::write(rig.work().join("go"), "").expect("written");
     let done = waiting.wait_with_output().expect("it ends");
     assert_eq!((done.status.code(), text(&done.stdout).as_str()), (Some(0), "ran\n"));
