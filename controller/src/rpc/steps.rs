@@ -224,3 +224,6 @@ async fn hear(relay: &Relay, line: &Line, key: StepKey, stream: u64, mut heard: 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
