@@ -7,11 +7,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = protox::compile(["covey/v1/controller.proto", "covey/v1/link.proto"], ["."])?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptor.bin"), prost::Message::encode_to_vec(&files))?;
-    tonic_prost_build::configure()
-        .bytes(".covey.v1.JobBrief")
-        .bytes(".covey.v1.SubmitPart")
-        .bytes(".covey.v1.StepOutput")
-        .bytes(".covey.v1.StepInput")
-        .compile_fds(files)?;
+    tonic_prost_build::configure().bytes(".covey.v1.JobBrief").bytes(".covey.v1.SubmitPart").compile_fds(files)?;
     Ok(())
 }

@@ -14,7 +14,15 @@ use crate::launcher::frame::RawStr;
 use crate::roster::Job;
 
 /// Variables in which srun knows better than this node, which has not started the job.
-const SRUNS_OWN: [&str; 4] = ["SLURM_JOB_START_TIME", "SLURM_JOB_END_TIME", "SLURM_EXPORT_ENV", "ENVIRONMENT"];
+const SRUNS_OWN: [&str; 7] = [
+    "SLURM_JOB_START_TIME",
+    "SLURM_JOB_END_TIME",
+    "SLURM_EXPORT_ENV",
+    "SLURM_LAUNCH_NODE_IPADDR",
+    "SLURM_SRUN_COMM_HOST",
+    "SLURM_SRUN_COMM_PORT",
+    "ENVIRONMENT",
+];
 
 /// The variables of all tasks of a step's part; `part` is its place among the parts.
 #[must_use]

@@ -239,7 +239,7 @@ impl Step {
             return self.voice.say(Kind::TaskFailed(StepTaskFailed { task: rank, why: "I/O error".into() })).await;
         }
         if !failure.is_noted() {
-            let bytes = (failure.text() + "\n").into_bytes().into();
+            let bytes = (failure.text() + "\n").into_bytes();
             self.voice.say(Kind::Output(StepOutput { task: rank, error: true, bytes })).await;
         }
         self.voice

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::future::join_all;
 use proto::v1::StepInput;
 use proto::v1::step_said::Kind;
@@ -24,7 +23,7 @@ const DRAIN_WAIT: Duration = Duration::from_millis(100);
 /// Says what comes out of a pipe until its end, or until its task is gone and nothing more comes.
 pub(super) async fn carry(
     pipe: PipeReader,
-    said: impl Fn(Bytes) -> Kind,
+    said: impl Fn(Vec<u8>) -> Kind,
     voice: Arc<Voice>,
     mut is_gone: watch::Receiver<bool>,
 ) {
@@ -43,7 +42,7 @@ pub(super) async fn carry(
         };
         match read {
             Ok(0) | Err(_) => return,
-            Ok(_) => voice.say(said(piece.into())).await,
+            Ok(_) => voice.say(said(piece)).await,
         }
     }
 }

@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     fn output(bytes: usize) -> Kind {
-        Kind::Output(StepOutput { task: 0, error: false, bytes: vec![b'x'; bytes].into() })
+        Kind::Output(StepOutput { task: 0, error: false, bytes: vec![b'x'; bytes] })
     }
 
     #[tokio::test]

@@ -65,7 +65,7 @@ impl Input {
         let bytes = self.pieces.recv().await.unwrap_or_default();
         self.seq_last += 1;
         self.ended = bytes.is_empty();
-        let piece = StepInput { seq: self.seq_last, end: self.ended, bytes: bytes.into() };
+        let piece = StepInput { seq: self.seq_last, end: self.ended, bytes };
         self.sent.push_back(piece.clone());
         piece
     }
