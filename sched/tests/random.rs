@@ -268,11 +268,8 @@ fn perform(rig: &mut Rig, act: &Act) {
             let keys: Vec<_> = rig.started.iter().copied().collect();
             let nodes: Vec<_> = rig.cluster.nodes().map(|node| node.id).collect();
             if let (Some(key), Some(node)) = (keys.get(which % keys.len().max(1)), nodes.first()) {
-                rig.input(Input::Ends {
-                    node: *node,
-                    ends: vec![(*key, ended(How::Exited(Exit::default())))],
-                    steps: Vec::new(),
-                });
+                let ends = vec![(*key, ended(How::Exited(Exit::default())))];
+                rig.input(Input::Ends { node: *node, ends, steps: Vec::new() });
             }
         }
         Act::Register { node, cpus, fresh, keep, gres } => {

@@ -388,7 +388,7 @@ fn a_node_that_registers_is_told_what_it_missed_of_steps() {
     let unheard = rig.srun(1, exact(4)).expect("made");
     let node = NodeId(2);
     let start = Effect::StartStep { node, key: unheard };
-    assert_eq!(back(&mut rig, "n2", 7, Vec::new()), [start.clone()]);
+    assert_eq!(back(&mut rig, "n2", 7, Vec::new()), std::slice::from_ref(&start));
     let runs = StepClaim { key: unheard, end: None };
     assert_eq!(back(&mut rig, "n2", 7, vec![runs.clone()]), []);
     // What the state says since is said again; what nobody knows is stopped or forgotten.

@@ -2,13 +2,15 @@
 
 use sched::devices::Devices;
 use sched::event::{Event, Placement};
-use sched::ids::{AttemptKey, BlobHash, RequestId};
+use sched::ids::{AttemptKey, BlobHash, RequestId, StepKey};
 use sched::node::Offer;
 use sched::reason::{Ending, NOTE_BYTES_MAX, Outcome};
 use sched::resources::{Amount, Cpus};
 use sched::spec::duration::TimeLimit;
 use sched::spec::job::{Request, TEXT_BYTES_MAX as FIELD_BYTES_MAX};
 use sched::spec::labels::Labels;
+use sched::spec::step::StepDraft;
+use sched::steps::Part;
 use sched::task::Usage;
 use sched::terms::Terms;
 
@@ -169,4 +171,47 @@ fn a_job_that_is_too_large_for_its_row_keeps_less() {
     assert_eq!((name(full), bare.len() < 4_096), (TEXT_BYTES_MAX, true));
     assert_eq!(name(bare), SHORT_TEXT_BYTES_MAX);
     assert!(job_row(job, 100).is_none());
+}
+
+#[test]
+fn all_steps_of_a_task_are_kept_over_as_many_rows_as_they_need() {
+    const STEPS: u32 = 3_000;
+    let job = JobId(7);
+    let mut cluster = cluster_with(job, fat_job("0-1"));
+    (0..2).for_each(|index| run(&mut cluster, job, index, 2));
+    let tasks = IndexSet::from(1);
+    cluster.apply(AT, &Event::Undone { job, tasks, hold: None });
+    let amount = Amount { cpus: Cpus::whole(1), memory_mib: 10, ..Amount::default() };
+    let shares: Arc<[Share]> = Arc::new([Share { node: NodeId(1), processes: 1, amount, devices: Devices::default() }]);
+    let placements = vec![Placement { index: 1, id: JobId(9), attempt: 2, shares, partition: None }];
+    cluster.apply(AT, &Event::Started { job, placements });
+    let attempt = AttemptKey { job, index: 1, attempt: 2 };
+    let draft = StepDraft { name: "s".repeat(99), words: vec!["x".into()], work_dir: "/".into(), ..Default::default() };
+    let spec = Arc::new(draft.check().expect("in bounds"));
+    let node = NodeId(1);
+    for step in 0..STEPS {
+        let key = StepKey { attempt, step };
+        let parts = Arc::new([Part { node, first_task: 0, tasks: 1, cpus: Cpus::whole(1) }]);
+        let request = RequestId(step.into());
+        cluster.apply(AT, &Event::StepCreated { key, request, spec: spec.clone(), parts, secret: 1 });
+        let outcome = Outcome { exit: Exit { code: 3, signal: 0 }, ..Outcome::bare(Ending::Failed) };
+        cluster.apply(AT, &Event::StepPartEnded { key, node, outcome, usage: Usage::default(), age_ms: 0 });
+    }
+    let outcome = Outcome::bare(Ending::Completed);
+    cluster.apply(AT, &Event::Ended { key: attempt, node, outcome, age_ms: 0, usage: Usage::default() });
+    let rows = rows(&cluster, cluster.job(job).expect("it is there"));
+    assert!(rows.len() > 3 && rows.iter().all(|row| row.value.len() <= HISTORY_VALUE_BYTES_MAX));
+    let past = |row: &OwnedRow| PastRow { day: row.day, key: row.key.to_vec(), value: row.value.clone() };
+    let tasks = rows.iter().flat_map(|row| match read(&past(row)).expect("it opens") {
+        Past::Job(past) => {
+            assert!(past.steps.is_empty());
+            Vec::new()
+        }
+        Past::Tasks(tasks) => tasks,
+    });
+    let tasks: Vec<PastTask> = tasks.collect();
+    assert_eq!(tasks.iter().filter(|task| !task.more).map(|task| task.index).collect::<Vec<_>>(), [0, 1]);
+    let steps: Vec<u32> = tasks.iter().flat_map(|task| &task.steps).map(|step| step.number).collect();
+    assert_eq!(steps, (0..STEPS).collect::<Vec<_>>());
+    assert_eq!(tasks[1].steps[0].name.len(), SHORT_TEXT_BYTES_MAX);
 }

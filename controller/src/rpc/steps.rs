@@ -184,9 +184,13 @@ async fn serve(relay: &Arc<Relay>, key: StepKey, heard: Streaming<v1::FromSrun>,
         }
     };
     // One that says no more may still listen; one that has gone away does neither.
-    let both = async { tokio::join!(tell, hear(relay, &line, key, stream, heard)) };
+    let listen = async {
+        hear(relay, &line, key, stream, heard).await;
+        std::future::pending::<()>().await;
+    };
     tokio::select! {
-        _ = both => {}
+        () = tell => {}
+        () = listen => {}
         () = said.closed() => {}
     }
     line.change(|conduit| conduit.detach_srun(stream, Instant::now()));

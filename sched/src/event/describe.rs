@@ -102,32 +102,45 @@ impl fmt::Display for Event {
                 write!(f, "partition_set name={} state={:?}", partition.name, partition.state)
             }
             Event::PartitionRemoved { name } => write!(f, "partition_removed name={name}"),
-            Event::Closing { key, node, verdict, .. } => {
-                let word = match verdict {
-                    Verdict::Ended { outcome, .. } => format!("{:?} exit={}", outcome.ending, outcome.exit),
-                    Verdict::Requeued { .. } => "Requeued".to_owned(),
-                };
-                write!(f, "closing attempt={key} node={} verdict={word}", node.0)
-            }
-            Event::StepCreated { key, spec, parts, .. } => {
-                let tasks: u32 = parts.iter().map(|part| part.tasks).sum();
-                write!(f, "step_created step={key} name={:?} tasks={tasks} nodes=", spec.name)?;
-                write_list(f, parts.iter().map(|part| part.node.0))
-            }
-            Event::StepStopped { key, nodes, why } => {
-                write!(f, "step_stopped step={key} why={why:?} nodes=")?;
-                write_list(f, nodes.iter().map(|node| node.0))
-            }
-            Event::StepSignalled { key, nodes, signal } => {
-                write!(f, "step_signalled step={key} signal={signal} nodes=")?;
-                write_list(f, nodes.iter().map(|node| node.0))
-            }
-            Event::StepPartEnded { key, node, outcome, .. } => {
-                let (ending, exit) = (outcome.ending, outcome.exit);
-                write!(f, "step_part_ended step={key} node={} ending={ending:?} exit={exit}", node.0)
-            }
-            Event::StepCleared { key, node } => write!(f, "step_cleared step={key} node={}", node.0),
+            Event::Closing { .. }
+            | Event::StepCreated { .. }
+            | Event::StepStopped { .. }
+            | Event::StepSignalled { .. }
+            | Event::StepPartEnded { .. }
+            | Event::StepCleared { .. } => write_step(f, self),
         }
+    }
+}
+
+/// Facts about steps, and about attempts that wait for theirs.
+fn write_step(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
+    match event {
+        Event::Closing { key, node, verdict, .. } => {
+            let word = match verdict {
+                Verdict::Ended { outcome, .. } => format!("{:?} exit={}", outcome.ending, outcome.exit),
+                Verdict::Requeued { .. } => "Requeued".to_owned(),
+            };
+            write!(f, "closing attempt={key} node={} verdict={word}", node.0)
+        }
+        Event::StepCreated { key, spec, parts, .. } => {
+            let tasks: u32 = parts.iter().map(|part| part.tasks).sum();
+            write!(f, "step_created step={key} name={:?} tasks={tasks} nodes=", spec.name)?;
+            write_list(f, parts.iter().map(|part| part.node.0))
+        }
+        Event::StepStopped { key, nodes, why } => {
+            write!(f, "step_stopped step={key} why={why:?} nodes=")?;
+            write_list(f, nodes.iter().map(|node| node.0))
+        }
+        Event::StepSignalled { key, nodes, signal } => {
+            write!(f, "step_signalled step={key} signal={signal} nodes=")?;
+            write_list(f, nodes.iter().map(|node| node.0))
+        }
+        Event::StepPartEnded { key, node, outcome, .. } => {
+            let (ending, exit) = (outcome.ending, outcome.exit);
+            write!(f, "step_part_ended step={key} node={} ending={ending:?} exit={exit}", node.0)
+        }
+        Event::StepCleared { key, node } => write!(f, "step_cleared step={key} node={}", node.0),
+        _ => Ok(()),
     }
 }
 

@@ -257,7 +257,9 @@ async fn bytes_travel_both_ways_and_the_end_comes_last() {
     bench.step_ends(start.key, 3).await;
     bench.order(|order| (*order == Order::ForgetStep(start.key)).then_some(())).await;
     stepd.say(output(2, "bye")).await;
-    drop(stepd);
+    // It says no more, and listens on.
+    let Call { say, hear: _listens } = stepd;
+    drop(say);
     assert_eq!(told(srun.hear().await), "n1 2");
     assert_eq!(told(srun.hear().await), "FAILED 3");
     assert!(srun.hear.message().await.expect("no error").is_none());
