@@ -85,6 +85,8 @@ pub enum Input {
         targets: Vec<StepTarget>,
         /// What.
         wish: StepWish,
+        /// Who asks.
+        asker: Asker,
     },
     /// The holder of an allocation is done with it.
     Release {
@@ -193,7 +195,7 @@ pub fn decide(cluster: &Cluster, settings: &Settings, now: Timestamp, input: Inp
             Ok((event, key)) => (event.into_iter().collect(), Answer::Step(key)),
             Err(refusal) => (Vec::new(), Answer::Refused(refusal)),
         },
-        Input::Steps { targets, wish } => found(ask::wish(cluster, &targets, wish)),
+        Input::Steps { targets, wish, asker } => found(ask::wish(cluster, &targets, wish, asker)),
         Input::Release { job, code } => {
             answered(ask::release(cluster, job, code).map(|event| event.into_iter().collect()))
         }

@@ -422,7 +422,7 @@ fn steps_are_cancelled_and_signalled_by_their_names() {
     let (first, second) = (rig.srun(1, exact(1)).expect("made"), rig.srun(2, exact(1)).expect("made"));
     rig.orders();
     let name = |job: &str, step| vec![StepTarget { job: job.parse().expect("a job"), step }];
-    let mut wish = |targets, wish| rig.ask(Input::Steps { targets, wish });
+    let mut wish = |targets, wish| rig.ask(Input::Steps { targets, wish, asker: ROOT });
     let stop = StepWish::Stop(StopWhy::Cancelled(1000));
     wish(name("1", StepSelector::Number(1)), stop).expect("it runs");
     wish(name("1", StepSelector::Number(0)), StepWish::Signal(10)).expect("it runs");
@@ -443,7 +443,7 @@ fn steps_are_cancelled_and_signalled_by_their_names() {
     );
     rig.part_ends(second, 1, signalled(15));
     assert_eq!(rig.ending(second), Some((Ending::Cancelled(1000), Exit { code: 0, signal: 15 })));
-    let again = Input::Steps { targets: name("1", StepSelector::Number(1)), wish: stop };
+    let again = Input::Steps { targets: name("1", StepSelector::Number(1)), wish: stop, asker: ROOT };
     assert_eq!(rig.ask(again), Err(Refusal::AlreadyDone));
 }
 

@@ -209,6 +209,7 @@ fn all_steps_of_a_task_are_kept_over_as_many_rows_as_they_need() {
             Vec::new()
         }
         Past::Tasks(tasks) => tasks,
+        Past::Run(_) => panic!("no run was put aside"),
     });
     let tasks: Vec<PastTask> = tasks.collect();
     assert_eq!(tasks.iter().filter(|task| !task.more).map(|task| task.index).collect::<Vec<_>>(), [0, 1]);

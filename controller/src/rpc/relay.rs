@@ -15,6 +15,7 @@ use sched::cluster::Cluster;
 use sched::ids::{JobId, NodeId, StepKey};
 use sched::job::Job;
 use sched::reason::{Ending, Outcome, StopWhy};
+use sched::select::Asker;
 use sched::spec::array::{JobRef, TaskSelector};
 use sched::step::Input;
 use sched::steps::ask::{StepSelector, StepTarget, StepWish};
@@ -195,7 +196,8 @@ impl Relay {
         };
         let job = JobRef { job: key.attempt.job.0, tasks };
         let targets = vec![StepTarget { job, step: StepSelector::Number(key.step) }];
-        if let Err(error) = self.post.ask(Input::Steps { targets, wish }, Vec::new()).await {
+        let asker = Asker { uid: self.owner(key), operator: true };
+        if let Err(error) = self.post.ask(Input::Steps { targets, wish, asker }, Vec::new()).await {
             warn!(step = %key, %error, "a wish for a step was not kept");
         }
     }

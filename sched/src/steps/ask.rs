@@ -10,7 +10,7 @@ use crate::node::Health;
 use crate::reason::{Scope, StopWhy};
 use crate::refusal::Refusal;
 use crate::resources::{Cpus, Share};
-use crate::select::{not_running, resolve};
+use crate::select::{Asker, not_running, resolve};
 use crate::spec::array::{JobRef, TaskSelector};
 use crate::spec::index_set::IndexSet;
 use crate::spec::step::StepSpec;
@@ -144,10 +144,12 @@ pub(crate) fn wish(
     cluster: &Cluster,
     targets: &[StepTarget],
     wish: StepWish,
+    asker: Asker,
 ) -> (Vec<Event>, Vec<Result<(), Refusal>>) {
     let mut events = Vec::new();
     let found = targets.iter().map(|target| {
         let (job, tasks) = resolve(cluster, &target.job)?;
+        asker.may_touch(job)?;
         if tasks.is_none() && job.is_array() && target.job.tasks == TaskSelector::All {
             return Err(Refusal::UnknownJob);
         }

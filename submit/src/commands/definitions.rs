@@ -37,11 +37,17 @@ pub(crate) fn covey(commands: Vec<(String, Command)>) -> Command {
 fn of(name: &str) -> Option<Command> {
     Some(match name {
         "sbatch" => super::sbatch::options::command(),
+        "srun" => super::srun::command(),
+        "salloc" => super::salloc::command(),
         "squeue" => super::squeue::command(),
         "scancel" => super::scancel::command(),
         "sinfo" => super::sinfo::command(),
         "scontrol" => super::scontrol::command(),
         "sacct" => super::sacct::options::command(),
+        "sacctmgr" => super::sacctmgr::command(),
+        "sshare" => super::sshare::command(),
+        "sreport" => super::sreport::command(),
+        "sstat" => super::sstat::command(),
         "sdiag" => super::sdiag::command(),
         "sprio" => super::sprio::command(),
         "why" => super::why::Args::command(),

@@ -73,7 +73,8 @@ struct Options {
     connect_timeout: Option<u32>,
 }
 
-fn command() -> clap::Command {
+/// Its options.
+pub(crate) fn command() -> clap::Command {
     let command = Options::augment_args(clap::Command::new("sacctmgr")).about("Show accounting's users, accounts, ...");
     getopt::conventions(command.long_about(ABOUT).after_help(EXAMPLES), Some('h'))
 }

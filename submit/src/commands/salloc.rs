@@ -131,12 +131,17 @@ fn serve(args: &[OsString]) -> Outcome<u8> {
     })
 }
 
-fn read(args: &[OsString]) -> Outcome<Options> {
-    let mut command = Options::augment_args(clap::Command::new("salloc"))
+/// Its options.
+pub(crate) fn command() -> clap::Command {
+    let command = Options::augment_args(clap::Command::new("salloc"))
         .about("Hold nodes for as long as a command runs")
         .override_usage("salloc [OPTIONS] [COMMAND [ARGUMENTS]...]")
         .after_help(EXAMPLES);
-    command = getopt::conventions(command.args(unbuilt::arguments(unbuilt::ALLOCATING)), Some('h'));
+    getopt::conventions(command.args(unbuilt::arguments(unbuilt::ALLOCATING)), Some('h'))
+}
+
+fn read(args: &[OsString]) -> Outcome<Options> {
+    let mut command = command();
     let typed = getopt::read(&mut command, args)?;
     let mut words = from_variables(VARIABLES, |name| std::env::var(name).ok());
     words.extend(args.iter().cloned());

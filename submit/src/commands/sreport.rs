@@ -82,7 +82,8 @@ struct Options {
     connect_timeout: Option<u32>,
 }
 
-fn command() -> clap::Command {
+/// Its options.
+pub(crate) fn command() -> clap::Command {
     let command = Options::augment_args(clap::Command::new("sreport")).about("Report what was used of the cluster");
     getopt::conventions(command.long_about(ABOUT).after_help(EXAMPLES), Some('h'))
 }

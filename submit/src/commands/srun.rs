@@ -24,6 +24,7 @@ use crate::hold::{Hold, Ungranted};
 use crate::send::{Submission, forecast};
 use crate::submitter::Submitter;
 use options::Options;
+pub(crate) use options::command;
 use session::Session;
 use signals::Signals;
 use spec::{Plan, plan};

@@ -69,7 +69,8 @@ struct Options {
     connect_timeout: Option<u32>,
 }
 
-fn command() -> clap::Command {
+/// Its options.
+pub(crate) fn command() -> clap::Command {
     let command = clap::Command::new("sshare").about("Show what accounts and users have used");
     getopt::conventions(Options::augment_args(command).after_help(EXAMPLES), None)
 }

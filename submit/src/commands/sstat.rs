@@ -62,7 +62,8 @@ struct Options {
     connect_timeout: Option<u32>,
 }
 
-fn command() -> clap::Command {
+/// Its options.
+pub(crate) fn command() -> clap::Command {
     let command = clap::Command::new("sstat").about("Show the steps of jobs that run");
     getopt::conventions(Options::augment_args(command).after_help(EXAMPLES), Some('h'))
 }

@@ -189,7 +189,8 @@ fn read_with(args: &[OsString], value: &dyn Fn(&str) -> Option<String>) -> Outco
     Ok((options, job))
 }
 
-pub(super) fn command() -> clap::Command {
+/// Its options.
+pub(crate) fn command() -> clap::Command {
     let command = Options::augment_args(clap::Command::new("srun"))
         .about("Run a command on the nodes of a job, or on nodes that are asked for")
         .override_usage("srun [OPTIONS] COMMAND [ARGUMENTS]...")
