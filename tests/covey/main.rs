@@ -3,6 +3,7 @@
 mod accounting;
 mod arrows;
 mod bad_input;
+mod clients;
 mod commands;
 mod faults;
 mod lives;
