@@ -14,6 +14,7 @@ use sched::spec::array::{ArraySpec, INDEX_MAX};
 use sched::spec::hostlist;
 use sched::spec::index_set::IndexSet;
 use sched::spec::job::{Files, JobDraft, JobSpec, Map, Origin, Request, User, Work};
+use sched::spec::labels::Labels;
 use sched::task::{Done, EndedTasks};
 use sched::terms::Terms;
 use serde::{Deserialize, Serialize};
@@ -221,10 +222,32 @@ fn past_spec(spec: &JobSpec, text_bytes_max: usize) -> JobSpec {
         dependency: None,
         comment: text(&spec.comment),
         export: String::new(),
-        origin: Origin { host: text(&origin.host), dir: text(&origin.dir), command: text(&origin.command) },
+        origin: Origin {
+            host: text(&origin.host),
+            dir: text(&origin.dir),
+            command: text(&origin.command),
+            line: text(&origin.line),
+            ..*origin
+        },
+        labels: past_labels(&spec.labels, text_bytes_max),
+        limits: Vec::new(),
         ..JobDraft::clone(spec)
     };
     draft.check().expect("less of a sound job is sound")
+}
+
+fn past_labels(labels: &Labels, text_bytes_max: usize) -> Labels {
+    let text = |text: &str| cut(text, text_bytes_max);
+    Labels {
+        account: text(&labels.account),
+        qos: text(&labels.qos),
+        wckey: text(&labels.wckey),
+        reservation: text(&labels.reservation),
+        extra: text(&labels.extra),
+        admin_comment: text(&labels.admin_comment),
+        mail_user: text(&labels.mail_user),
+        ..*labels
+    }
 }
 
 fn cut(text: &str, bytes_max: usize) -> String {

@@ -2,8 +2,8 @@
 
 use std::error::Error;
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -85,8 +85,12 @@ fn noded(arguments: NodedArguments) -> Result<(), Box<dyn Error>> {
     let dir = std::path::absolute(&arguments.dir)?;
     let name = arguments.name;
     let folder = dir.join("nodes").join(&name);
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+    // Tasks of other users find their scripts in there, and nobody lists it.
+    let mode = if rustix::process::geteuid().is_root() { 0o711 } else { 0o700 };
+    let made = DirBuilder::new().recursive(true).mode(mode).create(&folder);
     made.map_err(|error| format!("cannot make the folder {}: {error}", folder.display()))?;
+    fs::set_permissions(&folder, Permissions::from_mode(mode))
+        .map_err(|error| format!("cannot set the mode of {}: {error}", folder.display()))?;
     let _lock = lock(&folder, &name)?;
     start_log(&dir.join("log").join(format!("{name}.log")), arguments.log_format)?;
     let memory_mib = match arguments.memory {

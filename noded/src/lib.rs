@@ -11,6 +11,7 @@ mod hand;
 pub mod launch;
 pub mod launcher;
 pub mod link;
+pub mod login;
 mod machine;
 pub mod node;
 pub mod roster;

@@ -282,9 +282,7 @@ impl Node {
             match act {
                 Act::Launch(job) => match self.launch(&job) {
                     Ok(request) => requests.push(request),
-                    Err(error) => {
-                        failed.push((job.key(), format!("the script cannot be written on this node: {error}")))
-                    }
+                    Err(error) => failed.push((job.key(), format!("it cannot be started on this node: {error}"))),
                 },
                 Act::Convert(job) => {
                     info!(attempt = %job.key(), blob = job.task.blob, "convert");
@@ -319,7 +317,9 @@ impl Node {
 
     fn launch(&self, job: &Job) -> io::Result<Request> {
         let staged = self.pipeline.work_folder(job);
-        let launch = self.rules.launch(job, staged.as_ref(), clock::wall_s())?;
+        let login = self.pipeline.login(job);
+        let login = login.as_ref().map_or(&[][..], |variables| variables.as_slice());
+        let launch = self.rules.launch(job, staged.as_ref(), login, clock::wall_s())?;
         info!(attempt = %job.key(), "launch");
         Ok(Request::Launch(Box::new(launch)))
     }

@@ -31,6 +31,7 @@ mod priority;
 pub mod reason;
 pub mod reconcile;
 pub mod refusal;
+pub mod rehearse;
 pub mod requeue;
 pub mod resources;
 pub mod revise;

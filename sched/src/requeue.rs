@@ -12,7 +12,7 @@ use crate::job::Job;
 use crate::node::Health;
 use crate::reason::StopWhy;
 use crate::refusal::Refusal;
-use crate::select::{not_running, resolve};
+use crate::select::{self, not_running, resolve};
 use crate::spec::array::JobRef;
 use crate::spec::index_set::IndexSet;
 use crate::task::TaskState;
@@ -25,6 +25,8 @@ pub struct Requeue {
     pub hold: bool,
     /// Only what runs, not what is done.
     pub incomplete: bool,
+    /// Only jobs of this user may be meant; absent for an administrator.
+    pub only_of: Option<u32>,
 }
 
 /// Requeues. Answers for each target whether it could be done.
@@ -34,6 +36,7 @@ pub(crate) fn requeue(cluster: &Cluster, targets: &[JobRef], how: Requeue) -> (V
     let mut undone: BTreeSet<(JobId, u32)> = BTreeSet::new();
     let found = targets.iter().map(|target| {
         let (job, tasks) = resolve(cluster, target)?;
+        select::may_touch(job, how.only_of)?;
         if !job.terms.spec.requeue {
             return Err(Refusal::NotRequeueable);
         }

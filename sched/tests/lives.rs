@@ -156,7 +156,7 @@ fn requeuehold_holds_the_next_attempt_only_of_what_it_names() {
     let mut rig = Rig::with_nodes(1, 2);
     rig.submit(array("0-3")).expect("accepted");
     rig.plan();
-    requeue(&mut rig, "1_0", Requeue { hold: true, incomplete: false }).expect("it runs");
+    requeue(&mut rig, "1_0", Requeue { hold: true, ..Requeue::default() }).expect("it runs");
     rig.exit(key(1, 0, 1), 0);
     rig.exit(key(1, 1, 1), 0);
     rig.plan();
@@ -176,7 +176,7 @@ fn incomplete_leaves_alone_what_is_done() {
     rig.plan();
     rig.exit(key(1, 0, 1), 1);
     rig.plan();
-    requeue(&mut rig, "1", Requeue { hold: false, incomplete: true }).expect("task 1 runs");
+    requeue(&mut rig, "1", Requeue { incomplete: true, ..Requeue::default() }).expect("task 1 runs");
     rig.exit(key(1, 1, 1), 0);
     assert_eq!((record(&rig, 1).tally.failed, record(&rig, 1).waiting_count()), (1, 1));
 }

@@ -64,7 +64,7 @@ impl Controller for Fake {
         if lost {
             return Err(Status::unavailable("the answer was lost"));
         }
-        Ok(Response::new(v1::SubmitReply { job_id: 7, cluster: "covey".into() }))
+        Ok(Response::new(v1::SubmitReply { job_id: 7, cluster: "covey".into(), forecast: None }))
     }
 
     type WatchStream = Answers<Progress>;

@@ -17,9 +17,11 @@ mod getopt;
 mod local;
 mod mapping;
 mod send;
+mod shape;
 mod show;
 mod submitter;
 mod table;
+mod unbuilt;
 mod wait;
 mod wishes;
 

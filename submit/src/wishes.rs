@@ -13,7 +13,7 @@ use sched::spec::hostlist;
 use sched::spec::job::NODES_NAMED_MAX;
 use sched::spec::licenses::{LicenseAsk, LicenseError};
 
-use crate::ask::count;
+use crate::shape::count;
 
 /// The largest file that names nodes, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -34,6 +34,9 @@ pub(crate) struct Wishes {
     /// At least these nodes, such as n[1-3],n7, or a file of them if there is a / in it
     #[arg(short = 'w', long, value_name = "LIST", value_parser = hosts)]
     pub(crate) nodelist: Option<String>,
+    /// At least the nodes named in this file
+    #[arg(short = 'F', long, value_name = "FILE", value_parser = hosts_in, conflicts_with = "nodelist")]
+    pub(crate) nodefile: Option<String>,
     /// None of these nodes
     #[arg(short = 'x', long, value_name = "LIST", value_parser = hosts)]
     pub(crate) exclude: Option<String>,
@@ -52,7 +55,7 @@ pub(crate) struct Wishes {
     /// GPUs for each process, [TYPE:]COUNT
     #[arg(long, value_name = "COUNT", value_parser = gpus_per_task)]
     pub(crate) gpus_per_task: Option<Asks>,
-    /// Licenses of the cluster that each task holds while it runs, NAME[:COUNT],...
+    /// Licenses of the cluster that each task holds while it runs, NAME[:COUNT],...; of alternatives with | the first
     #[arg(short = 'L', long, value_name = "LIST", value_parser = licenses)]
     pub(crate) licenses: Option<Licenses>,
 }
@@ -72,7 +75,7 @@ impl Wishes {
         request.processes_per_node = self.ntasks_per_node;
         request.cpus_milli = self.cpus.map(Cpus::milli);
         request.exclusive = self.exclusive.is_some();
-        request.nodes = text(&self.nodelist);
+        request.nodes = text(if self.nodefile.is_some() { &self.nodefile } else { &self.nodelist });
         request.exclude = text(&self.exclude);
         request.constraint = self.constraint.as_ref().map(ToString::to_string).unwrap_or_default();
         let asks = [&self.gres, &self.gpus, &self.gpus_per_node, &self.gpus_per_task];
@@ -92,6 +95,11 @@ fn hosts(text: &str) -> Result<String, String> {
         }
         _ => Ok(hostlist::compress_sorted(hosts)),
     }
+}
+
+/// The words of a file in the short form of a hostlist.
+fn hosts_in(path: &str) -> Result<String, String> {
+    hosts(&read_file(path)?.split_whitespace().collect::<Vec<_>>().join(","))
 }
 
 fn read_file(path: &str) -> Result<String, String> {
@@ -120,7 +128,8 @@ fn gpus_per_task(text: &str) -> Result<Asks, GresError> {
 }
 
 fn licenses(text: &str) -> Result<Licenses, LicenseError> {
-    LicenseAsk::list(text).map(Licenses)
+    // Alternatives are not weighed: the first is taken.
+    LicenseAsk::list(text.split('|').next().unwrap_or_default()).map(Licenses)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use sched::reason::{Ending, NOTE_BYTES_MAX, Outcome};
 use sched::resources::{Amount, Cpus};
 use sched::spec::duration::TimeLimit;
 use sched::spec::job::{Request, TEXT_BYTES_MAX as FIELD_BYTES_MAX};
+use sched::spec::labels::Labels;
 use sched::task::Usage;
 use sched::terms::Terms;
 
@@ -44,12 +45,25 @@ pub(crate) fn fat_job(tasks: &str) -> JobSpec {
         kill_on_invalid_dep: false,
         comment: long(),
         export: long(),
-        origin: Origin { host: long(), dir: long(), command: long() },
+        origin: Origin { host: long(), dir: long(), command: long(), line: long(), session: 1 },
         nice: 0,
         priority: None,
         deadline: None,
         retry: None,
         warning: None,
+        labels: Labels {
+            account: long(),
+            qos: long(),
+            wckey: long(),
+            reservation: long(),
+            extra: long(),
+            admin_comment: long(),
+            mail_user: long(),
+            ..Labels::default()
+        },
+        limits: Vec::new(),
+        time_min: None,
+        login_environment: false,
     };
     draft.check().expect("in bounds")
 }

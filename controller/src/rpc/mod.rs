@@ -10,6 +10,7 @@ mod history;
 mod jobs;
 pub(crate) mod link;
 mod nodes;
+mod owner;
 mod partitions;
 pub(crate) mod rate;
 mod rows;
@@ -27,6 +28,7 @@ use proto::error::{WireError, refused};
 use proto::v1;
 use proto::v1::controller_server::Controller;
 use sched::refusal::Refusal;
+use sched::select::Asker;
 use sched::spec::array::JobRef;
 use tokio::sync::Semaphore;
 use tonic::transport::server::UdsConnectInfo;
@@ -148,7 +150,7 @@ impl Controller for Desk {
         &self,
         request: Request<v1::ChangePartitionRequest>,
     ) -> Result<Response<v1::ChangePartitionReply>, Status> {
-        allowed(&request)?;
+        administrator(&request)?;
         partitions::change(self, request.into_inner()).await.map(Response::new)
     }
 
@@ -166,19 +168,42 @@ fn peer<T>(request: &Request<T>) -> Option<(u32, u32)> {
     Some((peer.uid(), peer.gid()))
 }
 
-/// Who may change something: the user whose controller this is, and root. Tasks run as that user, so anybody else's would run with
-/// rights that are not theirs.
+/// Who may talk of jobs: everybody where the controller is root's and nodes run tasks as their users; else only the user whose
+/// controller this is, and root, because tasks run as that user, and anybody else's would run with rights that are not theirs.
 fn allowed<T>(request: &Request<T>) -> Result<Option<(u32, u32)>, Status> {
-    let own = rustix::process::geteuid().as_raw();
+    let own = own_uid();
     let peer = peer(request);
     match peer {
-        Some((uid, _)) if uid != own && uid != 0 => {
+        Some((uid, _)) if own != 0 && uid != own && uid != 0 => {
             let detail =
                 format!("this cluster belongs to uid {own}, and runs every task as that user; you are uid {uid}");
             Err(refused(Code::PermissionDenied, "Access/permission denied", Some(&detail)))
         }
         peer => Ok(peer),
     }
+}
+
+fn own_uid() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// Who asks: root and the user whose controller this is are administrators, and so is whoever comes over a plain port, where
+/// nobody's word can be checked; anybody else touches only what is theirs.
+fn asker<T>(request: &Request<T>) -> Result<Asker, Status> {
+    Ok(match allowed(request)? {
+        Some((uid, _)) => Asker { uid, operator: uid == 0 || uid == own_uid() },
+        None => Asker { uid: NOBODY_UID, operator: true },
+    })
+}
+
+/// For what only administrators may change: nodes and partitions.
+fn administrator<T>(request: &Request<T>) -> Result<Option<(u32, u32)>, Status> {
+    let asker = asker(request)?;
+    if asker.operator {
+        return Ok(peer(request));
+    }
+    let detail = format!("only root and the controller's own user may do that; you are uid {}", asker.uid);
+    Err(refused(Code::PermissionDenied, "Access/permission denied", Some(&detail)))
 }
 
 /// A refusal as a status: Slurm's text, and the sentence for people beside it.
@@ -212,6 +237,7 @@ fn refuse(refusal: &Refusal) -> Status {
         | Refusal::UnknownGres { .. }
         | Refusal::License { .. }
         | Refusal::NoDefaultPartition
+        | Refusal::NoReservation(_)
         | Refusal::Dependency(_)
         | Refusal::NeverFits { .. }
         | Refusal::DeadlineTooSoon { .. }

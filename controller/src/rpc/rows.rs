@@ -36,6 +36,9 @@ impl<'a> Filter<'a> {
         let wanted = &self.request.partitions;
         one_of(&self.request.users, &job.terms.spec.user.name)
             && one_of(&self.request.names, &job.terms.spec.name)
+            && one_of(&self.request.accounts, &job.terms.spec.labels.account)
+            && one_of(&self.request.qos, &job.terms.spec.labels.qos)
+            && one_of(&self.request.reservations, &job.terms.spec.labels.reservation)
             && (wanted.is_empty() || wanted.iter().any(|name| job.terms.partitions.iter().any(|own| **own == **name)))
     }
 
@@ -218,6 +221,10 @@ impl RowMaker<'_> {
             cpus_per_process: spec.request.cpus_per_process.unwrap_or(1),
             memory_mib,
             memory_per_cpu,
+            account: spec.labels.account.clone(),
+            qos: spec.labels.qos.clone(),
+            wckey: spec.labels.wckey.clone(),
+            reservation: spec.labels.reservation.clone(),
             detail: self.detail.then(|| job_detail(job, spec, id, index)),
             ..v1::JobRow::default()
         }
@@ -261,6 +268,15 @@ fn job_detail(job: &Job, spec: &JobSpec, id: JobId, index: Option<u32>) -> v1::J
         comment: spec.comment.clone(),
         submit_host: spec.origin.host.clone(),
         requeue: spec.requeue,
+        submit_line: spec.origin.line.clone(),
+        submit_session: spec.origin.session,
+        mail_type: if spec.labels.mail.is_none() { String::new() } else { spec.labels.mail.to_string() },
+        mail_user: spec.labels.mail_user.clone(),
+        append: spec.files.append,
+        time_min_minutes: spec.time_min.and_then(minutes),
+        extra: spec.labels.extra.clone(),
+        admin_comment: spec.labels.admin_comment.clone(),
+        batch: true,
         ..v1::JobDetail::default()
     };
     super::gres::wishes(&spec.request, &mut detail);

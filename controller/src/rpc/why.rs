@@ -45,7 +45,7 @@ pub(super) async fn starts(desk: &Desk, cluster: Arc<Cluster>) -> Result<Starts,
     starts.map_err(|error| Status::internal(format!("no start could be forecast: {error}")))
 }
 
-async fn turn() -> SemaphorePermit<'static> {
+pub(super) async fn turn() -> SemaphorePermit<'static> {
     FORECASTS.acquire().await.expect("nobody closes it")
 }
 

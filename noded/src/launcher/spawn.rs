@@ -13,8 +13,10 @@ use nix::errno::Errno;
 use nix::libc;
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, chdir, getrlimit, setrlimit, setsid, umask};
+use sched::spec::rlimit::{Limited, ResourceLimit};
 
 use super::frame::{Launch, Outcome, Usage};
+use super::identity::become_user;
 use super::tree::{ATTEMPT_VARIABLE, LAUNCHER_VARIABLE};
 
 /// The three files of a task, open.
@@ -50,6 +52,8 @@ pub(super) fn start(launch: &Launch, launcher_id: &str, streams: Streams, entran
     let mask = Mode::from_raw_mode(launch.umask & 0o777);
     let cwd = CString::new(launch.cwd.as_os_str().as_encoded_bytes())?;
     let open_files_max = launch.limits.open_files_max;
+    let (user, soft_limits) = (launch.user.clone(), launch.soft_limits.clone());
+    let complaints = complaints(&soft_limits);
     let prepare = move || {
         for entrance in &entrances {
             rustix::io::write(entrance, b"0")?;
@@ -58,11 +62,14 @@ pub(super) fn start(launch: &Launch, launcher_id: &str, streams: Streams, entran
         setsid()?;
         umask(mask);
         limit_open_files(open_files_max)?;
-        // The place for the user (setgroups, setgid, setuid): the folder is entered with the rights of that user.
+        soft_limits.iter().try_for_each(set_soft_limit)?;
+        complain(complaints.as_bytes());
+        // From here on with the rights of the user: that one enters the folder, too.
+        user.as_ref().map_or(Ok(()), become_user)?;
         chdir(&cwd).or_else(|error| enter_tmp_instead(cwd.as_bytes(), error))
     };
-    // SAFETY: `prepare` runs between fork and exec. It makes system calls and reads what was made before; it
-    // neither allocates nor takes a lock.
+    // SAFETY: `prepare` runs between fork and exec. It makes system calls, and allocates the list of the user's groups alone:
+    // the launcher has one thread, so that nobody can hold a lock that the child needs.
     #[allow(unsafe_code, reason = "std offers no other way to enter a session of its own")]
     let child = unsafe { command.pre_exec(prepare) }.spawn()?;
     // Not waited for through `Child`: `reap` waits for all children at once, and dropping it does nothing.
@@ -123,6 +130,59 @@ fn limit_open_files(most: Option<u64>) -> io::Result<()> {
     let hard = getrlimit(Resource::Nofile).maximum;
     let most = Some(hard.map_or(most, |hard| hard.min(most)));
     Ok(setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most })?)
+}
+
+/// What is said of limits that somebody named and that this node cannot give, in Slurm's words.
+fn complaints(limits: &[ResourceLimit]) -> String {
+    let too_high = |limit: &&ResourceLimit| limit.asked && !gives(getrlimit(resource(limit.of)).maximum, limit.value);
+    let text = |limit: &ResourceLimit| {
+        let value = limit.value.unwrap_or(u64::MAX);
+        let name = limit.of.name();
+        format!(
+            "slurmstepd: error: Can't propagate RLIMIT_{name} of {value} from submit host: Operation not permitted\n"
+        )
+    };
+    limits.iter().filter(too_high).map(text).collect()
+}
+
+/// Whether a hard limit lets a soft one be; `None` is no limit.
+fn gives(hard: Option<u64>, soft: Option<u64>) -> bool {
+    hard.is_none_or(|hard| soft.is_some_and(|soft| soft <= hard))
+}
+
+/// In the child: a soft limit, as far as the hard one lets it be.
+fn set_soft_limit(limit: &ResourceLimit) -> io::Result<()> {
+    let of = resource(limit.of);
+    let maximum = getrlimit(of).maximum;
+    let current = if gives(maximum, limit.value) { limit.value } else { maximum };
+    Ok(setrlimit(of, Rlimit { current, maximum })?)
+}
+
+fn resource(limited: Limited) -> Resource {
+    match limited {
+        Limited::Cpu => Resource::Cpu,
+        Limited::Fsize => Resource::Fsize,
+        Limited::Data => Resource::Data,
+        Limited::Stack => Resource::Stack,
+        Limited::Core => Resource::Core,
+        Limited::Rss => Resource::Rss,
+        Limited::Nproc => Resource::Nproc,
+        Limited::Nofile => Resource::Nofile,
+        Limited::Memlock => Resource::Memlock,
+        Limited::As => Resource::As,
+    }
+}
+
+/// In the child: writes to the task's stderr.
+fn complain(text: &[u8]) {
+    if text.is_empty() {
+        return;
+    }
+    // SAFETY: descriptor 2 is open in the child: std has just put the task's stderr there.
+    #[allow(unsafe_code, reason = "std's handle on stderr takes a lock, which does not go with fork")]
+    let stderr = unsafe { BorrowedFd::borrow_raw(libc::STDERR_FILENO) };
+    // Words that cannot be written are no reason not to run.
+    let _ = rustix::io::write(stderr, text);
 }
 
 /// In the child: what Slurm does when the folder of a job is not there, in its words.
