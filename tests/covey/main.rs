@@ -7,6 +7,7 @@ mod clients;
 mod commands;
 mod faults;
 mod lab;
+mod literal;
 mod lives;
 mod maps;
 mod nodes;
