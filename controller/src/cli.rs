@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use tracing::error;
 
-use crate::config;
+use crate::config::ConfigFile;
 use crate::serve::{Serve, ServeError, serve};
 
 /// Runs the controller: keeps the journal, decides what runs where, and answers commands and nodes.
@@ -31,9 +31,19 @@ struct Arguments {
     /// Also listens on this port without encryption; only addresses of this machine are allowed.
     #[arg(long, value_name = "127.0.0.1:PORT")]
     listen_plain: Option<SocketAddr>,
+    /// Serves Prometheus at http://ADDRESS/metrics, to whoever can reach it: the queue by state, partition, user and account,
+    /// passes, commits, calls and links, and the names of Slurm's usual exporter [default: MetricsAddress in the settings, else off].
+    #[arg(long, value_name = "127.0.0.1:PORT")]
+    metrics: Option<SocketAddr>,
     /// How log lines look: text or json.
     #[arg(long, default_value = "text", value_name = "FORMAT")]
     log_format: traces::Format,
+}
+
+/// The definition of its options.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Arguments as clap::CommandFactory>::command()
 }
 
 /// Runs `covey controller` with these arguments until it is told to stop.
@@ -69,7 +79,9 @@ fn start(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     }
     traces::start(&dir.join("log/controller.log"), arguments.log_format, filter.as_deref())?;
     let path = arguments.config.clone().unwrap_or_else(|| dir.join("covey.toml"));
-    let config = config::read(&path, arguments.config.is_some())?;
-    serve(Serve { dir, config, listen_plain: arguments.listen_plain })?;
+    let config_file = ConfigFile { path, asked: arguments.config.is_some() };
+    let config = config_file.read()?;
+    let metrics = arguments.metrics.or(config.metrics);
+    serve(Serve { dir, config, config_file, listen_plain: arguments.listen_plain, metrics })?;
     Ok(())
 }

@@ -16,5 +16,6 @@ pub mod pack;
 pub mod recover;
 mod rpc;
 pub mod serve;
+mod statistics;
 
-pub use cli::run;
+pub use cli::{command, run};

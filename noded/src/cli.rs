@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Permissions};
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -52,6 +53,9 @@ struct NodedArguments {
     /// What else tasks may hold, as NAME[:TYPE][:COUNT],... such as gpu:a100:2,fpga:1; GPUs are numbered in this order.
     #[arg(long, default_value = "", hide_default_value = true, value_name = "LIST", value_parser = gres)]
     gres: List<Gres>,
+    /// Serves Prometheus at http://ADDRESS/metrics, to whoever can reach it: the link, attempts, and what they used.
+    #[arg(long, value_name = "127.0.0.1:PORT")]
+    metrics: Option<SocketAddr>,
     /// How log lines look: text or json.
     #[arg(long, default_value = "text", value_name = "FORMAT")]
     log_format: traces::Format,
@@ -64,6 +68,12 @@ struct LauncherArguments {
     /// The node's folder.
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
+}
+
+/// The definition of noded's options.
+#[must_use]
+pub fn command() -> clap::Command {
+    <NodedArguments as clap::CommandFactory>::command()
 }
 
 /// Runs `covey noded` with these arguments until it is told to stop.
@@ -109,6 +119,7 @@ fn noded(arguments: NodedArguments) -> Result<(), Box<dyn Error>> {
         amount: Amount { cpus: Cpus::whole(cpus), memory_mib, ..Amount::default() },
         features: arguments.features.0,
         gres: arguments.gres.0,
+        metrics: arguments.metrics,
     });
     // It stands for this process, which is about to go.
     fs::remove_file(pid_file).ok();

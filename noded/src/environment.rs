@@ -1,7 +1,7 @@
 //! The environment of a task: the submitter's, and the `SLURM_*` variables that scripts read.
 //!
-//! Which variables there are, and which only when asked for, follows `env.c` of Slurm 24.11. `SLURM_TASK_PID` is left out: the
-//! pid is not known before the process is.
+//! Which variables there are, and which only when asked for, follows `env.c` of Slurm 24.11. `SLURM_TASK_PID` is added where the
+//! process is made: nobody knows it before.
 
 use std::ffi::OsStr;
 use std::fmt::Write;

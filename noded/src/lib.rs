@@ -13,9 +13,10 @@ pub mod launcher;
 pub mod link;
 pub mod login;
 mod machine;
+mod meters;
 pub mod node;
 pub mod roster;
 mod signals;
 pub mod stage;
 
-pub use cli::{run_launcher, run_noded};
+pub use cli::{command, run_launcher, run_noded};

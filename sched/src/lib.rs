@@ -27,7 +27,7 @@ mod pause;
 mod place;
 pub mod plan;
 mod planner;
-mod priority;
+pub mod priority;
 pub mod reason;
 pub mod reconcile;
 pub mod refusal;

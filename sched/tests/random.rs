@@ -137,7 +137,7 @@ fn treatment(name: &str, how: usize, now: Timestamp) -> Input {
     let hold = |verb| Input::Hold { targets: targets.clone(), verb, asker };
     let requeue = |hold, incomplete| Input::Requeue {
         targets: targets.clone(),
-        how: Requeue { hold, incomplete, only_of: None },
+        how: Requeue { hold, incomplete, ..Requeue::default() },
     };
     let revise = |changes: Vec<revise::Change>| Input::Revise { targets: targets.clone(), changes, asker };
     match how {

@@ -151,6 +151,30 @@ impl Controller for Fake {
         Err(Status::unimplemented("why"))
     }
 
+    async fn get_statistics(
+        &self,
+        _: Request<v1::GetStatisticsRequest>,
+    ) -> Result<Response<v1::GetStatisticsReply>, Status> {
+        Err(Status::unimplemented("get_statistics"))
+    }
+
+    type ListPrioritiesStream = Answers<v1::PrioritiesPage>;
+
+    async fn list_priorities(
+        &self,
+        _: Request<v1::ListPrioritiesRequest>,
+    ) -> Result<Response<Self::ListPrioritiesStream>, Status> {
+        Err(Status::unimplemented("list_priorities"))
+    }
+
+    async fn get_script(&self, _: Request<v1::GetScriptRequest>) -> Result<Response<v1::GetScriptReply>, Status> {
+        Err(Status::unimplemented("get_script"))
+    }
+
+    async fn reconfigure(&self, _: Request<v1::ReconfigureRequest>) -> Result<Response<v1::ReconfigureReply>, Status> {
+        Err(Status::unimplemented("reconfigure"))
+    }
+
     async fn get_cluster(&self, _: Request<v1::GetClusterRequest>) -> Result<Response<v1::GetClusterReply>, Status> {
         Err(Status::unimplemented("get_cluster"))
     }

@@ -193,7 +193,7 @@ impl Shape {
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mail = self.mail_type.is_some_and(|types| !types.is_none()) || self.mail_user.is_some();
         let mail = mail.then_some("--mail-type and --mail-user are kept and shown; Covey sends no mail");
-        mail.into_iter().map(str::to_owned).collect()
+        self.wishes.warnings().chain(mail).map(str::to_owned).collect()
     }
 }
 
@@ -251,5 +251,9 @@ mod tests {
         assert_eq!((spec.mail_type.as_str(), spec.limits.len()), ("END,FAIL", 1));
         assert!(spec.limits[0].asked && spec.limits[0].name == "CORE");
         assert_eq!(shape.warnings().len(), 1);
+        let wishes =
+            Wishes { licenses: Some(crate::wishes::licenses("a:2|b").expect("alternatives")), ..Wishes::default() };
+        let chosen = Shape { wishes, ..Shape::default() };
+        assert_eq!((chosen.request().licenses.len(), chosen.warnings().len()), (1, 1));
     }
 }

@@ -66,9 +66,19 @@ pub(crate) struct Asks(Vec<GresAsk>);
 
 /// What `--licenses` asks for.
 #[derive(Clone, Debug)]
-pub(crate) struct Licenses(Vec<LicenseAsk>);
+pub(crate) struct Licenses {
+    asks: Vec<LicenseAsk>,
+    /// Whether there were others to choose from.
+    chosen: bool,
+}
 
 impl Wishes {
+    /// What is taken and not done: one line for each.
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = &'static str> {
+        let chosen = self.licenses.as_ref().is_some_and(|licenses| licenses.chosen);
+        chosen.then_some("of alternatives in --licenses Covey takes the first").into_iter()
+    }
+
     /// Puts the wishes into a request.
     pub(crate) fn fill(&self, request: &mut v1::Request) {
         let text = |list: &Option<String>| list.clone().unwrap_or_default();
@@ -80,7 +90,7 @@ impl Wishes {
         request.constraint = self.constraint.as_ref().map(ToString::to_string).unwrap_or_default();
         let asks = [&self.gres, &self.gpus, &self.gpus_per_node, &self.gpus_per_task];
         request.gres = asks.into_iter().flatten().flat_map(|asks| asks.0.clone()).map(Into::into).collect();
-        request.licenses = self.licenses.iter().flat_map(|asks| asks.0.clone()).map(Into::into).collect();
+        request.licenses = self.licenses.iter().flat_map(|licenses| licenses.asks.clone()).map(Into::into).collect();
     }
 }
 
@@ -127,9 +137,10 @@ fn gpus_per_task(text: &str) -> Result<Asks, GresError> {
     GresAsk::gpus(text, Per::Process).map(Asks)
 }
 
-fn licenses(text: &str) -> Result<Licenses, LicenseError> {
+pub(crate) fn licenses(text: &str) -> Result<Licenses, LicenseError> {
     // Alternatives are not weighed: the first is taken.
-    LicenseAsk::list(text.split('|').next().unwrap_or_default()).map(Licenses)
+    let (first, chosen) = text.split_once('|').map_or((text, false), |(first, _)| (first, true));
+    Ok(Licenses { asks: LicenseAsk::list(first)?, chosen })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use proto::link::{Register, ToNode};
 use sched::ids::{AttemptKey, BlobHash, NodeId};
 use sched::reconcile::AttemptEnd;
+use sched::settings::Settings;
 use sched::step::{Answer, Input};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
@@ -56,6 +57,8 @@ pub(crate) enum Letter {
         /// Whether the node said that it leaves for good.
         left: bool,
     },
+    /// Other settings hold from now on.
+    Settings(Box<Settings>),
     /// The controller stops.
     Stop,
 }
@@ -68,7 +71,7 @@ impl Letter {
             Letter::Input { .. } => 1024,
             Letter::Register { register, .. } => 1024 + register.claims.len() * END_BYTES,
             Letter::Ends { ends, .. } => ends.len() * END_BYTES,
-            Letter::LinkClosed { .. } | Letter::Stop => 64,
+            Letter::LinkClosed { .. } | Letter::Settings(_) | Letter::Stop => 64,
         }
     }
 

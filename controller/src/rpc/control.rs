@@ -37,7 +37,8 @@ pub(super) async fn requeue(desk: &Desk, request: Request<v1::RequeueRequest>) -
     let asker = asker(&request)?;
     let request = request.into_inner();
     let only_of = Some(asker.uid).filter(|_| !asker.operator);
-    let how = Requeue { hold: request.hold, incomplete: request.incomplete, only_of };
+    let (hold, incomplete, special_exit) = (request.hold, request.incomplete, request.special_exit);
+    let how = Requeue { hold, incomplete, special_exit, only_of };
     ask(desk, Input::Requeue { targets: targets(&request.ids)?, how }).await
 }
 

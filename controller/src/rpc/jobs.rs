@@ -70,7 +70,7 @@ fn make_rows(
 }
 
 /// Nobody reads the listing any more.
-pub(super) struct Gone;
+pub(crate) struct Gone;
 
 /// Collects rows into pages, and sends each when it is full.
 pub(super) struct Pager {

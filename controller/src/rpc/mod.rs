@@ -7,22 +7,27 @@ mod cluster;
 mod control;
 mod gres;
 mod history;
-mod jobs;
+pub(crate) mod jobs;
 pub(crate) mod link;
 mod nodes;
 mod owner;
 mod partitions;
+mod priorities;
 pub(crate) mod rate;
-mod rows;
+mod reconfigure;
+pub(crate) mod rows;
+mod script;
+mod statistics;
 mod submit;
 mod update_nodes;
 mod watch;
-mod why;
+pub(crate) mod why;
 
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use futures::Stream;
 use proto::error::{WireError, refused};
 use proto::v1;
@@ -34,7 +39,7 @@ use tokio::sync::Semaphore;
 use tonic::transport::server::UdsConnectInfo;
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use crate::config::Config;
+use crate::config::{Config, ConfigFile};
 use crate::driver::{Post, Published, Unavailable};
 use crate::journal::Journal;
 
@@ -52,7 +57,12 @@ pub(crate) struct Desk {
     pub(crate) post: Post,
     pub(crate) published: Arc<Published>,
     pub(crate) journal: Arc<dyn Journal>,
-    pub(crate) config: Arc<Config>,
+    /// What holds at the moment: `scontrol reconfigure` puts another in its place.
+    pub(crate) config: Arc<ArcSwap<Config>>,
+    /// Where it was read from.
+    pub(crate) config_file: Arc<ConfigFile>,
+    /// The port of `--listen-plain`; 0 without one.
+    pub(crate) plain_port: u16,
     pub(crate) epoch: u64,
     pub(crate) started_ms: i64,
     pub(crate) submit_bytes: Arc<Semaphore>,
@@ -152,6 +162,38 @@ impl Controller for Desk {
     ) -> Result<Response<v1::ChangePartitionReply>, Status> {
         administrator(&request)?;
         partitions::change(self, request.into_inner()).await.map(Response::new)
+    }
+
+    type ListPrioritiesStream = Answers<v1::PrioritiesPage>;
+
+    async fn list_priorities(
+        &self,
+        _request: Request<v1::ListPrioritiesRequest>,
+    ) -> Result<Response<Self::ListPrioritiesStream>, Status> {
+        Ok(Response::new(priorities::list(self)))
+    }
+
+    async fn get_script(&self, request: Request<v1::GetScriptRequest>) -> Result<Response<v1::GetScriptReply>, Status> {
+        allowed(&request)?;
+        script::get(self, request.get_ref()).map(Response::new)
+    }
+
+    async fn get_statistics(
+        &self,
+        request: Request<v1::GetStatisticsRequest>,
+    ) -> Result<Response<v1::GetStatisticsReply>, Status> {
+        if request.get_ref().reset {
+            allowed(&request)?;
+        }
+        Ok(Response::new(statistics::get(self, request.get_ref().reset)))
+    }
+
+    async fn reconfigure(
+        &self,
+        request: Request<v1::ReconfigureRequest>,
+    ) -> Result<Response<v1::ReconfigureReply>, Status> {
+        allowed(&request)?;
+        reconfigure::reconfigure(self).await.map(Response::new)
     }
 
     async fn get_cluster(

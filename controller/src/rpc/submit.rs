@@ -40,7 +40,8 @@ pub(super) async fn submit(
 ) -> Result<v1::SubmitReply, Status> {
     let peer = allowed(&request)?;
     let asker = asker(&request)?;
-    let settings = &desk.config.settings;
+    let config = desk.config.load_full();
+    let settings = &config.settings;
     desk.submit_rate.take(asker.uid, settings.submit_rate_max, clock::now())?;
     let mut parts = request.into_inner();
     let mut arrived = Arrived::default();
@@ -77,7 +78,8 @@ pub(super) async fn submit(
 /// When and where the job would start.
 async fn forecast(desk: &Desk, input: Input) -> Result<v1::SubmitReply, Status> {
     let Input::Submit { request, spec } = input else { return Err(WireError::Missing("spec").into()) };
-    let (cluster, config) = (desk.published.cluster(), desk.config.clone());
+    let (cluster, config) = (desk.published.cluster(), desk.config.load_full());
+    let name = config.settings.cluster_name.clone();
     let _turn = super::why::turn().await;
     let seen = cluster.clone();
     let rehearsed =
@@ -90,8 +92,7 @@ async fn forecast(desk: &Desk, input: Input) -> Result<v1::SubmitReply, Status> 
         nodes: hostlist::compress(nodes.iter().filter_map(|node| cluster.node_name(*node))),
         partition: partition.to_string(),
     };
-    let cluster = desk.config.settings.cluster_name.clone();
-    Ok(v1::SubmitReply { job_id: job.0, cluster, forecast: Some(forecast) })
+    Ok(v1::SubmitReply { job_id: job.0, cluster: name, forecast: Some(forecast) })
 }
 
 impl Arrived {
@@ -143,7 +144,7 @@ impl Arrived {
         let script = (!self.script.is_empty()).then(|| keep(self.script));
         let environment = keep(self.environment);
         let manifest = NonZeroU32::new(self.blobs).map(|count| (keep(self.manifest.into_bytes()), count));
-        let index_max = desk.config.settings.array_size_max.saturating_sub(1);
+        let index_max = desk.config.load().settings.array_size_max.saturating_sub(1);
         let spec = read_spec(spec, Parts { script, environment, manifest }, index_max)?;
         let request = read_request_id(&head.request_id)?;
         Ok((Input::Submit { request, spec: Arc::new(spec) }, blobs))

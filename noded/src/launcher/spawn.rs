@@ -11,6 +11,7 @@ use std::process::Command;
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::unistd::execve;
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, chdir, getrlimit, setrlimit, setsid, umask};
 use sched::spec::rlimit::{Limited, ResourceLimit};
@@ -49,6 +50,7 @@ pub(super) fn start(launch: &Launch, launcher_id: &str, streams: Streams, entran
         .stdin(streams.stdin)
         .stdout(streams.stdout)
         .stderr(streams.stderr);
+    let mut image = Image::of(&command)?;
     let mask = Mode::from_raw_mode(launch.umask & 0o777);
     let cwd = CString::new(launch.cwd.as_os_str().as_encoded_bytes())?;
     let open_files_max = launch.limits.open_files_max;
@@ -66,9 +68,10 @@ pub(super) fn start(launch: &Launch, launcher_id: &str, streams: Streams, entran
         complain(complaints.as_bytes());
         // From here on with the rights of the user: that one enters the folder, too.
         user.as_ref().map_or(Ok(()), become_user)?;
-        chdir(&cwd).or_else(|error| enter_tmp_instead(cwd.as_bytes(), error))
+        chdir(&cwd).or_else(|error| enter_tmp_instead(cwd.as_bytes(), error))?;
+        image.execute()
     };
-    // SAFETY: `prepare` runs between fork and exec. It makes system calls, and allocates the list of the user's groups alone:
+    // SAFETY: `prepare` runs between fork and exec. It makes system calls, and allocates a few lists for them:
     // the launcher has one thread, so that nobody can hold a lock that the child needs.
     #[allow(unsafe_code, reason = "std offers no other way to enter a session of its own")]
     let child = unsafe { command.pre_exec(prepare) }.spawn()?;
@@ -130,6 +133,35 @@ fn limit_open_files(most: Option<u64>) -> io::Result<()> {
     let hard = getrlimit(Resource::Nofile).maximum;
     let most = Some(hard.map_or(most, |hard| hard.min(most)));
     Ok(setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most })?)
+}
+
+/// A program, its arguments and its environment, as the kernel takes them.
+struct Image {
+    program: CString,
+    arguments: Vec<CString>,
+    environment: Vec<CString>,
+}
+
+impl Image {
+    /// What a command would execute whose environment was cleared first.
+    fn of(command: &Command) -> io::Result<Image> {
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        let variables = command.get_envs().filter_map(|(name, value)| {
+            Some(CString::new([name.as_encoded_bytes(), b"=", value?.as_encoded_bytes()].concat()))
+        });
+        Ok(Image {
+            program: CString::new(command.get_program().as_encoded_bytes())?,
+            arguments: words.map(|word| CString::new(word.as_encoded_bytes())).collect::<Result<_, _>>()?,
+            environment: variables.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// In the child: executes it, with the one variable that nobody knows before. Comes back only with an error.
+    fn execute(&mut self) -> io::Result<()> {
+        self.environment.push(CString::new(format!("SLURM_TASK_PID={}", std::process::id()))?);
+        let Err(error) = execve(&self.program, &self.arguments, &self.environment);
+        Err(error.into())
+    }
 }
 
 /// What is said of limits that somebody named and that this node cannot give, in Slurm's words.

@@ -67,11 +67,15 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
     ended(map(args))
 }
 
-fn read(args: &[OsString]) -> Outcome<(Options, Kind)> {
+/// Its options.
+pub(crate) fn command() -> clap::Command {
     let command = Options::augment_args(clap::Command::new("covey map")).after_help(EXAMPLES);
-    let mut command = getopt::habits(command.about("Run a command or an op on every blob of a store"));
+    getopt::habits(command.about("Run a command or an op on every blob of a store"))
+}
+
+fn read(args: &[OsString]) -> Outcome<(Options, Kind)> {
     let options =
-        Options::from_arg_matches(&getopt::read(&mut command, args)?).expect("the matches are of these options");
+        Options::from_arg_matches(&getopt::read(&mut command(), args)?).expect("the matches are of these options");
     let work = work(&options)?;
     Ok((options, work))
 }

@@ -97,7 +97,8 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
     ended(list(args))
 }
 
-fn command() -> clap::Command {
+/// Its options.
+pub(crate) fn command() -> clap::Command {
     let command = Options::augment_args(clap::Command::new("sinfo").about("List partitions and nodes"));
     getopt::conventions(command.after_help(EXAMPLES), None)
 }

@@ -99,7 +99,8 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
     ended(list(args))
 }
 
-fn command() -> clap::Command {
+/// Its options.
+pub(crate) fn command() -> clap::Command {
     let command = Options::augment_args(clap::Command::new("squeue").about("List jobs")).after_help(EXAMPLES);
     getopt::conventions(command, None)
 }

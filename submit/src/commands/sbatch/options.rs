@@ -188,7 +188,7 @@ pub(super) fn read(args: &[OsString], submitter: &Submitter) -> Outcome<(Options
     }
 }
 
-fn command() -> clap::Command {
+pub(in crate::commands) fn command() -> clap::Command {
     let command = Options::augment_args(clap::Command::new("sbatch"))
         .about("Submit a batch script, a command, or a map over blobs")
         .override_usage("sbatch [OPTIONS] [SCRIPT [ARGUMENTS]...]")
@@ -211,6 +211,7 @@ fn script(typed: &Options, submitter: &Submitter) -> Outcome<Option<Script>> {
         }
         Some(command) => Ok(Some(Script::wrapped(command))),
         None if typed.words.is_empty() && typed.map_op.is_some() => Ok(None),
+        None if typed.words.first().is_some_and(|word| word == ":") => Err(heterogeneous()),
         None => Script::read(&typed.words, submitter).map(Some),
     }
 }
@@ -229,7 +230,16 @@ fn read_directives(command: &mut clap::Command, script: &Script) -> Outcome<Vec<
     Err(failure.hint(guilty.map(|line| format!("it stands in line {} of the script", line.line))))
 }
 
+/// Parts of one job that differ: passing over all but the first would run something else.
+fn heterogeneous() -> Failure {
+    Failure::new("sbatch: error: Heterogeneous jobs are not built in Covey; nothing was submitted")
+        .hint(Some("submit the parts as jobs of their own, with --dependency between them"))
+}
+
 fn stray(word: &OsStr) -> Failure {
+    if word == "hetjob" || word == "packjob" || word == ":" {
+        return heterogeneous();
+    }
     Failure::new(format_args!("sbatch: error: Invalid directive found in batch script: {}", word.display()))
 }
 
@@ -239,7 +249,10 @@ fn of_environment(value: impl Fn(&str) -> Option<String>) -> Vec<OsString> {
         let value = value(name)?;
         match says {
             Switch => is_on(&value).then(|| (*option).into()),
-            Perhaps if value.is_empty() => Some((*option).into()),
+            // Any word but these two asks for whole nodes.
+            Perhaps if value.is_empty() || *option == "--exclusive" && !["user", "mcs"].contains(&&*value) => {
+                Some((*option).into())
+            }
             Value if value.is_empty() => None,
             Value | Perhaps => Some(format!("{option}={value}").into()),
         }
@@ -347,6 +360,17 @@ mod tests {
         }
         let open = read_directives(&mut command(), &script("#!/bin/sh\n#SBATCH -J \"x\n")).expect_err("an open quote");
         assert!(open.text().starts_with("sbatch: error: line 2: Unmatched `\"`"), "{}", open.text());
+    }
+
+    #[test]
+    fn heterogeneous_jobs_are_refused_by_name() {
+        let refused = super::script(
+            &parse(&mut command(), &words(&["-n1", ":", "-n2", "x.sh"])).expect("words").0,
+            &Submitter::ada(),
+        );
+        assert!(refused.expect_err("two parts").text().contains("Heterogeneous jobs are not built"));
+        let refused = read_directives(&mut command(), &script("#!/bin/sh\n#SBATCH hetjob\n")).expect_err("two parts");
+        assert!(refused.text().contains("Heterogeneous jobs are not built"), "{}", refused.text());
     }
 
     #[test]

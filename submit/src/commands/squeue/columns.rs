@@ -142,7 +142,11 @@ pub(crate) fn ends_ms(row: &JobRow) -> Option<i64> {
 
 /// The names of a row's state; a job on its way out is COMPLETING, whatever comes of it.
 pub(crate) fn state(row: &JobRow) -> (&'static str, &'static str) {
-    if row.completing { ("COMPLETING", "CG") } else { state_names(row.state()) }
+    match row {
+        JobRow { completing: true, .. } => ("COMPLETING", "CG"),
+        JobRow { special_exit: true, .. } => ("SPECIAL_EXIT", "SE"),
+        row => state_names(row.state()),
+    }
 }
 
 fn remainder(row: &JobRow) -> Option<IndexSet> {
