@@ -237,8 +237,8 @@ impl Driver {
                 }
                 self.count_links();
             }
-            Letter::Settings(settings) => {
-                self.config.settings = *settings;
+            Letter::Config(config) => {
+                self.config = *config;
                 // What waits may start under them.
                 self.more = true;
             }

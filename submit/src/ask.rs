@@ -6,6 +6,8 @@ use clap::{Args, ValueEnum};
 use proto::v1;
 use sched::spec::retry::{ExitCodes, RETRIES_MAX};
 
+use crate::export;
+use crate::failure::{BAD_OPTION, Failure, Outcome};
 use crate::shape::Shape;
 use crate::submitter::Submitter;
 
@@ -75,6 +77,17 @@ pub(crate) enum OpenMode {
 }
 
 impl Ask {
+    /// The variables that the job gets; `--export-file` stands in for those of this process.
+    pub(crate) fn environment(&self, command: &str, submitter: &Submitter) -> Outcome<Vec<u8>> {
+        let export = self.export.as_deref();
+        let Some(file) = &self.export_file else { return Ok(export::environment(export, std::env::vars_os())) };
+        let variables = export::of_file(file, &submitter.dir).map_err(|error| {
+            let text = format!("{command}: error: --export-file: cannot read {file}: ");
+            Failure::chain(&text, &error).exit(BAD_OPTION)
+        })?;
+        Ok(export::environment(export, variables))
+    }
+
     /// The spec of a job that does `work`; `name` and `command` are what is shown for it.
     pub(crate) fn spec(
         &self,
@@ -100,8 +113,8 @@ impl Ask {
             files: Some(files),
             kill_on_invalid_dep: self.kill_on_invalid_dep.as_deref() == Some("yes"),
             requeue: !self.no_requeue,
-            export: crate::export::shown(self.export.as_deref()),
-            login_environment: self.get_user_env.is_some() || crate::export::is_login(self.export.as_deref()),
+            export: export::shown(self.export.as_deref()),
+            login_environment: self.get_user_env.is_some() || export::is_login(self.export.as_deref()),
             retries: self.retries.unwrap_or(0),
             retry_on: self.retry_on.as_ref().map(ToString::to_string).unwrap_or_default(),
             ..shape

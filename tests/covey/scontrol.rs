@@ -128,6 +128,16 @@ fn what_is_shown_and_refused_without_jobs() {
 }
 
 #[test]
+fn every_command_of_slurm_tells_its_release() {
+    for name in ["sbatch", "squeue", "scancel", "sinfo", "scontrol", "sacct", "sdiag", "sprio"] {
+        for option in ["-V", "--version"] {
+            let output = std::process::Command::new(COVEY).args([name, option]).output().expect("it starts");
+            assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), &b"slurm 25.05.3\n"[..]), "{name}");
+        }
+    }
+}
+
+#[test]
 fn completions_and_pages_are_made_by_the_binary() {
     let output = std::process::Command::new(COVEY).args(["completions", "bash"]).output().expect("it starts");
     let text = String::from_utf8(output.stdout).expect("text");

@@ -6,10 +6,11 @@ use bytes::Bytes;
 use proto::link::{Register, ToNode};
 use sched::ids::{AttemptKey, BlobHash, NodeId};
 use sched::reconcile::AttemptEnd;
-use sched::settings::Settings;
 use sched::step::{Answer, Input};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
+
+use crate::config::Config;
 
 /// An end with the longest note.
 const END_BYTES: usize = 100 + sched::reason::NOTE_BYTES_MAX;
@@ -57,8 +58,8 @@ pub(crate) enum Letter {
         /// Whether the node said that it leaves for good.
         left: bool,
     },
-    /// Other settings hold from now on.
-    Settings(Box<Settings>),
+    /// Other settings hold from now on; an input says it of partitions.
+    Config(Box<Config>),
     /// The controller stops.
     Stop,
 }
@@ -71,7 +72,7 @@ impl Letter {
             Letter::Input { .. } => 1024,
             Letter::Register { register, .. } => 1024 + register.claims.len() * END_BYTES,
             Letter::Ends { ends, .. } => ends.len() * END_BYTES,
-            Letter::LinkClosed { .. } | Letter::Settings(_) | Letter::Stop => 64,
+            Letter::LinkClosed { .. } | Letter::Config(_) | Letter::Stop => 64,
         }
     }
 

@@ -25,7 +25,7 @@ pub(super) async fn reconfigure(desk: &Desk) -> Result<v1::ReconfigureReply, Sta
     })?;
     let kept = keep(&desk.config.load(), &mut fresh);
     let fresh = Arc::new(fresh);
-    if !desk.post.put(Letter::Settings(Box::new(fresh.settings.clone()))).await {
+    if !desk.post.put(Letter::Config(Box::new(Config::clone(&fresh)))).await {
         return Err(unavailable(Unavailable::Stopping));
     }
     desk.post.ask(Input::Partitions(fresh.partitions.clone()), Vec::new()).await.map_err(unavailable)?;

@@ -25,6 +25,8 @@ const OTHERS: &str = "(others)";
 
 /// A label and its value.
 type Label = Vec<(&'static str, String)>;
+/// The end of a name, and what it tells of a thing.
+type Figure<T> = (&'static str, fn(&T) -> u64);
 type Floats = Gauge<f64, AtomicU64>;
 
 /// All of it.
@@ -186,7 +188,7 @@ fn add_queue(registry: &mut Registry, jobs: &Jobs) {
 }
 
 fn add_groups(registry: &mut Registry, label: &'static str, groups: &BTreeMap<String, Group>) {
-    let parts: [(&str, fn(&Group) -> u64); 4] = [
+    let parts: [Figure<Group>; 4] = [
         ("jobs_pending", |group| group.pending),
         ("jobs_running", |group| group.running),
         ("jobs_suspended", |group| group.suspended),
@@ -239,7 +241,7 @@ fn add_nodes(registry: &mut Registry, cluster: &Cluster) {
     for (state, count) in states {
         gauge(registry, &format!("slurm_nodes_{state}"), &format!("Nodes that are {state}"), count);
     }
-    let parts: [(&str, fn(&Node) -> u64); 6] = [
+    let parts: [Figure<Node>; 6] = [
         ("cpu_alloc", |node| Cpus::of(node).alloc),
         ("cpu_idle", |node| Cpus::of(node).idle),
         ("cpu_other", |node| Cpus::of(node).other),
@@ -281,7 +283,7 @@ fn add_partitions(registry: &mut Registry, cluster: &Cluster, jobs: &Jobs) {
             (partition.name.to_string(), members.map(|node| Cpus::of(node)).fold(Cpus::default(), Cpus::plus))
         })
         .collect();
-    let parts: [(&str, fn(&Cpus) -> u64); 4] = [
+    let parts: [Figure<Cpus>; 4] = [
         ("cpus_allocated", |cpus| cpus.alloc),
         ("cpus_idle", |cpus| cpus.idle),
         ("cpus_other", |cpus| cpus.other),

@@ -114,7 +114,8 @@ fn map(args: &[OsString]) -> Outcome<ExitCode> {
     let ask = &options.ask;
     ask.shape.check("covey map")?;
     let spec = ask.spec(job_name(&work), shell_words::join(&options.words), work, &submitter);
-    let environment = crate::export::environment(ask.export.as_deref(), std::env::vars_os());
+    let environment = ask.environment("covey map", &submitter)?;
+    ask.shape.warnings().iter().filter(|_| !ask.quiet).for_each(|text| eprintln!("covey map: warning: {text}"));
     let request = MapRequest { from: &options.from, to: &options.to, name: &options.name, throttle: options.throttle };
     block_on(async {
         let mapping = Mapping::prepare(request, &submitter.dir).await.map_err(|error| error.failure("covey map"))?;

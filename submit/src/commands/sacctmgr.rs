@@ -25,9 +25,9 @@ use fields::{Entity, FIELDS, Row, WITH_ASSOCIATIONS, entities, entity};
 
 const ABOUT: &str = "Show what Slurm keeps in its accounting database, as far as Covey knows it
 
-Entities: account, association, cluster, configuration, event, federation, problem, qos, reservation, resource,
-runawayjobs, stats, transaction, tres, user, wckey. Accounts are names here, and any is accepted: there is nothing to add,
-modify or delete.";
+Entities: account, association, cluster, configuration, event, federation, problem, qos, reservation, resource, \
+runawayjobs, stats, transaction, tres, user, wckey. Accounts are names here, and any is accepted: there is nothing to \
+add, modify or delete.";
 
 const EXAMPLES: &str = "\
 Examples:

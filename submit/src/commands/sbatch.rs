@@ -16,9 +16,7 @@ use proto::v1::work::Kind;
 use sched::spec::array::{ArraySpec, INDEX_MAX};
 use tonic::transport::Channel;
 
-use crate::ask::Ask;
 use crate::call::{CallError, block_on, client, connect};
-use crate::export;
 use crate::failure::{BAD_OPTION, Failure, Outcome, ended};
 use crate::mapping::{MapRequest, Mapping, NAME_DEFAULT};
 use crate::send::{Submission, forecast, send};
@@ -133,7 +131,7 @@ async fn submission(options: &Options, script: Option<Script>, submitter: &Submi
     };
     let spec = v1::JobSpec { array: options.array.clone().unwrap_or_default(), ..spec };
     let spec = owned(spec, options)?;
-    let environment = environment(ask, submitter)?;
+    let environment = ask.environment("sbatch", submitter)?;
     match map_request(options)? {
         None => Ok(Submission { spec, script: text, environment, manifest: Vec::new() }),
         Some(request) => {
@@ -141,16 +139,6 @@ async fn submission(options: &Options, script: Option<Script>, submitter: &Submi
             Ok(mapping.map_err(|error| error.failure("sbatch"))?.submission(spec, text, environment))
         }
     }
-}
-
-/// The variables that the job gets; `--export-file` stands in for those of this process.
-fn environment(ask: &Ask, submitter: &Submitter) -> Outcome<Vec<u8>> {
-    let export = ask.export.as_deref();
-    let Some(file) = &ask.export_file else { return Ok(export::environment(export, std::env::vars_os())) };
-    let variables = export::of_file(file, &submitter.dir).map_err(|error| {
-        Failure::chain(&format!("sbatch: error: --export-file: cannot read {file}: "), &error).exit(BAD_OPTION)
-    })?;
-    Ok(export::environment(export, variables))
 }
 
 /// The spec as another user's, where root says so.

@@ -158,8 +158,8 @@ struct Options {
     /// No messages: the exit code alone tells what became of it
     #[arg(short = 'Q', long)]
     quiet: bool,
-    /// More messages
-    #[arg(short, long, action = ArgAction::Count)]
+    /// Accepted: nothing more is told
+    #[arg(short, long, hide = true, action = ArgAction::Count)]
     verbose: u8,
     /// The cluster's name (SLURM_CLUSTERS): there is one
     #[arg(short = 'M', long, value_name = "NAME", alias = "cluster")]

@@ -28,9 +28,9 @@ use words::{TimeFormat, Words};
 
 const ABOUT: &str = "Report what was used of the cluster in a span of time
 
-Reports: cluster Utilization, cluster AccountUtilizationByUser, cluster UserUtilizationByAccount, job SizesByAccount, user
-TopUsage. Conditions: start=TIME end=TIME [yesterday] accounts= users= clusters= partitions= format= grouping= topcount=,
-flatview, printjobcount, group, tree. All of them in any case, and cut short where they stay clear.";
+Reports: cluster Utilization, cluster AccountUtilizationByUser, cluster UserUtilizationByAccount, job SizesByAccount, \
+user TopUsage. Conditions: start=TIME end=TIME [yesterday] accounts= users= clusters= partitions= format= grouping= \
+topcount=, flatview, printjobcount, group, tree. All of them in any case, and cut short where they stay clear.";
 
 const EXAMPLES: &str = "\
 Examples:

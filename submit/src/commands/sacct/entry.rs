@@ -107,7 +107,7 @@ impl<'a> Entry<'a> {
     pub(super) fn state(&self) -> String {
         match (self.row.state(), self.part, self.row.cancelled_by) {
             (_, Part::Step(step), _) => state_names(step.state()).0.into(),
-            _ if self.row.requeued => "REQUEUED".into(),
+            (_, Part::Allocation, _) if self.row.requeued => "REQUEUED".into(),
             (JobState::Cancelled, Part::Allocation, Some(uid)) => format!("CANCELLED by {uid}"),
             (JobState::Timeout | JobState::Deadline | JobState::Preempted | JobState::NodeFail, Part::Batch, _) => {
                 "CANCELLED".into()

@@ -296,6 +296,18 @@ fn what_is_not_asked_for_is_left_out() {
 }
 
 #[test]
+fn the_list_of_what_waits_is_as_long_as_asked_for() {
+    let list = (0..60).filter(|index| index % 3 != 1).map(|index| index.to_string()).collect::<Vec<_>>().join(",");
+    let waiting = JobRow { array_id: 84, remainder: list, throttle: 2, ..row(84, JobState::Pending) };
+    let id = |list_bytes| {
+        let shown = Shown { list_bytes, ..Shown::default() };
+        Entry::all(&waiting, &shown).next().expect("an allocation").id(false)
+    };
+    assert!(id(Some(0)).ends_with(",56-57,59%2]") && id(Some(0)).len() > 100, "{}", id(Some(0)));
+    assert!(id(None).ends_with("...%2]") && id(Some(20)).len() < 32, "{} {}", id(None), id(Some(20)));
+}
+
+#[test]
 fn runs_that_were_requeued_say_so() {
     assert!(asked(&["-D"]).expect("all is well").request.duplicates);
     let requeued = JobRow { requeued: true, ..ran(5, JobState::NodeFail) };

@@ -42,18 +42,11 @@ pub(super) fn list(words: &[&str]) -> Outcome<ExitCode> {
         print(format_args!("{pid:<8} {job:<8} {step:<8} {local:<7} {global:<8}\n"))?;
     }
     match job {
+        Some(_) if found.is_empty() && step.is_some() => {
+            Err(Failure::new(format_args!("Job step {id} does not exist on this node.")))
+        }
         Some(job) if found.is_empty() => {
-            let what = if step.is_some() {
-                format!("step {id} does not exist")
-            } else {
-                format!("are no steps for job {job}")
-            };
-            let line = if step.is_some() {
-                format!("Job {what} on this node.")
-            } else {
-                format!("There {what} on this node.")
-            };
-            Err(Failure::new(line))
+            Err(Failure::new(format_args!("There are no steps for job {job} on this node.")))
         }
         _ => Ok(ExitCode::SUCCESS),
     }

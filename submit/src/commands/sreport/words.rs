@@ -57,6 +57,7 @@ impl Words {
         let begins = |whole: &str, word: &str| !word.is_empty() && whole.starts_with(&word.to_ascii_lowercase());
         let found = REPORTS.iter().find(|(of, report, _)| begins(of, kind) && begins(report, name));
         let report = found.map(|(_, _, report)| *report).ok_or_else(|| {
+            let kind = REPORTS.iter().find(|(of, ..)| begins(of, kind)).map_or(kind.as_str(), |(of, ..)| of);
             let valid = REPORTS.iter().filter(|(of, ..)| begins(of, kind)).map(|(_, report, _)| *report);
             let valid = valid.collect::<Vec<_>>().join(", ");
             Failure::new(format_args!("Not valid report {name}\nValid {kind} reports are, {valid}"))
