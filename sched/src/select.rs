@@ -49,7 +49,10 @@ pub struct Asker {
 
 impl Asker {
     /// Users touch their own jobs, and administrators any.
-    pub(crate) fn may_touch(self, job: &Job) -> Result<(), Refusal> {
+    ///
+    /// # Errors
+    /// When it is somebody else's.
+    pub fn may_touch(self, job: &Job) -> Result<(), Refusal> {
         may_touch(job, Some(self.uid).filter(|_| !self.operator))
     }
 }

@@ -15,6 +15,7 @@ mod failure;
 mod fake;
 mod fields;
 mod getopt;
+mod json;
 mod local;
 mod mapping;
 mod past;

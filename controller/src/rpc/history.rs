@@ -31,8 +31,10 @@ pub(super) fn list(desk: &Desk, request: v1::ListHistoryRequest) -> Result<Answe
     let (wanted, unknown) = find(&cluster, &jobs.ids)?;
     let (sender, pages) = mpsc::channel(PAGES_MAX);
     let journal = desk.journal.clone();
+    let name = desk.config.load().settings.cluster_name.clone();
     tokio::task::spawn_blocking(move || {
-        let sift = Sift { filter: Filter::new(&jobs), window, states: &states, pager: Pager::new(sender, Vec::new()) };
+        let pager = Pager::new(sender, Vec::new()).of(name);
+        let sift = Sift { filter: Filter::new(&jobs), window, states: &states, pager };
         let maker = RowMaker { cluster: &cluster, detail: true, starts: None };
         let duplicates = request.duplicates;
         let mut listing = Listing { cluster: &cluster, journal: &*journal, maker, sift, duplicates };

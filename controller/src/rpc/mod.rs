@@ -174,8 +174,8 @@ impl Controller for Desk {
     }
 
     async fn get_script(&self, request: Request<v1::GetScriptRequest>) -> Result<Response<v1::GetScriptReply>, Status> {
-        allowed(&request)?;
-        script::get(self, request.get_ref()).map(Response::new)
+        let asker = asker(&request)?;
+        script::get(self, asker, request.get_ref()).map(Response::new)
     }
 
     async fn get_statistics(
@@ -183,7 +183,7 @@ impl Controller for Desk {
         request: Request<v1::GetStatisticsRequest>,
     ) -> Result<Response<v1::GetStatisticsReply>, Status> {
         if request.get_ref().reset {
-            allowed(&request)?;
+            administrator(&request)?;
         }
         Ok(Response::new(statistics::get(self, request.get_ref().reset)))
     }
@@ -192,7 +192,7 @@ impl Controller for Desk {
         &self,
         request: Request<v1::ReconfigureRequest>,
     ) -> Result<Response<v1::ReconfigureReply>, Status> {
-        allowed(&request)?;
+        administrator(&request)?;
         reconfigure::reconfigure(self).await.map(Response::new)
     }
 

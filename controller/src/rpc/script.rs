@@ -2,17 +2,18 @@
 
 use proto::error::{WireError, refused};
 use proto::v1;
-use sched::select::resolve;
+use sched::select::{Asker, resolve};
 use sched::spec::job::Work;
 use tonic::{Code, Status};
 
 use super::{Desk, refuse};
 
-pub(super) fn get(desk: &Desk, request: &v1::GetScriptRequest) -> Result<v1::GetScriptReply, Status> {
+pub(super) fn get(desk: &Desk, asker: Asker, request: &v1::GetScriptRequest) -> Result<v1::GetScriptReply, Status> {
     let bad_id = || WireError::Meaningless { field: "id", value: request.id.clone() };
     let target = request.id.parse().map_err(|_| bad_id())?;
     let cluster = desk.published.cluster();
     let (job, _) = resolve(&cluster, &target).map_err(|refusal| refuse(&refusal))?;
+    asker.may_touch(job).map_err(|refusal| refuse(&refusal))?;
     let Work::Script { script, .. } = &job.terms.spec.work else {
         return Err(refused(Code::FailedPrecondition, "Invalid job id specified", Some("the job has no batch script")));
     };

@@ -3,6 +3,7 @@
 //!
 //! The fields are in `sacct/fields`, lines and widths in `crate::fields`, the time window in `sacct/window`. Start at [`run`].
 
+mod data;
 pub(crate) mod entry;
 mod fields;
 mod filter;
@@ -26,6 +27,7 @@ use crate::call::{CallError, block_on, client, connect};
 use crate::failure::{Failure, Outcome, ended, print};
 use crate::fields::overview;
 use crate::getopt;
+use crate::json::Form;
 use crate::show::items;
 use entry::{Entry, Shown};
 use options::{Asked, Options, command};
@@ -58,6 +60,9 @@ fn account(args: &[OsString]) -> Outcome<ExitCode> {
     }
     if options.batch_script || options.env_vars {
         return unkept(&options);
+    }
+    if let Some(form) = Form::of("sacct", options.json.as_deref(), options.yaml.as_deref())? {
+        return block_on(data::show(form, &asked, options.connect_timeout, args));
     }
     block_on(async {
         let refused = |error| Failure::call("sacct", REFUSED, &error);

@@ -6,6 +6,7 @@
 
 mod block;
 mod control;
+mod data;
 mod errors;
 mod hosts;
 mod interactive;
@@ -35,6 +36,7 @@ use sched::spec::hostlist;
 use crate::call::{CallError, block_on, client, connect};
 use crate::failure::{Failure, Outcome, ended, print};
 use crate::getopt::{self, SLURM_VERSION};
+use crate::json::Form;
 use update::Verb;
 
 const EXAMPLES: &str = "\
@@ -167,9 +169,6 @@ struct Options {
     /// Change jobs as this user, which can only be the caller
     #[arg(short = 'u', long, value_name = "USER")]
     uid: Option<String>,
-    /// Also nodes in state FUTURE, of which there are none
-    #[arg(short = 'F', long, hide = true)]
-    future: bool,
     /// Accepted: there is one cluster
     #[arg(long, hide = true)]
     local: bool,
@@ -179,6 +178,15 @@ struct Options {
     /// Accepted: there is one cluster
     #[arg(long, hide = true)]
     sibling: bool,
+    /// Jobs, steps, nodes, partitions or the ping as JSON in the shape of Slurm's data parser
+    #[arg(long, value_name = "VERSION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    json: Option<String>,
+    /// The same as YAML
+    #[arg(long, value_name = "VERSION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    yaml: Option<String>,
+    /// Also nodes in state FUTURE, of which there are none
+    #[arg(short = 'F', long)]
+    future: bool,
     /// Seconds to look for the controller (a Covey option)
     #[arg(long, value_name = "SECONDS")]
     connect_timeout: Option<u32>,
@@ -207,6 +215,9 @@ fn control(args: &[OsString]) -> Outcome<ExitCode> {
     options.all |= variable("SCONTROL_ALL").is_some() && !options.hide;
     options.clusters = options.clusters.or_else(|| variable("SLURM_CLUSTERS"));
     check_user(options.uid.as_deref())?;
+    if let Some(form) = Form::of("scontrol", options.json.as_deref(), options.yaml.as_deref())? {
+        return data::show(form, &options, args);
+    }
     let words = std::mem::take(&mut options.words);
     if words.is_empty() { interactive::run(options) } else { told(&mut options, &words) }
 }

@@ -17,7 +17,7 @@ use crate::failure::{Failure, Outcome, ended, print};
 use crate::getopt;
 use crate::show::items;
 use crate::submitter::user_name;
-use crate::table::{Column, Format};
+use crate::table::{Column, Columns, Cut, Format};
 
 /// `--long`.
 const LONG: &str = "%.15i %9r %.8u %.10Y %.10S %.10A %.10B %.10F %.10J %.10P %.10Q %.11N %.20T";
@@ -119,11 +119,11 @@ fn of_job(it: &Shown, value: impl Fn(&PriorityRow) -> String) -> String {
 }
 
 const fn column(letter: char, header: &'static str, value: fn(&Shown) -> String) -> Column<Shown> {
-    Column { letter, header, cut: false, value }
+    Column { letter, names: &[], header, cut: Cut::OnlyLeft, value }
 }
 
 /// Every letter that `-o` takes.
-const COLUMNS: &[Column<Shown>] = &[
+const COLUMNS: Columns<Shown> = &[&[
     column('a', "AGE", |it| normal(it, AGE)),
     column('A', "AGE", |it| weighted(it, AGE)),
     column('b', "ASSOC", zero_normal),
@@ -139,14 +139,14 @@ const COLUMNS: &[Column<Shown>] = &[
     column('P', "PARTITION", |it| weighted(it, PARTITION)),
     column('q', "QOS", zero_normal),
     column('Q', "QOS", zero),
-    Column { cut: true, ..column('r', "PARTITION", |it| of_job(it, |row| row.partition.clone())) },
+    Column { cut: Cut::Always, ..column('r', "PARTITION", |it| of_job(it, |row| row.partition.clone())) },
     column('S', "SITE", |it| if it.job.is_some() { "0".into() } else { "1".into() }),
     column('t', "TRES", |_| String::new()),
     column('T', "TRES", |_| String::new()),
-    Column { cut: true, ..column('u', "USER", |it| of_job(it, |row| row.user.clone())) },
+    Column { cut: Cut::Always, ..column('u', "USER", |it| of_job(it, |row| row.user.clone())) },
     column('y', "PRIORITY", |it| of_job(it, |row| format!("{:.8}", f64::from(row.priority) / f64::from(u32::MAX)))),
     column('Y', "PRIORITY", |it| of_job(it, |row| row.priority.to_string())),
-];
+]];
 
 /// Runs the command.
 pub(crate) fn run(args: &[OsString]) -> ExitCode {
@@ -185,8 +185,10 @@ async fn load(timeout: Option<u32>) -> Result<(PriorityWeights, Vec<PriorityRow>
 fn text(options: &Options, weights: PriorityWeights, rows: Vec<PriorityRow>) -> Outcome<String> {
     let asked = options.format.clone().or_else(|| std::env::var("SPRIO_FORMAT").ok().filter(|it| !it.is_empty()));
     let format = asked.unwrap_or_else(|| usual(options, &weights));
-    let format = Format::parse(&format, COLUMNS)
-        .map_err(|letter| Failure::new(format_args!("sprio: error: Invalid job format specification: {letter}")))?;
+    let (format, unknown) = Format::letters(&format, COLUMNS);
+    if let Some(letter) = unknown.first() {
+        return Err(Failure::new(format_args!("sprio: error: Invalid job format specification: {letter}")));
+    }
     let mut shown: Vec<Shown> = rows.into_iter().map(|row| Shown { job: Some(row), weights }).collect();
     if options.weights {
         shown = vec![Shown { job: None, weights }];
@@ -251,7 +253,7 @@ type Key = (char, bool);
 fn keys(list: &str) -> Outcome<Vec<Key>> {
     let read = |key: &String| {
         let letter = key.trim_start_matches(['+', '-', '%']);
-        let known = |letter: &char| COLUMNS.iter().any(|column| column.letter == *letter);
+        let known = |letter: &char| COLUMNS.iter().copied().flatten().any(|column| column.letter == *letter);
         let letter = letter.chars().next().filter(|first| letter.chars().count() == 1 && known(first));
         let bad = || Failure::new(format_args!("sprio: error: Invalid sort specification: {key}"));
         Ok((letter.ok_or_else(bad)?, key.starts_with('-')))

@@ -35,7 +35,7 @@ const fn empty(name: &'static str, width: i16) -> Field<Value> {
 /// Every field, in Slurm's order: a shortened name means the first that begins so.
 pub(crate) const FIELDS: &[Field<Value>] = &[
     field("Account", 10, |it| it.row.account.clone()),
-    empty("AdminComment", 15),
+    field("AdminComment", 15, |it| it.detail(|detail| &detail.admin_comment)),
     field("AllocCPUS", 10, |it| it.cpus().to_string()),
     field("AllocNodes", 10, |it| if it.started() { it.node_count() } else { 0 }.to_string()),
     field("AllocTRES", 10, |it| it.allocated_tres()),

@@ -168,6 +168,12 @@ pub(super) struct Options {
     /// Say which time window is used
     #[arg(short, long, action = ArgAction::Count)]
     verbose: u8,
+    /// The jobs and their steps as JSON in the shape of Slurm's data parser
+    #[arg(long, value_name = "VERSION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub(super) json: Option<String>,
+    /// The same as YAML
+    #[arg(long, value_name = "VERSION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub(super) yaml: Option<String>,
     /// Seconds to look for the controller (a Covey option)
     #[arg(long, value_name = "SECONDS")]
     pub(super) connect_timeout: Option<u32>,

@@ -150,7 +150,12 @@ fn files(row: &JobRow, block: &mut Block) {
         block.line(&[("SubmitLine", &detail.submit_line)]);
     }
     block.line(&[("WorkDir", &detail.work_dir)]);
-    for (key, value) in [("Comment", &detail.comment), ("Extra", &detail.extra), ("Note", &row.note)] {
+    for (key, value) in [
+        ("AdminComment", &detail.admin_comment),
+        ("Comment", &detail.comment),
+        ("Extra", &detail.extra),
+        ("Note", &row.note),
+    ] {
         if !value.is_empty() {
             block.line(&[(key, value)]);
         }
