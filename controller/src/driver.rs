@@ -223,9 +223,9 @@ impl Driver {
                 batch.replies.push((reply, answer));
             }
             Letter::Register { register, sender, reply } => self.register(register, sender, reply, batch),
-            Letter::Ends { node, session, ends } => {
+            Letter::Ends { node, session, ends, steps } => {
                 if self.links.is_current(node, session) {
-                    self.decide(Input::Ends { node, ends }, batch);
+                    self.decide(Input::Ends { node, ends, steps }, batch);
                 }
             }
             Letter::LinkClosed { node, session, left } => {

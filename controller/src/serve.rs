@@ -27,7 +27,9 @@ use crate::door::Door;
 use crate::driver::{Driver, Letter, Post, Published, mailbox};
 use crate::journal::{Alone, Election, Journal, JournalError, SledJournal};
 use crate::recover::{RecoverError, recover};
+use crate::rpc::allocate::Watcher;
 use crate::rpc::link::Links;
+use crate::rpc::relay::Relay;
 use crate::rpc::{Desk, SUBMIT_BYTES_MAX};
 use crate::statistics::calls::CountCalls;
 use crate::statistics::scrape;
@@ -136,7 +138,7 @@ pub fn serve(serve: Serve) -> Result<(), ServeError> {
     let driver = std::thread::Builder::new().name("driver".into()).spawn(run).map_err(ServeError::Runtime)?;
     let desk = Desk {
         post: post.clone(),
-        published,
+        published: published.clone(),
         journal,
         config: Arc::new(ArcSwap::from_pointee(serve.config)),
         config_file: Arc::new(serve.config_file),
@@ -145,6 +147,8 @@ pub fn serve(serve: Serve) -> Result<(), ServeError> {
         started_ms: clock::now().0,
         submit_bytes: Arc::new(Semaphore::new(SUBMIT_BYTES_MAX)),
         submit_rate: Arc::default(),
+        relay: Relay::new(post.clone(), published.clone()),
+        holders: Arc::default(),
         dir: serve.dir.as_path().into(),
     };
     if let Some(listener) = metrics {
@@ -191,6 +195,8 @@ async fn listen_until_told(
         let _gone = stopped.wait_for(|stop| *stop).await;
     };
     let count = CountCalls(desk.published.clone());
+    Watcher { post: desk.post.clone(), published: desk.published.clone(), holders: desk.holders.clone() }
+        .wait_for_all();
     let routes = routes(desk, post).await;
     let by_unix = server()
         .layer(count.clone())
@@ -245,10 +251,11 @@ async fn routes(desk: Desk, post: Post) -> Routes {
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .expect("the descriptors were compiled with this program");
+    let relay = desk.relay.clone();
     let controller = ControllerServer::new(desk)
         .max_decoding_message_size(CALL_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(CALL_MESSAGE_BYTES_MAX);
-    let links = NodeLinkServer::new(Links { post })
+    let links = NodeLinkServer::new(Links { post, relay })
         .max_decoding_message_size(LINK_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(LINK_MESSAGE_BYTES_MAX);
     Routes::new(health).add_service(reflection).add_service(controller).add_service(links)

@@ -12,6 +12,7 @@ pub mod listen;
 pub mod request;
 mod short_path;
 pub mod spec;
+mod step;
 
 /// What tonic makes of `covey/v1/*.proto`; their comments are its documentation.
 pub mod v1 {

@@ -123,6 +123,7 @@ impl Planner {
             }
             Event::Ended { key, .. }
             | Event::Requeued { key, .. }
+            | Event::Closing { key, .. }
             | Event::Suspended { key, .. }
             | Event::Resumed { key, .. } => {
                 self.touch(before, key.job, Rows::Listed(&[key.index]));
@@ -130,10 +131,18 @@ impl Planner {
                 row.and_then(|task| task.state.shares()).into_iter().for_each(|shares| self.touch_nodes(shares));
             }
             // Neither the queue nor what is held changes.
-            Event::Stopped { .. } | Event::Forgotten { .. } | Event::Signalled { .. } | Event::Limited { .. } => {}
+            Event::Stopped { .. }
+            | Event::Forgotten { .. }
+            | Event::Signalled { .. }
+            | Event::Limited { .. }
+            | Event::StepCreated { .. }
+            | Event::StepStopped { .. }
+            | Event::StepSignalled { .. }
+            | Event::StepPartEnded { .. } => {}
             Event::Prioritized { .. }
             | Event::NodeRegistered { .. }
             | Event::Cleared { .. }
+            | Event::StepCleared { .. }
             | Event::NodeSilent { .. }
             | Event::NodeDown { .. }
             | Event::NodeMarked { .. }

@@ -16,6 +16,7 @@ mod resources;
 mod rig;
 mod scontrol;
 mod service;
+mod steps;
 mod surroundings;
 mod transcripts;
 mod users;
