@@ -124,7 +124,7 @@ impl Site {
     fn run_snakemake(&self, target: &str, asks: &str, options: &[&str]) -> Output {
         let mut command = self.command("snakemake");
         command.arg(target).arg("--snakefile").arg(format!("{CLIENTS}/snakemake/Snakefile"));
-        command.args(["--executor", "slurm", "--jobs", "4", "--default-resources", "mem_mb=100", "runtime=5"]);
+        command.args(["--executor", "slurm", "--jobs", "4", "--default-resources", "mem_mb=700", "runtime=5"]);
         command.args(["--slurm-init-seconds-before-status-checks", "1", "--slurm-status-command", asks]);
         command.args(options).output().expect("snakemake can be started")
     }
