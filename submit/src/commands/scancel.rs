@@ -143,6 +143,8 @@ fn cancel(args: &[OsString]) -> Outcome<ExitCode> {
     let mut failed = false;
     for (id, refusal) in request.ids.iter().zip(&refusals).filter(|(_, refusal)| !refusal.is_empty()) {
         let (tell, fail) = weight(refusal, filtered, &options);
+        // What has ended is as unknown to a signal as what never was.
+        let refusal = if sent(&options).is_some() && has_ended(refusal) { QUIET_REFUSALS[0] } else { refusal };
         if tell {
             eprintln!("scancel: error: Kill job error on job id {id}: {refusal}");
         }
@@ -154,7 +156,7 @@ fn cancel(args: &[OsString]) -> Outcome<ExitCode> {
 /// What `-v` says before anything is done.
 fn announce(options: &Options, request: &CancelRequest) {
     for id in request.ids.iter().filter(|_| options.verbose) {
-        match options.signal.filter(|signal| *signal != KILL) {
+        match sent(options) {
             None => eprintln!("scancel: Terminating job {id}"),
             Some(signal) if options.batch => eprintln!("scancel: Signal {signal} to batch job {id}"),
             Some(signal) => eprintln!("scancel: Signal {signal} to job {id}"),
@@ -164,7 +166,7 @@ fn announce(options: &Options, request: &CancelRequest) {
 
 /// Ends what is named, or sends the signal; a refusal for each id, empty where there is none.
 async fn ask(channel: &Channel, options: &Options, request: CancelRequest) -> Result<Vec<String>, CallError> {
-    match options.signal.filter(|signal| *signal != KILL) {
+    match sent(options) {
         None => Ok(client(channel).cancel(request).await?.into_inner().refusals),
         Some(signal) => {
             let request = signal_request(options, request, signal);
@@ -237,12 +239,21 @@ fn signal(text: &str) -> Result<i32, String> {
         .ok_or_else(|| format!("'{text}' is no signal: write a name such as USR1, or a number from 1 to 31"))
 }
 
-/// Whether a refusal is told, and whether it makes the command fail.
+/// The signal that is to be sent; none where the job is to end.
+fn sent(options: &Options) -> Option<i32> {
+    options.signal.filter(|signal| *signal != KILL)
+}
+
+/// Whether a refusal is told, and whether it makes the command fail. As in Slurm, a job that is not there is a failure for a
+/// signal and none for a cancel.
 fn weight(refusal: &str, filtered: bool, options: &Options) -> (bool, bool) {
-    let has_ended = refusal == QUIET_REFUSALS[1];
-    let is_quiet = QUIET_REFUSALS.contains(&refusal);
-    let fails = !is_quiet || (filtered && !has_ended);
-    ((fails || options.verbose) && !(options.quiet && has_ended), fails)
+    let is_quiet = sent(options).is_none() && QUIET_REFUSALS.contains(&refusal);
+    let fails = !is_quiet || (filtered && !has_ended(refusal));
+    ((fails || options.verbose) && !(options.quiet && has_ended(refusal)), fails)
+}
+
+fn has_ended(refusal: &str) -> bool {
+    refusal == QUIET_REFUSALS[1]
 }
 
 fn is_filtered(request: &CancelRequest) -> bool {

@@ -106,7 +106,7 @@ fn start_key(row: &JobRow) -> (bool, i64) {
     (start_ms(row) == 0, start_ms(row))
 }
 
-/// A whole remainder comes before the tasks that have left it, as their indices are lower or it is their head.
-fn array_key(row: &JobRow) -> (u32, Option<u32>) {
-    (array_or_job(row), row.index)
+/// The tasks of an array by their indices, and after them what of it still waits together.
+fn array_key(row: &JobRow) -> (u32, bool, Option<u32>) {
+    (array_or_job(row), row.index.is_none(), row.index)
 }
