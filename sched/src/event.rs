@@ -12,6 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AttemptKey, JobId, Name, NodeId, RequestId, Timestamp};
+use crate::members::Fact;
 use crate::node::{Mark, Offer};
 use crate::partition::Partition;
 use crate::reason::{Outcome, Reason, Scope, StopWhy};
@@ -300,6 +301,9 @@ pub enum Event {
         /// Its name.
         name: Name,
     },
+    /// Who may be a node has changed.
+    #[serde(rename = "mb")]
+    Membership(Fact),
 }
 
 /// One task's place.
@@ -420,6 +424,7 @@ pub fn effects(event: &Event) -> Option<Effect> {
         | Event::NodeUnmarked { .. }
         | Event::NodeRemoved { .. }
         | Event::PartitionSet { .. }
-        | Event::PartitionRemoved { .. } => None,
+        | Event::PartitionRemoved { .. }
+        | Event::Membership(_) => None,
     }
 }

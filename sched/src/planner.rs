@@ -110,7 +110,11 @@ impl Planner {
                 row.and_then(|task| task.state.shares()).into_iter().for_each(|shares| self.touch_nodes(shares));
             }
             // Neither the queue nor what is held changes.
-            Event::Stopped { .. } | Event::Forgotten { .. } | Event::Signalled { .. } | Event::Limited { .. } => {}
+            Event::Stopped { .. }
+            | Event::Forgotten { .. }
+            | Event::Signalled { .. }
+            | Event::Limited { .. }
+            | Event::Membership(_) => {}
             Event::Prioritized { .. }
             | Event::NodeRegistered { .. }
             | Event::Cleared { .. }

@@ -184,11 +184,12 @@ fn allowed<T>(request: &Request<T>) -> Result<Option<(u32, u32)>, Status> {
 /// A refusal as a status: Slurm's text, and the sentence for people beside it.
 fn refuse(refusal: &Refusal) -> Status {
     let code = match refusal {
-        Refusal::UnknownJob | Refusal::UnknownNode(_) => Code::NotFound,
-        Refusal::NotAllowed { .. } => Code::PermissionDenied,
+        Refusal::UnknownJob | Refusal::UnknownNode(_) | Refusal::UnknownToken(_) | Refusal::NotAMember(_) => Code::NotFound,
+        Refusal::NotAllowed { .. } | Refusal::NotAdmitted(_) => Code::PermissionDenied,
         Refusal::PartitionExists(_) => Code::AlreadyExists,
         Refusal::TooManyJobs(_)
         | Refusal::TooManyOfUser { .. }
+        | Refusal::TooManyTokens(_)
         | Refusal::TooManyPartitions(_)
         | Refusal::NodeState(_)
         | Refusal::PartitionInUse { .. }
