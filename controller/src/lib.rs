@@ -16,5 +16,6 @@ pub mod pack;
 pub mod recover;
 mod rpc;
 pub mod serve;
+pub mod tls;
 
 pub use cli::run;

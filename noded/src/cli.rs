@@ -125,9 +125,7 @@ fn gres(text: &str) -> Result<List<Gres>, GresError> {
 
 /// A name that can stand in a hostlist, a path and a table.
 fn node_name(text: &str) -> Result<String, String> {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    if (1..=64).contains(&text.len()) && text.bytes().all(fits) && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-    {
+    if sched::node::is_name(text) {
         Ok(text.to_owned())
     } else {
         Err("a node's name has 1 to 64 letters, digits, dashes, underscores and dots, and begins with a letter or digit".into())

@@ -2,6 +2,8 @@
 //!
 //! Here messages become inputs and snapshots become messages; nothing is decided.
 
+pub(crate) mod admission;
+pub(crate) mod caller;
 mod cancel;
 mod cluster;
 mod control;
@@ -9,6 +11,7 @@ mod gres;
 mod history;
 mod jobs;
 pub(crate) mod link;
+pub(crate) mod membership;
 mod nodes;
 mod partitions;
 pub(crate) mod rate;
