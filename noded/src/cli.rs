@@ -26,7 +26,7 @@ use crate::{launcher, machine, signals};
     name = "covey noded",
     version,
     after_help = "Examples:\n  covey noded --name linux1 --controller unix:///var/lib/covey/controller.sock --dir /var/lib/covey\n  \
-                  covey noded --name big --controller http://127.0.0.1:6817 --dir /srv/node --cpus 8 --memory 16G\n\n\
+                  covey noded --name big --controller https://ctl.example:6817 --token-file join.txt --dir /srv/node --cpus 8\n\n\
                   SIGTERM stops it and leaves its tasks running for the next noded of that name; SIGINT (Ctrl-C) stops the tasks,\n\
                   which start again elsewhere, and takes the node out of the cluster."
 )]
@@ -34,9 +34,13 @@ struct NodedArguments {
     /// The node's name: letters, digits, - _ and dots.
     #[arg(long, value_name = "NAME", value_parser = node_name)]
     name: String,
-    /// Where the controller is: unix:///path/controller.sock or http://127.0.0.1:PORT; a comma list is tried in its order.
+    /// Where the controller is: unix:///path/controller.sock, https://HOST:PORT or http://127.0.0.1:PORT; a comma list is tried in its order.
     #[arg(long, env = "COVEY_CONTROLLER", value_name = "URL")]
     controller: Endpoints,
+    /// A file with a join token (covey node token create), needed for https:// until the node has joined: then its certificate in
+    /// DIR/nodes/NAME/tls is proof enough, and renews itself.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// The folder for nodes/NAME/ (its spool), NAME.pid and log/NAME.log.
     #[arg(long, env = "COVEY_DIR", value_name = "DIR")]
     dir: PathBuf,
@@ -100,6 +104,7 @@ fn noded(arguments: NodedArguments) -> Result<(), Box<dyn Error>> {
     let ran = node::run(NodeSettings {
         name,
         controller: arguments.controller,
+        token_file: arguments.token_file,
         folder,
         program: std::env::current_exe()?,
         amount: Amount { cpus: Cpus::whole(cpus), memory_mib, ..Amount::default() },

@@ -13,6 +13,7 @@ pub mod launcher;
 pub mod link;
 mod machine;
 pub mod node;
+mod papers;
 pub mod roster;
 mod signals;
 pub mod stage;

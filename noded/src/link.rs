@@ -3,10 +3,11 @@
 //! It decides nothing. Whoever owns the [`Heard`] receiver answers [`Heard::Dialled`] with a stream of what to say, which
 //! must begin with a registration: so nothing that is said can fall between a registration and its link.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proto::LINK_MESSAGE_BYTES_MAX;
-use proto::dial::dial;
+use proto::dial::dial_trusting;
 use proto::endpoint::Endpoints;
 use proto::link::{FromNode, ToNode};
 use proto::v1;
@@ -15,6 +16,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::{info, warn};
+
+use crate::papers::Papers;
 
 /// Messages to the controller that may wait; beyond that the link is dropped, and the next registration says it all.
 pub const MESSAGES_MAX: usize = 1_024;
@@ -34,16 +37,17 @@ pub enum Heard {
     Lost,
 }
 
-/// Keeps the link up until the receiver of `heard` is dropped.
-pub async fn keep_up(endpoints: Endpoints, heard: mpsc::Sender<Heard>) {
+/// Keeps the link up, by the papers where there are any, until the receiver of `heard` is dropped.
+pub async fn keep_up(endpoints: Endpoints, papers: Option<Arc<Papers>>, heard: mpsc::Sender<Heard>) {
     while !heard.is_closed() {
-        match dial(&endpoints, DIAL_PATIENCE).await {
+        let trust = papers.as_ref().map(|papers| papers.trust());
+        match dial_trusting(&endpoints, trust.as_ref(), DIAL_PATIENCE).await {
             Ok(channel) => {
                 let client = NodeLinkClient::new(channel)
                     .max_decoding_message_size(LINK_MESSAGE_BYTES_MAX)
                     .max_encoding_message_size(LINK_MESSAGE_BYTES_MAX);
                 if let Err(status) = converse(client, &heard).await {
-                    info!(%status, "the link broke");
+                    info!(%status, detail = proto::error::detail(&status), "the link broke");
                 }
                 if heard.send(Heard::Lost).await.is_err() {
                     return;

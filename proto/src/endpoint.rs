@@ -28,10 +28,12 @@ impl Endpoints {
         Endpoints(vec![Endpoint::Unix(path.to_owned())])
     }
 
-    /// Whether any of them is reached by TLS, so that there must be a CA to check it by.
+    /// Of these, the places that are reached by TLS: where alone a secret may be sent.
     #[must_use]
-    pub fn need_trust(&self) -> bool {
-        self.0.iter().any(|place| matches!(place, Endpoint::Tls(_)))
+    pub fn secure(&self) -> Option<Endpoints> {
+        let secure: Vec<Endpoint> =
+            self.0.iter().filter(|place| matches!(place, Endpoint::Tls(_))).cloned().collect();
+        (!secure.is_empty()).then_some(Endpoints(secure))
     }
 
     /// The places, first choice first.

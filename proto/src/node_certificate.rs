@@ -10,6 +10,9 @@ use crate::tls::fingerprint;
 /// The role and the name follow each other in the certificate's alternative name.
 const NODE: &str = "covey://node/";
 
+/// Certificates count from so many seconds before they are made, for machines whose clocks are behind.
+pub const CLOCK_SLACK_S: i64 = 300;
+
 /// A certificate of a node, read. That it is good is for the TLS handshake to find out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeCertificate {
@@ -29,6 +32,13 @@ pub struct NodeCertificate {
 pub struct NotANode;
 
 impl NodeCertificate {
+    /// When it is to be renewed, in milliseconds since 1970: at two thirds of its life.
+    #[must_use]
+    pub fn renew_at_ms(&self) -> i64 {
+        let life_ms = (self.until_s - self.from_s - CLOCK_SLACK_S).max(0) * 1000;
+        self.until_s * 1000 - life_ms / 3
+    }
+
     /// The alternative name of a node's certificate.
     #[must_use]
     pub fn uri(name: &str) -> String {

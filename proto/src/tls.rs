@@ -1,6 +1,8 @@
 //! What both ends of a TLS connection share: one provider, TLS 1.3 and nothing else, HTTP/2, and hashes of certificates and keys.
 
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -59,6 +61,23 @@ pub enum CertificateFileError {
 /// # Errors
 /// When the file cannot be read or has none.
 pub fn read_certificate(path: &Path) -> Result<CertificateDer<'static>, CertificateFileError> {
-    let bytes = std::fs::read(path).map_err(|source| CertificateFileError::Read { path: path.to_owned(), source })?;
+    let bytes = fs::read(path).map_err(|source| CertificateFileError::Read { path: path.to_owned(), source })?;
     CertificateDer::from_pem_slice(&bytes).map_err(|_| CertificateFileError::Empty(path.to_owned()))
+}
+
+/// Writes a file that is there whole or not at all, and that others may read only where `mode` says so from its first moment.
+///
+/// # Errors
+/// The operating system's.
+pub fn write_file(path: &Path, mode: u32, text: &str) -> io::Result<()> {
+    let aside = path.with_extension("new");
+    // One that an earlier life left may be open to others.
+    match fs::remove_file(&aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = File::options().write(true).create_new(true).mode(mode).open(&aside)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&aside, path)
 }

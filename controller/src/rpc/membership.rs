@@ -98,8 +98,8 @@ impl Members {
             Status::internal("the certificate cannot be signed; the controller's log says why")
         })?;
         info!(node = name, life_s = self.life.as_secs(), "a certificate was issued");
-        let authority = self.authority.certificate().to_vec();
-        Ok(Response::new(v1::CertificateReply { certificate: issued.to_vec(), authority }))
+        let authority = self.authority.pem().to_owned();
+        Ok(Response::new(v1::CertificateReply { certificate: issued.pem(), authority }))
     }
 }
 

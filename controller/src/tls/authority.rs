@@ -1,17 +1,17 @@
 //! The cluster's CA: made once, kept in `DIR/tls` (`ca.pem` for everybody to read, `ca.key` for the controller alone), and what it
 //! signs.
 
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto::node_certificate::NodeCertificate;
-use proto::tls::{CertificateFileError, fingerprint, provider, read_certificate};
+use proto::node_certificate::{CLOCK_SLACK_S, NodeCertificate};
+use proto::tls::{CertificateFileError, fingerprint, provider, read_certificate, write_file};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    BasicConstraints, Certificate, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, date_time_ymd,
 };
 use rustls::RootCertStore;
@@ -26,7 +26,7 @@ use crate::clock;
 /// The CA's life: 20 years. Nodes and users hold its certificate, so it cannot change under them.
 const AUTHORITY_LIFE: Duration = Duration::from_secs(20 * 365 * 24 * 60 * 60);
 /// Certificates count from a little earlier, for machines whose clocks are behind.
-const CLOCK_SLACK: Duration = Duration::from_secs(300);
+const CLOCK_SLACK: Duration = Duration::from_secs(CLOCK_SLACK_S.unsigned_abs());
 /// The longest signing request that is read, in bytes.
 const REQUEST_BYTES_MAX: usize = 4096;
 
@@ -34,6 +34,7 @@ const REQUEST_BYTES_MAX: usize = 4096;
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
+    pem: String,
 }
 
 /// Why there is no CA, or it cannot sign. Each names the file.
@@ -95,14 +96,16 @@ impl Authority {
             return Err(AuthorityError::Open { path: key, mode });
         }
         let pair = KeyPair::from_pem(&fs::read_to_string(&key).map_err(unread)?)?;
+        let pem = fs::read_to_string(&certificate)
+            .map_err(|source| CertificateFileError::Read { path: certificate.clone(), source })?;
         let certificate = read_certificate(&certificate)?;
         let issuer = Issuer::from_ca_cert_der(&certificate, pair)?;
-        Ok(Authority { issuer, certificate })
+        Ok(Authority { issuer, certificate, pem })
     }
 
-    /// The CA's certificate.
-    pub(crate) fn certificate(&self) -> &CertificateDer<'static> {
-        &self.certificate
+    /// The CA's certificate, in PEM.
+    pub(crate) fn pem(&self) -> &str {
+        &self.pem
     }
 
     /// What join tokens name it by.
@@ -134,10 +137,10 @@ impl Authority {
         name: &str,
         request: &SigningRequest,
         life: Duration,
-    ) -> Result<CertificateDer<'static>, AuthorityError> {
+    ) -> Result<Certificate, AuthorityError> {
         let mut params = leaf(name, life, ExtendedKeyUsagePurpose::ClientAuth);
         params.subject_alt_names = vec![SanType::URI(NodeCertificate::uri(name).try_into()?)];
-        Ok(params.signed_by(&request.0.public_key, &self.issuer)?.into())
+        Ok(params.signed_by(&request.0.public_key, &self.issuer)?)
     }
 }
 
@@ -195,12 +198,7 @@ fn make(folder: &Path, certificate: &Path, key: &Path) -> Result<(), AuthorityEr
 }
 
 fn write(path: &Path, mode: u32, text: &str) -> Result<(), AuthorityError> {
-    let failed = |source| AuthorityError::Write { path: path.to_owned(), source };
-    let aside = path.with_extension("new");
-    let mut file =
-        File::options().write(true).create(true).truncate(true).mode(mode).open(&aside).map_err(failed)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-    fs::rename(&aside, path).map_err(failed)
+    write_file(path, mode, text).map_err(|source| AuthorityError::Write { path: path.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -238,10 +236,11 @@ mod tests {
         let request = SigningRequest::read(&der).expect("sound");
         let life = Duration::from_secs(100);
         let issued = authority.issue_node("linux1", &request, life).expect("signed");
-        let read = NodeCertificate::read(&issued).expect("a node's");
+        let read = NodeCertificate::read(issued.der()).expect("a node's");
         assert_eq!((read.name.as_str(), read.key), ("linux1", fingerprint(key.der_bytes())));
         assert_eq!((read.key, read.until_s - read.from_s), (request.key(), 400));
-        assert!(NodeCertificate::read(authority.certificate()).is_err(), "the CA is no node");
+        assert_eq!(read.renew_at_ms(), read.until_s * 1000 - 33_333);
+        assert!(NodeCertificate::read(&authority.certificate).is_err(), "the CA is no node");
     }
 
     #[test]
