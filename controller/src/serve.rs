@@ -276,8 +276,7 @@ fn server() -> Server {
 /// The services, each behind the gate that says for whom it is.
 async fn routes(desk: Desk, post: Post, authority: Option<Arc<Authority>>, node_life: Duration) -> Routes {
     let published = desk.published.clone();
-    let gatekeeper =
-        Gatekeeper { post: post.clone(), published: published.clone(), authority: authority.clone() };
+    let gatekeeper = Gatekeeper { post: post.clone(), published: published.clone(), authority: authority.clone() };
     let members = authority.map(|authority| {
         let (post, published) = (post.clone(), published.clone());
         MembershipServer::new(Members { post, published, authority, life: node_life, rate: Arc::default() })

@@ -15,6 +15,7 @@ use proto::v1::node_link_client::NodeLinkClient;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Code;
 use tracing::{info, warn};
 
 use crate::papers::Papers;
@@ -23,6 +24,8 @@ use crate::papers::Papers;
 pub const MESSAGES_MAX: usize = 1_024;
 /// The pause before the controller is dialled again.
 const PAUSE: Duration = Duration::from_millis(100);
+/// The pause after a controller has said that it does not let this node in.
+const REFUSED_PAUSE: Duration = Duration::from_secs(2);
 /// How long one round of dialling goes on before it is logged.
 const DIAL_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -40,14 +43,21 @@ pub enum Heard {
 /// Keeps the link up, by the papers where there are any, until the receiver of `heard` is dropped.
 pub async fn keep_up(endpoints: Endpoints, papers: Option<Arc<Papers>>, heard: mpsc::Sender<Heard>) {
     while !heard.is_closed() {
+        let mut pause = PAUSE;
         let trust = papers.as_ref().map(|papers| papers.trust());
         match dial_trusting(&endpoints, trust.as_ref(), DIAL_PATIENCE).await {
             Ok(channel) => {
                 let client = NodeLinkClient::new(channel)
                     .max_decoding_message_size(LINK_MESSAGE_BYTES_MAX)
                     .max_encoding_message_size(LINK_MESSAGE_BYTES_MAX);
-                if let Err(status) = converse(client, &heard).await {
-                    info!(%status, detail = proto::error::detail(&status), "the link broke");
+                match converse(client, &heard).await {
+                    Err(status) if status.code() == Code::PermissionDenied => {
+                        let why = proto::error::detail(&status).unwrap_or_else(|| status.message().to_owned());
+                        warn!(why, "the controller does not let this node in");
+                        pause = REFUSED_PAUSE;
+                    }
+                    Err(status) => info!(%status, "the link broke"),
+                    Ok(()) => {}
                 }
                 if heard.send(Heard::Lost).await.is_err() {
                     return;
@@ -55,7 +65,7 @@ pub async fn keep_up(endpoints: Endpoints, papers: Option<Arc<Papers>>, heard: m
             }
             Err(error) => warn!(error = &error as &dyn std::error::Error, "the controller does not answer"),
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
     }
 }
 

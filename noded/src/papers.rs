@@ -203,7 +203,7 @@ impl PapersError {
     fn may_pass(&self) -> bool {
         match self {
             // A controller that is not who it should be does not become it.
-            PapersError::Dial(error) => error.io_kind() != Some(io::ErrorKind::InvalidData),
+            PapersError::Dial(error) => !error.is_untrusted(),
             PapersError::Refused { status, .. } => !matches!(
                 status.code(),
                 Code::PermissionDenied | Code::Unauthenticated | Code::InvalidArgument | Code::Unimplemented

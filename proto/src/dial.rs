@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
-use thiserror::Error;
 use rustls::pki_types::ServerName;
+use thiserror::Error;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, sleep};
 use tokio_rustls::TlsConnector;
@@ -47,6 +47,12 @@ pub enum TryError {
 }
 
 impl DialError {
+    /// Somebody is there who is not the controller that it should be, or does not speak TLS 1.3: to wait does not help.
+    #[must_use]
+    pub fn is_untrusted(&self) -> bool {
+        matches!(self.source, TryError::NoTrust(_)) || self.io_kind() == Some(io::ErrorKind::InvalidData)
+    }
+
     /// The operating system's error that the last try met, if it was one.
     #[must_use]
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
@@ -137,7 +143,8 @@ async fn connect_tls(host: String, trust: Trust) -> io::Result<TokioIo<TlsStream
         stream.set_nodelay(true)?;
         TlsConnector::from(trust.config()).connect(name, stream).await
     };
-    let connected = tokio::time::timeout(TRY_MAX, connect).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    let connected =
+        tokio::time::timeout(TRY_MAX, connect).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
     connected.map(TokioIo::new).map_err(|error| match error.get_ref().and_then(|inner| inner.downcast_ref()) {
         Some(tls) => io::Error::new(error.kind(), explain(tls, &host)),
         None => error,

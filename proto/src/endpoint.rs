@@ -31,8 +31,7 @@ impl Endpoints {
     /// Of these, the places that are reached by TLS: where alone a secret may be sent.
     #[must_use]
     pub fn secure(&self) -> Option<Endpoints> {
-        let secure: Vec<Endpoint> =
-            self.0.iter().filter(|place| matches!(place, Endpoint::Tls(_))).cloned().collect();
+        let secure: Vec<Endpoint> = self.0.iter().filter(|place| matches!(place, Endpoint::Tls(_))).cloned().collect();
         (!secure.is_empty()).then_some(Endpoints(secure))
     }
 
@@ -44,7 +43,9 @@ impl Endpoints {
 
 /// Why a text names no place.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("{0:?} is no controller address: write unix:///path/to/controller.sock, https://host:port or, on the same machine, http://127.0.0.1:port")]
+#[error(
+    "{0:?} is no controller address: write unix:///path/to/controller.sock, https://host:port or, on the same machine, http://127.0.0.1:port"
+)]
 pub struct EndpointError(String);
 
 impl FromStr for Endpoint {
@@ -113,7 +114,8 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Endpoints>().map(|e| e.to_string()), Ok(printed.to_owned()), "{text}");
         }
-        for text in ["", "nowhere", "unix:relative", "http://host", "http://:1", "h:99999", "https://h", "https://h:x"] {
+        for text in ["", "nowhere", "unix:relative", "http://host", "http://:1", "h:99999", "https://h", "https://h:x"]
+        {
             assert!(text.parse::<Endpoints>().is_err(), "{text}");
         }
     }

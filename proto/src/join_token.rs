@@ -102,7 +102,9 @@ mod tests {
     fn other_texts_are_refused_and_not_repeated() {
         let good = JoinToken::new(Fingerprint([1; 32])).reveal();
         let swapped = good.replace("COVEY-1", "COVEY-2");
-        for text in ["", "COVEY-1-", "COVEY-1-ab-cd", &good[..good.len() - 1], &swapped, &format!("{good}0"), "SWMTKN-1-x-y"] {
+        for text in
+            ["", "COVEY-1-", "COVEY-1-ab-cd", &good[..good.len() - 1], &swapped, &format!("{good}0"), "SWMTKN-1-x-y"]
+        {
             assert_eq!(text.parse::<JoinToken>(), Err(JoinTokenError), "{text}");
         }
     }

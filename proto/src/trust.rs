@@ -100,7 +100,7 @@ fn with_alpn(mut config: ClientConfig) -> ClientConfig {
 /// What is wrong with the other side, and what can be done, where it is something that people meet.
 pub(crate) fn explain(error: &Error, host: &str) -> String {
     match error {
-        Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::ApplicationVerificationFailure) => {
+        Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             format!(
                 "{host} is not the controller of this cluster: its certificate does not come from the CA that is trusted here; \
                  check the address, or get the token or ca.pem of that cluster"

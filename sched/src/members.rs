@@ -176,7 +176,9 @@ pub enum Fact {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum NotAdmitted {
     /// The secret is no token's.
-    #[error("this join token is not known here: it was made by another cluster, or is long gone; make one with covey node token create")]
+    #[error(
+        "this join token is not known here: it was made by another cluster, or is long gone; make one with covey node token create"
+    )]
     UnknownSecret,
     /// Its time has passed.
     #[error("join token {0} has expired; make a new one with covey node token create")]

@@ -29,7 +29,7 @@ use std::process::ExitCode;
 /// The names that [`run`] knows: Slurm's commands, which links may call this binary by, and Covey's own.
 pub const COMMANDS: &[&str] = &[
     "sbatch", "squeue", "scancel", "sinfo", "scontrol", "sacct", "why", "map", "blob", "demo", "up", "down", "env",
-    "links",
+    "links", "node",
 ];
 
 /// What `covey` alone, `covey help` and a wrong word print.
@@ -48,6 +48,7 @@ Usage: covey COMMAND [ARGUMENTS]      (covey COMMAND --help says more)
   up, down    start and stop a cluster on this machine
   env         print the variables that a shell needs to talk to it
   links       put sbatch, squeue, ... into a folder as links to this binary
+  node        let nodes in over the network with join tokens, and shut them out
 
   controller, noded                        the daemons, started by hand
 ";
@@ -70,6 +71,7 @@ pub fn run(name: &str, args: Vec<OsString>) -> ExitCode {
         "down" => commands::down::run(&args),
         "env" => commands::env::run(&args),
         "links" => commands::links::run(&args),
+        "node" => commands::node::run(&args),
         "help" | "--help" | "-h" => failure::ended(failure::print(OVERVIEW)),
         "version" | "--version" | "-V" => {
             failure::ended(failure::print(concat!("covey ", env!("CARGO_PKG_VERSION"), "\n")))

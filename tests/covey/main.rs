@@ -11,5 +11,6 @@ mod nodes;
 mod resources;
 mod rig;
 mod service;
+mod tls;
 mod verbs;
 mod why;

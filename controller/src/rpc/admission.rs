@@ -85,10 +85,7 @@ async fn create(
     Ok(v1::CreateNodeTokenReply { id, token: token.reveal(), until_ms })
 }
 
-fn list(
-    keeper: &Gatekeeper,
-    request: &Request<v1::ListNodeTokensRequest>,
-) -> Result<v1::ListNodeTokensReply, Status> {
+fn list(keeper: &Gatekeeper, request: &Request<v1::ListNodeTokensRequest>) -> Result<v1::ListNodeTokensReply, Status> {
     Caller::administrator(request)?;
     let now = clock::now();
     let cluster = keeper.published.cluster();

@@ -49,9 +49,9 @@ impl Caller {
         let own = rustix::process::geteuid().as_raw();
         match Caller::of(request.extensions()) {
             Caller::Local { uid } if uid == own || uid == 0 => Ok(uid),
-            Caller::Local { uid } => {
-                Err(denied(&format!("this cluster belongs to uid {own}, and only that user and root may do this; you are uid {uid}")))
-            }
+            Caller::Local { uid } => Err(denied(&format!(
+                "this cluster belongs to uid {own}, and only that user and root may do this; you are uid {uid}"
+            ))),
             Caller::Plain => Ok(NOBODY_UID),
             Caller::Node(_) | Caller::Anonymous => Err(denied(FOR_USERS)),
         }
@@ -59,14 +59,17 @@ impl Caller {
 }
 
 const FOR_USERS: &str = "commands are taken over the unix socket on the controller's machine: run this one there";
-const FOR_NODES: &str = "a node over TLS needs its certificate: start noded with --token-file; covey node token create makes one";
+const FOR_NODES: &str =
+    "a node over TLS needs its certificate: start noded with --token-file; covey node token create makes one";
 
 /// The gate of services that are for users: no node and nobody without a name gets through.
 #[expect(clippy::result_large_err, reason = "tonic's interceptors give a status")]
 pub(crate) fn users_only(request: Request<()>) -> Result<Request<()>, Status> {
     match Caller::of(request.extensions()) {
         Caller::Local { .. } | Caller::Plain => Ok(request),
-        Caller::Node(node) => Err(denied(&format!("node {} may only speak for itself, and gives no commands", node.name))),
+        Caller::Node(node) => {
+            Err(denied(&format!("node {} may only speak for itself, and gives no commands", node.name)))
+        }
         Caller::Anonymous => Err(denied(FOR_USERS)),
     }
 }
@@ -87,7 +90,11 @@ pub(crate) fn nodes_only(published: &Published, request: Request<()>) -> Result<
 /// It was revoked, or another machine has joined under the name since.
 #[expect(clippy::result_large_err, reason = "every caller gives a status")]
 pub(crate) fn counts(published: &Published, node: &NodeCertificate) -> Result<(), Status> {
-    if published.cluster().members().is_member(&node.name, node.key) { Ok(()) } else { Err(denied(&shut_out(&node.name))) }
+    if published.cluster().members().is_member(&node.name, node.key) {
+        Ok(())
+    } else {
+        Err(denied(&shut_out(&node.name)))
+    }
 }
 
 /// What is said to a node whose certificate does not count.
@@ -125,7 +132,9 @@ mod tests {
         let published = Published::new(Cluster::default());
         for peer in [None, Some(TlsPeer { address: None, node: None })] {
             assert_eq!(Caller::of(request(peer.clone()).extensions()), Caller::Anonymous);
-            assert!(users_only(request(peer.clone())).is_err() && nodes_only(&published, request(peer.clone())).is_err());
+            assert!(
+                users_only(request(peer.clone())).is_err() && nodes_only(&published, request(peer.clone())).is_err()
+            );
             assert!(Caller::administrator(&request(peer)).is_err());
         }
     }

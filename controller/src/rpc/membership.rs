@@ -39,10 +39,7 @@ pub(crate) struct Members {
 
 #[tonic::async_trait]
 impl Membership for Members {
-    async fn join_cluster(
-        &self,
-        request: Request<v1::JoinRequest>,
-    ) -> Result<Response<v1::CertificateReply>, Status> {
+    async fn join_cluster(&self, request: Request<v1::JoinRequest>) -> Result<Response<v1::CertificateReply>, Status> {
         self.count()?;
         let from = request.extensions().get::<TlsPeer>().and_then(|peer| peer.address);
         let v1::JoinRequest { name, signing_request, secret } = request.into_inner();
@@ -106,6 +103,5 @@ impl Members {
 #[expect(clippy::result_large_err, reason = "a status is what goes out")]
 fn read(der: &[u8]) -> Result<SigningRequest, Status> {
     let value = || format!("{} bytes that are no signing request of a key's owner", der.len());
-    SigningRequest::read(der)
-        .ok_or_else(|| WireError::Meaningless { field: "signing_request", value: value() }.into())
+    SigningRequest::read(der).ok_or_else(|| WireError::Meaningless { field: "signing_request", value: value() }.into())
 }

@@ -187,7 +187,9 @@ fn allowed<T>(request: &Request<T>) -> Result<Option<(u32, u32)>, Status> {
 /// A refusal as a status: Slurm's text, and the sentence for people beside it.
 fn refuse(refusal: &Refusal) -> Status {
     let code = match refusal {
-        Refusal::UnknownJob | Refusal::UnknownNode(_) | Refusal::UnknownToken(_) | Refusal::NotAMember(_) => Code::NotFound,
+        Refusal::UnknownJob | Refusal::UnknownNode(_) | Refusal::UnknownToken(_) | Refusal::NotAMember(_) => {
+            Code::NotFound
+        }
         Refusal::NotAllowed { .. } | Refusal::NotAdmitted(_) => Code::PermissionDenied,
         Refusal::PartitionExists(_) => Code::AlreadyExists,
         Refusal::TooManyJobs(_)

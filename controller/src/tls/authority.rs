@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proto::node_certificate::{CLOCK_SLACK_S, NodeCertificate};
-use proto::tls::{CertificateFileError, fingerprint, provider, read_certificate, write_file};
+use proto::tls::{CertificateFileError, fingerprint, provider, random, read_certificate, write_file};
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, date_time_ymd,
+    BasicConstraints, Certificate, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, date_time_ymd,
 };
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer, PrivateKeyDer};
@@ -186,7 +186,9 @@ fn make(folder: &Path, certificate: &Path, key: &Path) -> Result<(), AuthorityEr
     let failed = |source| AuthorityError::Write { path: folder.to_owned(), source };
     DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(failed)?;
     let pair = KeyPair::generate()?;
-    let mut params = begin("covey cluster CA", AUTHORITY_LIFE);
+    // Two clusters are never called alike, so that nobody takes one's certificate for the other's.
+    let number = u32::from_be_bytes(random());
+    let mut params = begin(&format!("covey cluster {number:08x}"), AUTHORITY_LIFE);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let made = params.self_signed(&pair)?;
@@ -225,7 +227,10 @@ mod tests {
         fs::set_permissions(tls.join("ca.key"), std::os::unix::fs::PermissionsExt::from_mode(0o640)).expect("ours");
         assert!(matches!(Authority::open(&tls), Err(AuthorityError::Open { mode: 0o640, .. })));
         fs::remove_file(tls.join("ca.key")).expect("there");
-        assert!(matches!(Authority::open(&tls), Err(AuthorityError::Half(_))), "a lost key is not made anew in silence");
+        assert!(
+            matches!(Authority::open(&tls), Err(AuthorityError::Half(_))),
+            "a lost key is not made anew in silence"
+        );
     }
 
     #[test]

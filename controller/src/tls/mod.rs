@@ -50,11 +50,7 @@ pub(crate) struct Tls {
 
 impl Tls {
     /// Makes the controller's certificate, for these names, and what shows it.
-    pub(crate) fn new(
-        authority: Arc<Authority>,
-        names: Vec<String>,
-        life: Duration,
-    ) -> Result<Tls, AuthorityError> {
+    pub(crate) fn new(authority: Arc<Authority>, names: Vec<String>, life: Duration) -> Result<Tls, AuthorityError> {
         let own = Arc::new(Own(ArcSwap::from_pointee(authority.issue_own(&names, life)?)));
         let verifier = WebPkiClientVerifier::builder_with_provider(authority.roots(), provider());
         // Who shows no certificate may only ask for one, or bring another proof.

@@ -21,7 +21,8 @@ pub(crate) fn own_names(listen: SocketAddr, advertised: &[String]) -> Vec<String
 /// Whether a text can stand in a certificate: an address, or a name in the sense of DNS.
 pub(crate) fn is_host_name(text: &str) -> bool {
     let label = |label: &str| {
-        (1..=63).contains(&label.len()) && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };
     text.parse::<IpAddr>().is_ok() || (text.len() <= 253 && text.split('.').all(label))
 }
@@ -48,7 +49,9 @@ mod tests {
         assert!(["localhost", "127.0.0.1", "ctl.example"].iter().all(|name| names.iter().any(|own| own == name)));
         let everywhere = own_names("0.0.0.0:6817".parse().expect("an address"), &[]);
         assert!(everywhere.contains(&"127.0.0.1".into()) && !everywhere.contains(&"0.0.0.0".into()), "{everywhere:?}");
-        for (text, good) in [("a.b-c", true), ("10.0.0.1", true), ("::1", true), ("a..b", false), ("", false), ("a b", false)] {
+        for (text, good) in
+            [("a.b-c", true), ("10.0.0.1", true), ("::1", true), ("a..b", false), ("", false), ("a b", false)]
+        {
             assert_eq!(is_host_name(text), good, "{text}");
         }
     }

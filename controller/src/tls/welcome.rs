@@ -39,9 +39,9 @@ pub(crate) fn welcome(
         Ok(stream)
     });
     let handshakes = door.guests(incoming).map(move |guest| handshake(acceptor.clone(), guest));
-    handshakes.buffer_unordered(HANDSHAKES_MAX).filter_map(|made| async {
-        made.inspect_err(|error| debug!(%error, "no TLS connection")).ok().map(Ok)
-    })
+    handshakes
+        .buffer_unordered(HANDSHAKES_MAX)
+        .filter_map(|made| async { made.inspect_err(|error| debug!(%error, "no TLS connection")).ok().map(Ok) })
 }
 
 fn handshake(

@@ -6,6 +6,7 @@ pub(crate) mod down;
 pub(crate) mod env;
 pub(crate) mod links;
 pub(crate) mod map;
+pub(crate) mod node;
 pub(crate) mod sacct;
 pub(crate) mod sbatch;
 pub(crate) mod scancel;
