@@ -174,7 +174,11 @@ fn conclude(name: &str, ran: Result<(), Box<dyn Error>>) -> ExitCode {
     let mut line = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        line.push_str(&format!(": {cause}"));
+        let text = cause.to_string();
+        // Some errors say what their cause says.
+        if !line.ends_with(&text) {
+            line.push_str(&format!(": {text}"));
+        }
         source = cause.source();
     }
     tracing::error!("{line}");

@@ -224,7 +224,9 @@ impl Members {
     pub(crate) fn apply(&mut self, at: Timestamp, fact: &Fact) {
         match fact {
             Fact::TokenCreated { token, secret, until, uses_max, uid, dropped } => {
-                dropped.iter().for_each(|old| drop(self.tokens.remove(old)));
+                for old in dropped {
+                    self.tokens.remove(old);
+                }
                 let (uses_max, uid) = (*uses_max, *uid);
                 let made = Token { secret: *secret, made: at, until: *until, uses_max, uses: 0, uid, revoked: false };
                 self.tokens.insert(*token, made);
@@ -234,7 +236,9 @@ impl Members {
                 self.tokens.get_mut(token).expect("a token that is revoked is there").revoked = true;
             }
             Fact::Joined { name, key, token, again, dropped } => {
-                dropped.iter().for_each(|old| drop(self.nodes.remove(old)));
+                for old in dropped {
+                    self.nodes.remove(old);
+                }
                 self.nodes.insert(name.clone(), Member { key: *key, token: *token, since: at, revoked: None });
                 if !again {
                     self.tokens.get_mut(token).expect("a token that is used is there").uses += 1;

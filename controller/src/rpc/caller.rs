@@ -63,7 +63,6 @@ const FOR_NODES: &str =
     "a node over TLS needs its certificate: start noded with --token-file; covey node token create makes one";
 
 /// The gate of services that are for users: no node and nobody without a name gets through.
-#[expect(clippy::result_large_err, reason = "tonic's interceptors give a status")]
 pub(crate) fn users_only(request: Request<()>) -> Result<Request<()>, Status> {
     match Caller::of(request.extensions()) {
         Caller::Local { .. } | Caller::Plain => Ok(request),
@@ -75,7 +74,6 @@ pub(crate) fn users_only(request: Request<()>) -> Result<Request<()>, Status> {
 }
 
 /// The gate of services that are for nodes: over TLS only those get through whose certificate counts right now.
-#[expect(clippy::result_large_err, reason = "tonic's interceptors give a status")]
 pub(crate) fn nodes_only(published: &Published, request: Request<()>) -> Result<Request<()>, Status> {
     match Caller::of(request.extensions()) {
         Caller::Local { .. } | Caller::Plain => Ok(request),
@@ -88,7 +86,6 @@ pub(crate) fn nodes_only(published: &Published, request: Request<()>) -> Result<
 ///
 /// # Errors
 /// It was revoked, or another machine has joined under the name since.
-#[expect(clippy::result_large_err, reason = "every caller gives a status")]
 pub(crate) fn counts(published: &Published, node: &NodeCertificate) -> Result<(), Status> {
     if published.cluster().members().is_member(&node.name, node.key) {
         Ok(())

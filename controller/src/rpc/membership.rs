@@ -80,7 +80,6 @@ impl Membership for Members {
 }
 
 impl Members {
-    #[expect(clippy::result_large_err, reason = "a status is what goes out")]
     fn count(&self) -> Result<(), Status> {
         self.rate.take(EVERYBODY, ASKED_PER_SECOND_MAX, clock::now()).map_err(|_| {
             let detail = format!("{ASKED_PER_SECOND_MAX} certificates a second may be asked for; come again");
@@ -88,7 +87,6 @@ impl Members {
         })
     }
 
-    #[expect(clippy::result_large_err, reason = "a status is what goes out")]
     fn issue(&self, name: &str, request: &SigningRequest) -> Result<Response<v1::CertificateReply>, Status> {
         let issued = self.authority.issue_node(name, request, self.life).map_err(|error| {
             warn!(node = name, error = &error as &dyn std::error::Error, "a certificate cannot be signed");
@@ -100,7 +98,6 @@ impl Members {
     }
 }
 
-#[expect(clippy::result_large_err, reason = "a status is what goes out")]
 fn read(der: &[u8]) -> Result<SigningRequest, Status> {
     let value = || format!("{} bytes that are no signing request of a key's owner", der.len());
     SigningRequest::read(der).ok_or_else(|| WireError::Meaningless { field: "signing_request", value: value() }.into())

@@ -2,7 +2,6 @@
 //!
 //! They are made side by side and bounded in number and time, so that who connects and says nothing keeps nobody out.
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -14,6 +13,7 @@ use futures::{Stream, StreamExt};
 use proto::node_certificate::NodeCertificate;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -26,6 +26,8 @@ use crate::door::{Door, Guest};
 const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
 /// Handshakes at the same time; who comes when there are as many waits in the system's queue.
 const HANDSHAKES_MAX: usize = 128;
+/// Connections that have shown no certificate; one more is closed, so that they never take all seats.
+const STRANGERS_MAX: usize = 1_024;
 
 /// Lets connections in as seats get free, and gives those on whose other side somebody speaks TLS 1.3.
 pub(crate) fn welcome(
@@ -38,25 +40,29 @@ pub(crate) fn welcome(
         stream.set_nodelay(true)?;
         Ok(stream)
     });
-    let handshakes = door.guests(incoming).map(move |guest| handshake(acceptor.clone(), guest));
+    let strangers = Arc::new(Semaphore::new(STRANGERS_MAX));
+    let handshakes = door.guests(incoming).map(move |guest| handshake(acceptor.clone(), guest, strangers.clone()));
     handshakes
         .buffer_unordered(HANDSHAKES_MAX)
         .filter_map(|made| async { made.inspect_err(|error| debug!(%error, "no TLS connection")).ok().map(Ok) })
 }
 
-fn handshake(
+async fn handshake(
     acceptor: TlsAcceptor,
     guest: io::Result<Guest<TcpStream>>,
-) -> impl Future<Output = io::Result<TlsGuest>> + Send {
-    async move {
-        let guest = guest?;
-        let address = guest.connect_info().remote_addr();
-        let made = tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(guest)).await;
-        let stream = made.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
-        let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        let node = shown.map(NodeCertificate::read).transpose().map_err(io::Error::other)?.map(Arc::new);
-        Ok(TlsGuest { stream: Box::new(stream), peer: TlsPeer { address, node } })
-    }
+    strangers: Arc<Semaphore>,
+) -> io::Result<TlsGuest> {
+    let guest = guest?;
+    let address = guest.connect_info().remote_addr();
+    let made = tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(guest)).await;
+    let stream = made.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+    let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let node = shown.map(NodeCertificate::read).transpose().map_err(io::Error::other)?.map(Arc::new);
+    let stranger = match &node {
+        Some(_) => None,
+        None => Some(strangers.try_acquire_owned().map_err(io::Error::other)?),
+    };
+    Ok(TlsGuest { stream: Box::new(stream), peer: TlsPeer { address, node }, _stranger: stranger })
 }
 
 /// Who is on the other side of a TLS connection.
@@ -72,6 +78,7 @@ pub(crate) struct TlsPeer {
 pub(crate) struct TlsGuest {
     stream: Box<TlsStream<Guest<TcpStream>>>,
     peer: TlsPeer,
+    _stranger: Option<OwnedSemaphorePermit>,
 }
 
 impl Connected for TlsGuest {

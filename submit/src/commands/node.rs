@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn the_list_has_a_line_for_each_token() {
         let token = v1::NodeTokenRow { id: 3, state: "VALID".into(), uses: 2, ..v1::NodeTokenRow::default() };
-        let text = table(&[token.clone()]);
+        let text = table(std::slice::from_ref(&token));
         assert!(
             text.lines().nth(1).is_some_and(|line| line.starts_with("   3 VALID ") && line.contains(" 2/any ")),
             "{text}"
