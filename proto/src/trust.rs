@@ -1,6 +1,7 @@
 //! Whom a caller trusts: exactly one CA, known by its certificate or, before the first meeting, by its hash. There is no trust on
 //! first use, and the machine's list of public CAs plays no part.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use thiserror::Error;
 use crate::tls::{ALPN, CertificateFileError, VERSIONS, fingerprint, provider, read_certificate};
 
 /// What a caller checks the controller by, and what it shows of itself. Clones share it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Trust {
     config: Arc<ClientConfig>,
 }
@@ -31,6 +32,13 @@ pub enum TrustError {
     /// What is in it is no CA, or the key does not belong to the certificate.
     #[error("this certificate or key cannot be used")]
     Unusable(#[source] rustls::Error),
+}
+
+impl fmt::Debug for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // It may hold a key.
+        f.write_str("Trust(..)")
+    }
 }
 
 impl Trust {

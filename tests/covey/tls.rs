@@ -275,7 +275,7 @@ fn a_node_speaks_for_itself_and_gives_no_commands() {
 
 #[test]
 fn certificates_are_renewed_in_time_on_both_sides() {
-    let lives = ["--node-certificate-life", "6", "--server-certificate-life", "3"];
+    let lives = ["--node-certificate-life", "9", "--server-certificate-life", "3"];
     let mut house = House::open(&lives);
     let token_file = house.token(&["--uses", "1"]);
     house.start_node("linux0", &token_file);
