@@ -184,6 +184,10 @@ impl Briefs {
             partition: edition.partition.to_string(),
             time_limit: terms.time_limit,
             warning: spec.warning,
+            labels: spec.labels.clone(),
+            dependency: spec.dependency.as_ref().map(ToString::to_string).unwrap_or_default(),
+            limits: spec.limits.clone(),
+            login_environment: spec.login_environment,
             array: spec.array.as_ref().map(|array| ArrayFacts {
                 count: array.count(),
                 min: array.min(),

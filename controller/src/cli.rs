@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::Parser;
 use tracing::error;
 
-use crate::config;
+use crate::config::ConfigFile;
 use crate::serve::{Serve, ServeError, serve};
 use crate::tls::{Lives, is_host_name};
 
@@ -51,9 +51,19 @@ struct Arguments {
     /// Also listens on this port without encryption; only addresses of this machine are allowed.
     #[arg(long, value_name = "127.0.0.1:PORT")]
     listen_plain: Option<SocketAddr>,
+    /// Serves Prometheus at http://ADDRESS/metrics, to whoever can reach it: the queue by state, partition, user and account,
+    /// passes, commits, calls and links, and the names of Slurm's usual exporter [default: MetricsAddress in the settings, else off].
+    #[arg(long, value_name = "127.0.0.1:PORT")]
+    metrics: Option<SocketAddr>,
     /// How log lines look: text or json.
     #[arg(long, default_value = "text", value_name = "FORMAT")]
     log_format: traces::Format,
+}
+
+/// The definition of its options.
+#[must_use]
+pub fn command() -> clap::Command {
+    <Arguments as clap::CommandFactory>::command()
 }
 
 /// Runs `covey controller` with these arguments until it is told to stop.
@@ -89,13 +99,23 @@ fn start(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     }
     traces::start(&dir.join("log/controller.log"), arguments.log_format, filter.as_deref())?;
     let path = arguments.config.clone().unwrap_or_else(|| dir.join("covey.toml"));
-    let config = config::read(&path, arguments.config.is_some())?;
-    let (listen, listen_plain) = (arguments.listen, arguments.listen_plain);
+    let config_file = ConfigFile { path, asked: arguments.config.is_some() };
+    let config = config_file.read()?;
+    let metrics = arguments.metrics.or(config.metrics);
     let lives = Lives {
         server: Duration::from_secs(arguments.server_certificate_life),
         node: Duration::from_secs(arguments.node_certificate_life),
     };
-    serve(Serve { dir, config, listen, advertise: arguments.advertise.clone(), lives, listen_plain })?;
+    serve(Serve {
+        dir,
+        config,
+        config_file,
+        listen: arguments.listen,
+        advertise: arguments.advertise.clone(),
+        lives,
+        listen_plain: arguments.listen_plain,
+        metrics,
+    })?;
     Ok(())
 }
 

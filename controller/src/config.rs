@@ -1,10 +1,13 @@
 //! `covey.toml`: what slurm.conf would set, under the same names. Unknown keys are refused with their line.
 
+mod shown;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::num::NonZeroUsize;
+use std::net::SocketAddr;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
 use sched::failures::FAILURES_MAX;
@@ -18,6 +21,25 @@ use thiserror::Error;
 /// The most that script and environment may be allowed to have each, in bytes: both reach a node in one message.
 const BRIEF_PART_BYTES_MAX: usize = proto::LINK_MESSAGE_BYTES_MAX / 3;
 
+/// Where the settings are read from.
+#[derive(Clone, Debug)]
+pub struct ConfigFile {
+    /// The file.
+    pub path: PathBuf,
+    /// It was named by somebody, and must be there.
+    pub asked: bool,
+}
+
+impl ConfigFile {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub fn read(&self) -> Result<Config, ConfigError> {
+        read(&self.path, self.asked)
+    }
+}
+
 /// What the file says, with defaults where it says nothing.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -25,6 +47,8 @@ pub struct Config {
     pub settings: Settings,
     /// The partitions: at least one.
     pub partitions: Vec<Partition>,
+    /// `MetricsAddress`: where Prometheus may ask; nowhere if absent.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Why the file cannot be followed. Each names the file.
@@ -89,6 +113,8 @@ struct File {
     max_connections: Option<NonZeroUsize>,
     min_free_disk: Option<u64>,
     history_days: Option<u32>,
+    history_max_rows: Option<NonZeroU64>,
+    metrics_address: Option<SocketAddr>,
     #[serde(default, alias = "licenses")]
     licenses: BTreeMap<String, u32>,
     #[serde(default)]
@@ -207,6 +233,7 @@ impl Reader<'_> {
             connections_max: file.max_connections.map_or(usual.connections_max, NonZeroUsize::get),
             free_disk_mib_min: file.min_free_disk.unwrap_or(usual.free_disk_mib_min),
             history_days: file.history_days.unwrap_or(usual.history_days),
+            history_rows_max: file.history_max_rows.map_or(usual.history_rows_max, NonZeroU64::get),
             licenses: self.licenses(file.licenses)?,
         };
         let mut partitions =
@@ -218,7 +245,7 @@ impl Reader<'_> {
         if partitions.iter().all(|partition| !partition.default) && partitions.len() == 1 {
             partitions[0].default = true;
         }
-        Ok(Config { settings, partitions })
+        Ok(Config { settings, partitions, metrics: file.metrics_address })
     }
 
     fn licenses(&self, table: BTreeMap<String, u32>) -> Result<BTreeMap<Name, u32>, ConfigError> {
@@ -311,6 +338,7 @@ impl Config {
             ("MaxConnections", settings.connections_max.to_string()),
             ("MinFreeDisk", settings.free_disk_mib_min.to_string()),
             ("HistoryDays", settings.history_days.to_string()),
+            ("HistoryMaxRows", settings.history_rows_max.to_string()),
             ("Licenses", licenses),
         ];
         lines.sort_unstable();
@@ -381,6 +409,7 @@ mod tests {
             ("MaxArraySize = 5000000", "at most 4000001"),
             ("MaxEnvironmentSize = 30000000", "at most 22369621"),
             ("HistoryDays = -1", "line 1"),
+            ("HistoryMaxRows = 0", "line 1"),
             ("MaxConnections = 0", "line 1"),
             ("[Licenses]\n\"a b\" = 1", "Licenses"),
             ("[[Partition]]\nPartitionName = \"a\"\nState = \"off\"", "UP, DOWN, DRAIN or INACTIVE"),

@@ -12,7 +12,7 @@ mod retention;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use sched::cluster::Cluster;
@@ -32,6 +32,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::journal::Journal;
 use crate::links::Links;
+use crate::statistics::Statistics;
 
 pub(crate) use letter::{Letter, Mailbox, Post, Reply, Unavailable, mailbox};
 
@@ -47,12 +48,14 @@ pub(crate) struct Published {
     cluster: ArcSwap<Cluster>,
     changes: watch::Sender<u64>,
     commits: AtomicU64,
+    pub(crate) statistics: Statistics,
 }
 
 impl Published {
     pub(crate) fn new(cluster: Cluster) -> Published {
         let cluster = ArcSwap::from_pointee(cluster);
-        Published { cluster, changes: watch::Sender::new(0), commits: AtomicU64::new(0) }
+        let (changes, commits, statistics) = (watch::Sender::new(0), AtomicU64::new(0), Statistics::default());
+        Published { cluster, changes, commits, statistics }
     }
 
     /// The newest durable state.
@@ -116,7 +119,7 @@ impl Driver {
         let sequence = journal.next_sequence();
         let briefs = Briefs::new(journal.clone());
         let checkpoints = commit::Checkpoints::new(journal.clone());
-        let retention = retention::Retention::new(journal.clone(), config.settings.history_days);
+        let retention = retention::Retention::new(journal.clone(), &config.settings);
         let links = Links::default();
         Driver {
             cluster,
@@ -201,7 +204,9 @@ impl Driver {
         }
         self.decide(Input::Tick, &mut batch);
         if self.more || !batch.events.is_empty() {
+            let begun = Instant::now();
             let pass = self.planner.pass(&self.cluster, batch.at, &self.config.settings);
+            self.published.statistics.note_pass(batch.at, begun.elapsed(), pass.scope);
             self.more = pass.more;
             for event in pass.events {
                 self.apply(event, &mut batch);
@@ -239,6 +244,12 @@ impl Driver {
                     let input = if left { Input::Leave { node } } else { Input::LinkLost { node } };
                     self.decide(input, batch);
                 }
+                self.count_links();
+            }
+            Letter::Config(config) => {
+                self.config = *config;
+                // What waits may start under them.
+                self.more = true;
             }
             Letter::Stop => {}
         }
@@ -261,6 +272,10 @@ impl Driver {
             next.extend(follow(&self.cluster, &event));
             batch.events.push(event);
         }
+    }
+
+    fn count_links(&self) {
+        self.published.statistics.meters.links_up.set(i64::try_from(self.links.count()).unwrap_or(i64::MAX));
     }
 
     /// The name of a node, for logs.

@@ -1,4 +1,5 @@
-//! What is kept of a job when it leaves the cluster: one row with the job itself, and rows with its tasks, a few hundred each.
+//! What is kept of a job when it leaves the cluster: one row with the job itself, and rows with its tasks, a few hundred each. A run
+//! after which a task waits again has a row of its own, at once ([`runs`]).
 //!
 //! A row is listed by the same code as a job in memory (`rpc/rows`), so both print the same line. What only the future of a job
 //! needed is gone, and texts are cut, so that every row has a bound. Start at [`rows`] and [`read`].
@@ -7,14 +8,17 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use sched::cluster::Cluster;
+use sched::event::Event;
 use sched::ids::{JobId, NodeId, Timestamp};
 use sched::job::Job;
+use sched::reason::{Ending, Outcome, StopWhy};
 use sched::resources::Share;
 use sched::spec::array::{ArraySpec, INDEX_MAX};
 use sched::spec::hostlist;
 use sched::spec::index_set::IndexSet;
 use sched::spec::job::{Files, JobDraft, JobSpec, Map, Origin, Request, User, Work};
-use sched::task::{Done, EndedTasks};
+use sched::spec::labels::Labels;
+use sched::task::{Done, EndedTasks, Task, TaskState, Usage};
 use sched::terms::Terms;
 use serde::{Deserialize, Serialize};
 use tracing::error;
@@ -37,7 +41,7 @@ const MS_A_DAY: i64 = 24 * 60 * 60 * 1000;
 /// A row, ready for a commit.
 pub(crate) struct OwnedRow {
     day: u32,
-    key: [u8; 8],
+    key: Vec<u8>,
     value: Vec<u8>,
 }
 
@@ -47,6 +51,20 @@ pub(crate) enum Past {
     Job(Box<Job>),
     /// Some tasks of the job before.
     Tasks(Vec<PastTask>),
+    /// A run before the last one of a task.
+    Run(Box<PastRun>),
+}
+
+/// A run after which a task waited again.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct PastRun {
+    /// As it was then.
+    pub(crate) job: Job,
+    pub(crate) task: PastTask,
+    /// It was stopped by a requeue.
+    pub(crate) requeued: bool,
+    /// It had been accounted for, and what it used is known.
+    pub(crate) accounted: bool,
 }
 
 /// A task that ended.
@@ -107,12 +125,10 @@ pub(crate) fn rows(cluster: &Cluster, job: &Job) -> Vec<OwnedRow> {
     let mut rows = Vec::new();
     let mut add = |value: Vec<u8>| {
         let number = u32::try_from(rows.len()).expect("a job has fewer rows than tasks");
-        let mut key = [0; 8];
-        key[..4].copy_from_slice(&key_prefix(job.id));
-        key[4..].copy_from_slice(&number.to_be_bytes());
+        let key = [key_prefix(job.id), number.to_be_bytes()].concat();
         rows.push(OwnedRow { day, key, value });
     };
-    let Some(row) = job_row(job, HISTORY_VALUE_BYTES_MAX) else { return Vec::new() };
+    let Some(row) = job_row(job, &|job| pack(job), HISTORY_VALUE_BYTES_MAX) else { return Vec::new() };
     add(row);
     let mut tasks: Vec<PastTask> = Vec::new();
     let mut bytes = 0;
@@ -134,12 +150,105 @@ pub(crate) fn rows(cluster: &Cluster, job: &Job) -> Vec<OwnedRow> {
     rows
 }
 
+/// What the keys of all rows of earlier runs of a job start with: behind those of its tasks.
+pub(crate) fn run_prefix(job: JobId) -> Vec<u8> {
+    [key_prefix(job), RUN].concat()
+}
+
+/// Of the tasks of an array that are requeued at once after their ends, so many runs are kept.
+const RUNS_MAX: usize = 1_000;
+
+/// Stands where other rows have their number.
+const RUN: [u8; 4] = [0xff; 4];
+
+/// The rows of runs that an event, which has not been applied yet, lets wait again.
+pub(crate) fn runs(cluster: &Cluster, at: Timestamp, event: &Event) -> Vec<OwnedRow> {
+    match event {
+        Event::Requeued { key, failed, .. } => {
+            let found = cluster.job(key.job).and_then(|job| Some((job, job.tasks.get(&key.index)?)));
+            found
+                .and_then(|(job, task)| run_row(cluster, job, key.index, stopped_run(task, at, *failed)?))
+                .into_iter()
+                .collect()
+        }
+        Event::Undone { job, tasks, .. } => {
+            let Some(job) = cluster.job(*job) else { return Vec::new() };
+            let done = tasks.iter().filter_map(|index| Some((index, job.done.get(&index)?)));
+            let ran = done.filter(|(_, done)| done.started.is_some());
+            ran.take(RUNS_MAX)
+                .filter_map(|(index, done)| {
+                    run_row(cluster, job, index, Run { done: done.clone(), requeued: false, accounted: true })
+                })
+                .collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A run on its way into a row.
+struct Run {
+    done: Done,
+    requeued: bool,
+    accounted: bool,
+}
+
+/// A run that ends now without being accounted for.
+fn stopped_run(task: &Task, at: Timestamp, failed: bool) -> Option<Run> {
+    let (since, shares, why) = match &task.state {
+        TaskState::Running { since, shares } | TaskState::Suspended { since, full: shares, .. } => {
+            (since, shares, None)
+        }
+        TaskState::Finishing { since, shares, why, .. } => (since, shares, Some(*why)),
+        TaskState::Pending { .. } => return None,
+    };
+    let requeued = why == Some(StopWhy::Requeue);
+    let ending = if failed { Ending::Failed } else { Ending::NodeFail };
+    let done = Done {
+        id: task.id,
+        attempts: task.attempts,
+        started: Some(*since),
+        ended: at,
+        shares: shares.clone(),
+        outcome: Outcome::bare(ending),
+        usage: Usage::default(),
+        terms: task.own.as_ref().and_then(|own| own.terms.clone()),
+        partition: task.partition.clone(),
+        paused_ms: task.paused_ms,
+    };
+    Some(Run { done, requeued, accounted: false })
+}
+
+fn run_row(cluster: &Cluster, job: &Job, index: u32, run: Run) -> Option<OwnedRow> {
+    let Run { done, requeued, accounted } = run;
+    let (day, attempt) = (day_of(done.ended), done.attempts);
+    let packed = |job: &Job| {
+        let task = past_task(cluster, index, &done);
+        pack(&PastRun { job: job.clone(), task, requeued, accounted })
+    };
+    // Of the job only what is the same for all tasks is wanted.
+    let none = IndexSet::new;
+    let bare = Job {
+        pending: none(),
+        blocked: none(),
+        hopeless: none(),
+        tasks: Default::default(),
+        requeued: none(),
+        apart: none(),
+        ended_waiting: None,
+        ..job.clone()
+    };
+    let value = job_row(&bare, &packed, HISTORY_VALUE_BYTES_MAX)?;
+    let key = [run_prefix(job.id), index.to_be_bytes().to_vec(), attempt.to_be_bytes().to_vec()].concat();
+    Some(OwnedRow { day, key, value })
+}
+
 /// Opens a row. The job's row is the first of its rows.
 ///
 /// # Errors
 /// When another version of Covey wrote it; its bytes are sound, or the journal would have said so.
 pub(crate) fn read(row: &PastRow) -> Result<Past, UnpackError> {
     match row.key.get(4..) {
+        Some([0xff, 0xff, 0xff, 0xff, ..]) => unpack("row of a run", &row.value).map(|run| Past::Run(Box::new(run))),
         Some([0, 0, 0, 0]) => unpack("row of a past job", &row.value).map(|job| Past::Job(Box::new(job))),
         _ => unpack("row of past tasks", &row.value).map(Past::Tasks),
     }
@@ -147,7 +256,7 @@ pub(crate) fn read(row: &PastRow) -> Result<Past, UnpackError> {
 
 /// The row of the job itself: with less of it where it would be too large, since a commit that the journal refuses would hold
 /// up everything. `None` for one that has become too large in a way that nobody has thought of.
-fn job_row(job: &Job, bytes_max: usize) -> Option<Vec<u8>> {
+fn job_row(job: &Job, pack: &dyn Fn(&Job) -> Vec<u8>, bytes_max: usize) -> Option<Vec<u8>> {
     let fits = |row: &Vec<u8>| row.len() <= bytes_max;
     let full = pack(&past_job(job, past_spec(&job.terms.spec, TEXT_BYTES_MAX)));
     if fits(&full) {
@@ -221,10 +330,32 @@ fn past_spec(spec: &JobSpec, text_bytes_max: usize) -> JobSpec {
         dependency: None,
         comment: text(&spec.comment),
         export: String::new(),
-        origin: Origin { host: text(&origin.host), dir: text(&origin.dir), command: text(&origin.command) },
+        origin: Origin {
+            host: text(&origin.host),
+            dir: text(&origin.dir),
+            command: text(&origin.command),
+            line: text(&origin.line),
+            ..*origin
+        },
+        labels: past_labels(&spec.labels, text_bytes_max),
+        limits: Vec::new(),
         ..JobDraft::clone(spec)
     };
     draft.check().expect("less of a sound job is sound")
+}
+
+fn past_labels(labels: &Labels, text_bytes_max: usize) -> Labels {
+    let text = |text: &str| cut(text, text_bytes_max);
+    Labels {
+        account: text(&labels.account),
+        qos: text(&labels.qos),
+        wckey: text(&labels.wckey),
+        reservation: text(&labels.reservation),
+        extra: text(&labels.extra),
+        admin_comment: text(&labels.admin_comment),
+        mail_user: text(&labels.mail_user),
+        ..*labels
+    }
 }
 
 fn cut(text: &str, bytes_max: usize) -> String {

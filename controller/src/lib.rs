@@ -16,6 +16,7 @@ pub mod pack;
 pub mod recover;
 mod rpc;
 pub mod serve;
+mod statistics;
 pub mod tls;
 
-pub use cli::run;
+pub use cli::{command, run};

@@ -69,6 +69,11 @@ impl Links {
         sender.is_some_and(|sender| !sender.is_closed())
     }
 
+    /// How many nodes are connected.
+    pub(crate) fn count(&self) -> usize {
+        self.links.values().filter(|link| link.sender.as_ref().is_some_and(|sender| !sender.is_closed())).count()
+    }
+
     /// Drops all links: every node registers again, and says everything again.
     pub(crate) fn cut_all(&mut self) {
         self.links.clear();

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use proto::listen::{ListenError, listen_unix};
 use proto::v1::admission_server::AdmissionServer;
 use proto::v1::controller_server::ControllerServer;
@@ -25,7 +26,7 @@ use tonic::transport::Server;
 use tracing::{info, warn};
 
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, ConfigFile};
 use crate::door::Door;
 use crate::driver::{Driver, Letter, Post, Published, mailbox};
 use crate::journal::{Alone, Election, Journal, JournalError, SledJournal};
@@ -35,6 +36,8 @@ use crate::rpc::caller::{nodes_only, users_only};
 use crate::rpc::link::Links;
 use crate::rpc::membership::Members;
 use crate::rpc::{Desk, SUBMIT_BYTES_MAX};
+use crate::statistics::calls::CountCalls;
+use crate::statistics::scrape;
 use crate::tls::{Authority, AuthorityError, Lives, Tls, own_names, welcome};
 
 /// How long calls that are under way may take when the controller stops.
@@ -47,6 +50,8 @@ pub struct Serve {
     pub dir: PathBuf,
     /// Settings and partitions.
     pub config: Config,
+    /// Where they were read from.
+    pub config_file: ConfigFile,
     /// A port with TLS.
     pub listen: Option<SocketAddr>,
     /// Further names and addresses by which it is reached.
@@ -55,6 +60,8 @@ pub struct Serve {
     pub lives: Lives,
     /// A port without encryption, on this machine only.
     pub listen_plain: Option<SocketAddr>,
+    /// Where Prometheus may ask.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Why a controller cannot start or go on. Each names what was in the way.
@@ -93,6 +100,9 @@ pub enum ServeError {
         #[source]
         source: io::Error,
     },
+    /// Nor can the one for metrics.
+    #[error(transparent)]
+    Metrics(io::Error),
     /// The runtime or a thread cannot be started, or signals cannot be heard.
     #[error("the operating system gives no thread or signal")]
     Runtime(#[source] io::Error),
@@ -125,6 +135,8 @@ pub fn serve(serve: Serve) -> Result<(), ServeError> {
     let unix = runtime.block_on(listen_unix(&socket))?;
     let tcp = serve.listen_plain.map(|address| runtime.block_on(listen_tcp(address))).transpose()?;
     let secure = serve.listen.map(|address| runtime.block_on(Secure::open(&serve, address))).transpose()?;
+    let metrics = serve.metrics.map(|address| runtime.block_on(traces::scrape::listen(address)));
+    let metrics = metrics.transpose().map_err(ServeError::Metrics)?;
     let election = Alone::new(journal.clone(), vec![format!("unix://{}", socket.display())]);
     let epoch = election.campaign()?;
     let pid_file = serve.dir.join("controller.pid");
@@ -144,14 +156,20 @@ pub fn serve(serve: Serve) -> Result<(), ServeError> {
         post: post.clone(),
         published,
         journal,
-        config: Arc::new(serve.config),
+        config: Arc::new(ArcSwap::from_pointee(serve.config)),
+        config_file: Arc::new(serve.config_file),
+        plain_port: serve.listen_plain.map_or(0, |address| address.port()),
         epoch,
         started_ms: clock::now().0,
         submit_bytes: Arc::new(Semaphore::new(SUBMIT_BYTES_MAX)),
         submit_rate: Arc::default(),
         dir: serve.dir.as_path().into(),
     };
-    info!(epoch, socket = %socket.display(), listen = ?serve.listen, listen_plain = ?serve.listen_plain, "controller up");
+    if let Some(listener) = metrics {
+        runtime.spawn(traces::scrape::serve(listener, scrape::source(desk.published.clone())));
+    }
+    let (listen, listen_plain, metrics) = (serve.listen, serve.listen_plain, serve.metrics);
+    info!(epoch, socket = %socket.display(), ?listen, ?listen_plain, ?metrics, "controller up");
     let ways = Ways { unix, tcp, secure, node_life: serve.lives.node };
     let served = runtime.block_on(listen_until_told(desk, post.clone(), &door, ways, ended));
     runtime.block_on(post.put(Letter::Stop));
@@ -216,15 +234,17 @@ async fn listen_until_told(
         let _gone = stopped.wait_for(|stop| *stop).await;
     };
     let Ways { unix, tcp, secure, node_life } = ways;
+    let count = CountCalls(desk.published.clone());
     let routes = routes(desk, post, secure.as_ref().map(|secure| secure.authority.clone()), node_life).await;
     let by_unix = server()
+        .layer(count.clone())
         .add_routes(routes.clone())
         .serve_with_incoming_shutdown(door.guests(UnixListenerStream::new(unix)), told(stopped.clone()));
     let by_tcp = async {
         match tcp {
             Some(tcp) => {
                 let incoming = door.guests(TcpListenerStream::new(tcp));
-                let server = server().add_routes(routes.clone());
+                let server = server().layer(count.clone()).add_routes(routes.clone());
                 server.serve_with_incoming_shutdown(incoming, told(stopped.clone())).await
             }
             None => {
@@ -239,7 +259,7 @@ async fn listen_until_told(
             return Ok(());
         };
         let incoming = Box::pin(welcome(listener, tls.acceptor.clone(), door));
-        let server = server().add_routes(routes.clone());
+        let server = server().layer(count.clone()).add_routes(routes.clone());
         tokio::select! {
             served = server.serve_with_incoming_shutdown(incoming, told(stopped.clone())) => served,
             () = tls.keep_fresh() => unreachable!("it goes on for ever"),

@@ -2,8 +2,9 @@
 
 use std::error::Error;
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -56,6 +57,9 @@ struct NodedArguments {
     /// What else tasks may hold, as NAME[:TYPE][:COUNT],... such as gpu:a100:2,fpga:1; GPUs are numbered in this order.
     #[arg(long, default_value = "", hide_default_value = true, value_name = "LIST", value_parser = gres)]
     gres: List<Gres>,
+    /// Serves Prometheus at http://ADDRESS/metrics, to whoever can reach it: the link, attempts, and what they used.
+    #[arg(long, value_name = "127.0.0.1:PORT")]
+    metrics: Option<SocketAddr>,
     /// How log lines look: text or json.
     #[arg(long, default_value = "text", value_name = "FORMAT")]
     log_format: traces::Format,
@@ -68,6 +72,12 @@ struct LauncherArguments {
     /// The node's folder.
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
+}
+
+/// The definition of noded's options.
+#[must_use]
+pub fn command() -> clap::Command {
+    <NodedArguments as clap::CommandFactory>::command()
 }
 
 /// Runs `covey noded` with these arguments until it is told to stop.
@@ -89,8 +99,12 @@ fn noded(arguments: NodedArguments) -> Result<(), Box<dyn Error>> {
     let dir = std::path::absolute(&arguments.dir)?;
     let name = arguments.name;
     let folder = dir.join("nodes").join(&name);
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+    // Tasks of other users find their scripts in there, and nobody lists it.
+    let mode = if rustix::process::geteuid().is_root() { 0o711 } else { 0o700 };
+    let made = DirBuilder::new().recursive(true).mode(mode).create(&folder);
     made.map_err(|error| format!("cannot make the folder {}: {error}", folder.display()))?;
+    fs::set_permissions(&folder, Permissions::from_mode(mode))
+        .map_err(|error| format!("cannot set the mode of {}: {error}", folder.display()))?;
     let _lock = lock(&folder, &name)?;
     start_log(&dir.join("log").join(format!("{name}.log")), arguments.log_format)?;
     let memory_mib = match arguments.memory {
@@ -110,6 +124,7 @@ fn noded(arguments: NodedArguments) -> Result<(), Box<dyn Error>> {
         amount: Amount { cpus: Cpus::whole(cpus), memory_mib, ..Amount::default() },
         features: arguments.features.0,
         gres: arguments.gres.0,
+        metrics: arguments.metrics,
     });
     // It stands for this process, which is about to go.
     fs::remove_file(pid_file).ok();

@@ -1,7 +1,7 @@
 //! The environment of a task: the submitter's, and the `SLURM_*` variables that scripts read.
 //!
-//! Which variables there are, and which only when asked for, follows `env.c` of Slurm 24.11. `SLURM_TASK_PID` is left out: the
-//! pid is not known before the process is.
+//! Which variables there are, and which only when asked for, follows `env.c` of Slurm 24.11. `SLURM_TASK_PID` is added where the
+//! process is made: nobody knows it before.
 
 use std::ffi::OsStr;
 use std::fmt::Write;
@@ -28,8 +28,16 @@ pub struct NodeFacts {
 
 /// All variables of an attempt that starts at `now_s` seconds since 1970.
 #[must_use]
-pub fn variables(job: &Job, node: &NodeFacts, now_s: i64) -> Vec<(RawStr, RawStr)> {
+pub fn variables(job: &Job, node: &NodeFacts, login: &[(RawStr, RawStr)], now_s: i64) -> Vec<(RawStr, RawStr)> {
     let mut variables = Variables { all: submitted(&job.brief.environment) };
+    for (name, value) in login {
+        if variables.all.iter().all(|(known, _)| known != name) {
+            variables.all.push((name.clone(), value.clone()));
+        }
+    }
+    if job.brief.login_environment {
+        variables.set("SLURM_GET_USER_ENV", "1");
+    }
     variables.set_if_absent("TMPDIR", "/tmp");
     variables.set_if_absent("COVEY_CONTROLLER", &node.controller);
     identity(job, node, &mut variables);
@@ -79,6 +87,8 @@ fn submitted(environment: &[u8]) -> Vec<(RawStr, RawStr)> {
             || name.starts_with(b"SLURM_STEP_")
             || [&b"SLURM_NTASKS"[..], b"SLURM_NPROCS", b"SLURM_CPUS_PER_TASK", b"SLURM_RESTART_COUNT"].contains(&name)
             || [&b"SLURM_MEM_PER_NODE"[..], b"SLURM_MEM_PER_CPU", b"COVEY_ATTEMPT", b"COVEY_LAUNCHER"].contains(&name)
+            || [&b"SLURM_GET_USER_ENV"[..], b"SLURM_STEPID", b"SLURM_TASK_PID", b"SLURM_WCKEY"].contains(&name)
+            || [&b"SLURM_LAUNCH_NODE_IPADDR"[..], b"SLURM_SRUN_COMM_HOST", b"SLURM_SRUN_COMM_PORT"].contains(&name)
     };
     records
         .filter(|(name, _)| !of_another_job(name))
@@ -102,6 +112,8 @@ fn identity(job: &Job, node: &NodeFacts, variables: &mut Variables) {
         ("SLURM_SUBMIT_HOST", &brief.origin.host),
         ("SLURM_CLUSTER_NAME", &node.cluster),
         ("SLURMD_NODENAME", &node.name),
+        ("SLURM_TOPOLOGY_ADDR", &node.name),
+        ("SLURM_TOPOLOGY_ADDR_PATTERN", "node"),
         ("HOSTNAME", &node.name),
         ("ENVIRONMENT", "BATCH"),
         ("SLURM_NODEID", "0"),
@@ -113,8 +125,17 @@ fn identity(job: &Job, node: &NodeFacts, variables: &mut Variables) {
     ] {
         variables.set(name, value);
     }
-    if !brief.export.is_empty() {
-        variables.set("SLURM_EXPORT_ENV", &brief.export);
+    for (name, value) in [
+        ("SLURM_EXPORT_ENV", &brief.export),
+        ("SLURM_JOB_ACCOUNT", &brief.labels.account),
+        ("SLURM_JOB_QOS", &brief.labels.qos),
+        ("SLURM_JOB_RESERVATION", &brief.labels.reservation),
+        ("SLURM_WCKEY", &brief.labels.wckey),
+        ("SLURM_JOB_DEPENDENCY", &brief.dependency),
+    ] {
+        if !value.is_empty() {
+            variables.set(name, value);
+        }
     }
     if task.attempt > 1 {
         variables.set("SLURM_RESTART_COUNT", &(task.attempt - 1).to_string());
@@ -223,6 +244,7 @@ mod tests {
     use sched::spec::duration::TimeLimit;
     use sched::spec::gres::GresAsk;
     use sched::spec::job::{Files, Origin, Request, User};
+    use sched::spec::labels::Labels;
 
     use super::*;
 
@@ -240,13 +262,17 @@ mod tests {
             work: Work::Command(vec!["true".into()]),
             map: None,
             files: Files { work_dir: "/".into(), stdin: None, stdout: None, stderr: None, append: false, umask: 0o22 },
-            origin: Origin { host: String::new(), dir: String::new(), command: String::new() },
+            origin: Origin::default(),
             export: String::new(),
             environment: Bytes::from_static(environment),
             partition: "debug".into(),
             time_limit: TimeLimit::Unlimited,
             warning: None,
             array: None,
+            labels: Labels::default(),
+            dependency: String::new(),
+            limits: Vec::new(),
+            login_environment: false,
         };
         let task = StartTask { index: 0, id: JobId(5), attempt: 1, shares, blob: None };
         Job { brief: brief.into(), task: task.into() }
@@ -254,7 +280,8 @@ mod tests {
 
     fn values(job: &Job, names: &[&str]) -> Vec<String> {
         let node = NodeFacts { name: "n1".into(), cluster: "covey".into(), controller: String::new() };
-        let all = variables(job, &node, 0);
+        let login = [("HOME".into(), "/home/ada".into()), ("A".into(), "of the login".into())];
+        let all = variables(job, &node, &login, 0);
         let value = |name: &&str| {
             let found = all.iter().find(|(known, _)| known.as_os_str() == *name);
             found.map_or_else(|| "-".into(), |(_, value)| value.as_os_str().to_string_lossy().into_owned())
@@ -273,6 +300,20 @@ mod tests {
         let names =
             ["CUDA_VISIBLE_DEVICES", "SLURM_JOB_GPUS", "SLURM_GPUS_ON_NODE", "SLURM_GPUS_PER_TASK", "SLURM_GPUS"];
         assert_eq!(values(&job, &names), ["1,3", "1,3", "2", "a100:1", "-"]);
+    }
+
+    #[test]
+    fn names_are_told_where_they_were_given_and_a_login_lies_beneath() {
+        let mut bare = job(Request::default(), vec![share("n1", 1, 0)], b"SLURM_JOB_QOS=of another\0A=mine\0");
+        let names = ["SLURM_JOB_ACCOUNT", "SLURM_JOB_QOS", "SLURM_JOB_DEPENDENCY", "SLURM_EXPORT_ENV"];
+        assert_eq!(values(&bare, &names), ["-", "-", "-", "-"]);
+        let mut brief = (*bare.brief).clone();
+        brief.labels = Labels { account: "acct".into(), qos: "high".into(), ..Labels::default() };
+        (brief.dependency, brief.export) = ("afterok:3".into(), "NONE".into());
+        brief.login_environment = true;
+        bare.brief = brief.into();
+        assert_eq!(values(&bare, &names), ["acct", "high", "afterok:3", "NONE"]);
+        assert_eq!(values(&bare, &["A", "HOME", "SLURM_GET_USER_ENV"]), ["mine", "/home/ada", "1"]);
     }
 
     #[test]

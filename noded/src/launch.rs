@@ -1,17 +1,19 @@
 //! From an attempt to what the launcher starts: the words, the files, the folder, and the script on disk.
 
-use std::ffi::OsStr;
-use std::fs;
+use std::ffi::{CString, OsStr};
+use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 
+use nix::unistd::{Gid, Uid, getgrouplist};
 use proto::link::{NodeShare, Work};
 use sched::ids::JobId;
+use sched::spec::job::User;
 use sched::spec::pattern::{FileNamePattern, PatternValues};
 
 use crate::environment::{NodeFacts, variables};
-use crate::launcher::frame::{FileSpec, Launch, Limits, RawStr, Warning};
+use crate::launcher::frame::{FileSpec, Launch, Limits, RawStr, RunAs, Warning};
 use crate::roster::Job;
 use crate::stage::WorkFolder;
 
@@ -27,20 +29,28 @@ pub struct LaunchRules {
 }
 
 impl LaunchRules {
-    /// What the launcher is asked for. Writes the job's script on its first task.
+    /// What the launcher is asked for. Writes the job's script on its first task; `login` is what a login sets, where the job is to
+    /// have that.
     ///
     /// # Errors
-    /// When the script cannot be written.
-    pub fn launch(&self, job: &Job, staged: Option<&WorkFolder>, now_s: i64) -> io::Result<Launch> {
+    /// When the script cannot be written, or this node cannot run tasks of the job's user.
+    pub fn launch(
+        &self,
+        job: &Job,
+        staged: Option<&WorkFolder>,
+        login: &[(RawStr, RawStr)],
+        now_s: i64,
+    ) -> io::Result<Launch> {
         let (brief, task) = (&job.brief, &job.task);
-        let mut env = variables(job, &self.node, now_s);
+        let user = run_as(&brief.user)?;
+        let mut env = variables(job, &self.node, login, now_s);
         if let Some(staged) = staged {
             env.push(("COVEY_IN".into(), staged.input().into()));
             env.push(("COVEY_OUT".into(), staged.output().into()));
         }
         let argv: Vec<RawStr> = match &brief.work {
             Work::Script { text, arguments } => {
-                let script = self.script(brief.job, text)?;
+                let script = self.script(brief.job, text, user.as_ref())?;
                 std::iter::once(script.into()).chain(arguments.iter().map(|word| word.as_str().into())).collect()
             }
             Work::Command(words) => {
@@ -72,6 +82,8 @@ impl LaunchRules {
             limits: limits(task.shares.first()),
             // Without `B:` it is for the steps, of which there are none yet, and for nothing else.
             warning: brief.warning.filter(|warning| warning.batch_only).map(warning),
+            user,
+            soft_limits: brief.limits.clone(),
         })
     }
 
@@ -94,16 +106,21 @@ impl LaunchRules {
         self.scripts.join(format!("job{:05}", job.0))
     }
 
-    /// The job's script, written once and whole: several tasks may start at the same time.
-    fn script(&self, job: JobId, text: &[u8]) -> io::Result<PathBuf> {
+    /// The job's script, written once and whole: several tasks may start at the same time. It is its user's; the folder stays this
+    /// process's own, so that nobody puts a link there.
+    fn script(&self, job: JobId, text: &[u8], user: Option<&RunAs>) -> io::Result<PathBuf> {
         let folder = self.job_folder(job);
         let script = folder.join("slurm_script");
         if !script.exists() {
-            fs::create_dir_all(&folder)?;
+            fs::create_dir_all(&self.scripts)?;
+            DirBuilder::new().recursive(true).mode(0o711).create(&folder)?;
             let aside = folder.join("slurm_script.new");
-            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o755).open(&aside)?;
+            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o700).open(&aside)?;
             io::Write::write_all(&mut file, text)?;
             drop(file);
+            if let Some(user) = user {
+                chown(&aside, Some(user.uid), Some(user.gid))?;
+            }
             fs::rename(aside, &script)?;
         }
         Ok(script)
@@ -137,6 +154,24 @@ impl LaunchRules {
             stderr: named(&brief.files.stderr).map(to),
         }
     }
+}
+
+/// As whom a job's tasks run: as their user where this node is root's. Any other node runs what is its own user's, and root's.
+fn run_as(user: &User) -> io::Result<Option<RunAs>> {
+    let own = Uid::effective().as_raw();
+    if user.uid == own {
+        return Ok(None);
+    }
+    if own != 0 {
+        let text =
+            format!("this node runs tasks as uid {own} alone, and the job is of uid {}: start it as root", user.uid);
+        return if user.uid == 0 { Ok(None) } else { Err(io::Error::other(text)) };
+    }
+    let known = nix::unistd::User::from_uid(Uid::from_raw(user.uid)).ok().flatten();
+    let name = known.and_then(|known| CString::new(known.name).ok());
+    let groups = name.and_then(|name| getgrouplist(&name, Gid::from_raw(user.gid)).ok());
+    let groups = groups.map_or_else(|| vec![user.gid], |groups| groups.into_iter().map(Gid::as_raw).collect());
+    Ok(Some(RunAs { uid: user.uid, gid: user.gid, groups }))
 }
 
 /// What a task may use of this node: what it holds there. Nothing held is nothing asked for, and no limit.

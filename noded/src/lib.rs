@@ -11,11 +11,13 @@ mod hand;
 pub mod launch;
 pub mod launcher;
 pub mod link;
+pub mod login;
 mod machine;
+mod meters;
 pub mod node;
 mod papers;
 pub mod roster;
 mod signals;
 pub mod stage;
 
-pub use cli::{run_launcher, run_noded};
+pub use cli::{command, run_launcher, run_noded};

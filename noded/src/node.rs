@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ use crate::launch::LaunchRules;
 use crate::launcher::frame::Request;
 use crate::launcher::{self, LauncherError, LinkError};
 use crate::link::{Heard, MESSAGES_MAX, keep_up};
+use crate::meters::Meters;
 use crate::papers::{Applicant, Papers, PapersError};
 use crate::roster::{Act, Ends, Job, Roster};
 use crate::signals::{self, Signals};
@@ -56,6 +58,8 @@ pub struct NodeSettings {
     pub features: Vec<Name>,
     /// What else it has.
     pub gres: Vec<Gres>,
+    /// Where Prometheus may ask.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Why a noded cannot start or go on.
@@ -76,6 +80,9 @@ pub enum NodeError {
     /// The threads for operations cannot be started.
     #[error("no threads for operations")]
     Pool(#[from] rayon::ThreadPoolBuildError),
+    /// The port for metrics cannot be had.
+    #[error(transparent)]
+    Metrics(io::Error),
     /// No runtime, or no signals.
     #[error("the operating system gives no runtime")]
     Runtime(#[source] io::Error),
@@ -91,9 +98,15 @@ pub fn run(settings: NodeSettings) -> Result<(), NodeError> {
     let stream = launcher::ensure(&settings.folder, &settings.program)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(NodeError::Runtime)?;
     let left = runtime.block_on(async {
+        let meters = Arc::new(Meters::of(&settings.amount));
+        if let Some(address) = settings.metrics {
+            let listener = traces::scrape::listen(address).await.map_err(NodeError::Metrics)?;
+            let meters = meters.clone();
+            tokio::spawn(traces::scrape::serve(listener, move || meters.text()));
+        }
         let hand = Hand::new(settings.folder.clone(), settings.program.clone(), stream)?;
         let signals = Signals::listen().map_err(NodeError::Runtime)?;
-        Node::start(&settings, hand).await?.serve(settings.controller.clone(), papers, signals).await
+        Node::start(&settings, hand, meters).await?.serve(settings.controller.clone(), papers, signals).await
     });
     // A conversion may still be computing; nobody wants its result.
     runtime.shutdown_background();
@@ -133,11 +146,12 @@ struct Node {
     moved: mpsc::Receiver<Moved>,
     /// Where reports go while the link is up.
     to_controller: Option<mpsc::Sender<FromNode>>,
+    meters: Arc<Meters>,
 }
 
 impl Node {
     /// Hears the launcher's hello, and takes up what an earlier life left.
-    async fn start(settings: &NodeSettings, mut hand: Hand) -> Result<Node, NodeError> {
+    async fn start(settings: &NodeSettings, mut hand: Hand, meters: Arc<Meters>) -> Result<Node, NodeError> {
         let (cpus, memory_bytes) = (settings.amount.cpus.count(), settings.amount.memory_mib << 20);
         let environment = Environment::from_environment();
         let (pipeline, moved) = Pipeline::new(settings.folder.clone(), environment, cpus as usize, memory_bytes)?;
@@ -166,6 +180,7 @@ impl Node {
             pipeline,
             moved,
             to_controller: None,
+            meters,
         };
         let now_ms = clock::monotonic_ms();
         let left = node.pipeline.left_behind();
@@ -209,6 +224,8 @@ impl Node {
                 }
             };
             self.carry_out(acts).await;
+            self.meters.link_up.set(self.to_controller.is_some().into());
+            self.meters.attempts.set(i64::try_from(self.roster.live_count()).unwrap_or(i64::MAX));
         }
         info!("noded stops");
         link.abort();
@@ -238,6 +255,7 @@ impl Node {
     }
 
     fn registration(&mut self) -> Register {
+        self.meters.registrations.inc();
         Register {
             name: self.settings.name.clone(),
             amount: self.settings.amount,
@@ -318,12 +336,11 @@ impl Node {
             match act {
                 Act::Launch(job) => match self.launch(&job) {
                     Ok(request) => requests.push(request),
-                    Err(error) => {
-                        failed.push((job.key(), format!("the script cannot be written on this node: {error}")))
-                    }
+                    Err(error) => failed.push((job.key(), format!("it cannot be started on this node: {error}"))),
                 },
                 Act::Convert(job) => {
                     info!(attempt = %job.key(), blob = job.task.blob, "convert");
+                    self.meters.converted.inc();
                     self.pipeline.convert(job);
                 }
                 Act::Stage(job) => self.pipeline.stage(job),
@@ -355,8 +372,11 @@ impl Node {
 
     fn launch(&self, job: &Job) -> io::Result<Request> {
         let staged = self.pipeline.work_folder(job);
-        let launch = self.rules.launch(job, staged.as_ref(), clock::wall_s())?;
+        let login = self.pipeline.login(job);
+        let login = login.as_ref().map_or(&[][..], |variables| variables.as_slice());
+        let launch = self.rules.launch(job, staged.as_ref(), login, clock::wall_s())?;
         info!(attempt = %job.key(), "launch");
+        self.meters.launched.inc();
         Ok(Request::Launch(Box::new(launch)))
     }
 
@@ -367,6 +387,7 @@ impl Node {
         }
         for (key, end) in &ends {
             info!(attempt = %key, how = ?end.how, note = end.note, "ended");
+            self.meters.end(end);
         }
         if let Some(sender) = &self.to_controller
             && sender.try_send(FromNode::Ends(ends)).is_err()

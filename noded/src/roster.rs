@@ -103,7 +103,7 @@ struct Entry {
 
 #[derive(Debug)]
 enum State {
-    /// Its blob is on the way in.
+    /// Its blob is on the way in, or its login.
     Staging(Job),
     /// The launcher has it. Known only by its key after a restart of noded, and then no map's output can be published.
     Launched(Option<Job>),
@@ -244,10 +244,12 @@ impl Roster {
         if self.attempts.contains_key(&key) {
             return None;
         }
-        let (state, act) = match (&brief.work, &brief.map) {
+        // A blob, or what a login sets, has to be there before.
+        let is_staged = brief.map.is_some() || brief.login_environment;
+        let (state, act) = match (&brief.work, is_staged) {
             (Work::Op(_), _) => (State::Converting, Act::Convert(job)),
-            (Work::Script { .. } | Work::Command(_), Some(_)) => (State::Staging(job.clone()), Act::Stage(job)),
-            (Work::Script { .. } | Work::Command(_), None) => (State::Launched(Some(job.clone())), Act::Launch(job)),
+            (Work::Script { .. } | Work::Command(_), true) => (State::Staging(job.clone()), Act::Stage(job)),
+            (Work::Script { .. } | Work::Command(_), false) => (State::Launched(Some(job.clone())), Act::Launch(job)),
         };
         self.attempts.insert(key, Entry::new(state));
         Some(act)

@@ -24,6 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 pub use folder::WorkFolder;
 
+use crate::login::{Logins, Variables};
 use crate::roster::{Ends, Job};
 
 /// Results that may wait for the main loop; a finished transfer waits for room.
@@ -55,6 +56,7 @@ struct Shared {
     fetched: Room,
     working: Room,
     pool: rayon::ThreadPool,
+    logins: Logins,
 }
 
 /// Memory to be handed out.
@@ -133,6 +135,7 @@ impl Pipeline {
             fetched: Room::new(memory_bytes_max / 4),
             working: Room::new(memory_bytes_max / 2),
             pool,
+            logins: Logins::default(),
         };
         let (results, moved) = mpsc::channel(RESULTS_MAX);
         Ok((Pipeline { shared: Arc::new(shared), under_way: BTreeMap::new(), results }, moved))
@@ -145,7 +148,7 @@ impl Pipeline {
         self.spawn(key, limit, async move { convert::convert(&shared, &job).await }, Moved::Done);
     }
 
-    /// Fetches the attempt's blob into its work folder.
+    /// Fetches the attempt's blob into its work folder, and what a login sets.
     pub fn stage(&mut self, job: Job) {
         let (shared, key) = (self.shared.clone(), job.key());
         let staged = |key, end: AttemptEnd| {
@@ -172,6 +175,12 @@ impl Pipeline {
     pub fn work_folder(&self, job: &Job) -> Option<WorkFolder> {
         job.brief.map.as_ref()?;
         self.shared.work_folder(job).ok()
+    }
+
+    /// What a login of the attempt's user sets, where it is to have that.
+    #[must_use]
+    pub fn login(&self, job: &Job) -> Option<Arc<Variables>> {
+        job.brief.login_environment.then(|| self.shared.logins.last(job.brief.user.uid))
     }
 
     /// Drops the claim and the work folder of an attempt.

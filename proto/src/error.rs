@@ -54,6 +54,9 @@ pub enum WireError {
     /// What a node says it has.
     #[error("Invalid generic resource (gres) specification")]
     Gres(#[from] sched::spec::gres::GresError),
+    /// A list of events for a mail.
+    #[error("Invalid mail type specification")]
+    MailType(#[from] sched::spec::labels::MailTypeError),
     /// A job out of bounds.
     #[error(transparent)]
     Spec(#[from] sched::spec::job::SpecError),

@@ -18,6 +18,8 @@ use sched::resources::{Amount, Cpus};
 use sched::spec::duration::TimeLimit;
 use sched::spec::gres::Gres;
 use sched::spec::job::{Files, Origin, Request, User};
+use sched::spec::labels::Labels;
+use sched::spec::rlimit::ResourceLimit;
 use sched::spec::signal::Warning;
 
 /// What a node says.
@@ -172,6 +174,14 @@ pub struct Brief {
     pub array: Option<ArrayFacts>,
     /// A signal ahead of the limit.
     pub warning: Option<Warning>,
+    /// Its names, of which tasks are told some.
+    pub labels: Labels,
+    /// As after `--dependency`; empty for none.
+    pub dependency: String,
+    /// The submitter's soft limits.
+    pub limits: Vec<ResourceLimit>,
+    /// Whether tasks have the environment of a login beneath what they were given.
+    pub login_environment: bool,
 }
 
 /// What runs in each task, with the script's text.

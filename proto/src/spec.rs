@@ -7,7 +7,9 @@ use sched::spec::array::ArraySpec;
 use sched::spec::dependency::Dependency;
 use sched::spec::duration::TimeLimit;
 use sched::spec::job::{Files, JobDraft, JobSpec, Map, Origin, User, Work};
+use sched::spec::labels::Labels;
 use sched::spec::retry::{RETRIES_MAX, Retry};
+use sched::spec::rlimit::ResourceLimit;
 use sched::spec::signal::Warning;
 
 use crate::error::WireError;
@@ -61,6 +63,19 @@ pub fn read_spec(spec: v1::JobSpec, parts: Parts, index_max: u32) -> Result<JobS
         priority: spec.priority,
         deadline: Some(Timestamp(spec.deadline_ms)).filter(|deadline| deadline.0 != 0),
         retry: read_retry(spec.retries, &spec.retry_on)?,
+        labels: Labels {
+            account: spec.account,
+            qos: spec.qos,
+            wckey: spec.wckey,
+            reservation: spec.reservation,
+            extra: spec.extra,
+            admin_comment: spec.admin_comment,
+            mail: spec.mail_type.parse()?,
+            mail_user: spec.mail_user,
+        },
+        limits: read_limits(&spec.limits)?,
+        time_min: read_time_limit(spec.time_min_minutes, false)?,
+        login_environment: spec.login_environment,
     };
     Ok(draft.check()?)
 }
@@ -75,6 +90,26 @@ pub fn read_dependency(text: &str) -> Result<Option<Dependency>, WireError> {
 
 pub(crate) fn read_warning(text: &str) -> Result<Option<Warning>, WireError> {
     if text.is_empty() { Ok(None) } else { Ok(Some(text.parse()?)) }
+}
+
+pub(crate) fn read_limits(limits: &[v1::ResourceLimit]) -> Result<Vec<ResourceLimit>, WireError> {
+    let limit = |limit: &v1::ResourceLimit| {
+        let of =
+            limit.name.parse().map_err(|_| WireError::Meaningless { field: "limits", value: limit.name.clone() })?;
+        Ok(ResourceLimit { of, value: limit.value, asked: limit.asked })
+    };
+    limits.iter().map(limit).collect()
+}
+
+/// Limits for a message.
+#[must_use]
+pub fn write_limits(limits: &[ResourceLimit]) -> Vec<v1::ResourceLimit> {
+    let limit = |limit: &ResourceLimit| v1::ResourceLimit {
+        name: limit.of.name().into(),
+        value: limit.value,
+        asked: limit.asked,
+    };
+    limits.iter().map(limit).collect()
 }
 
 fn read_retry(times: u32, on: &str) -> Result<Option<Retry>, WireError> {
@@ -118,7 +153,10 @@ fn read_work(work: Option<v1::Work>, parts: Parts) -> Result<Work, WireError> {
 }
 
 /// A limit from its two fields on the wire.
-pub(crate) fn read_time_limit(minutes: Option<u64>, unlimited: bool) -> Result<Option<TimeLimit>, WireError> {
+///
+/// # Errors
+/// When it is no number of minutes.
+pub fn read_time_limit(minutes: Option<u64>, unlimited: bool) -> Result<Option<TimeLimit>, WireError> {
     let Some(minutes) = minutes else { return Ok(unlimited.then_some(TimeLimit::Unlimited)) };
     let whole = u32::try_from(minutes).ok().and_then(NonZeroU32::new);
     let whole = whole.ok_or(WireError::Meaningless { field: "time_limit_minutes", value: minutes.to_string() })?;
@@ -163,12 +201,19 @@ impl From<Files> for v1::Files {
 
 impl From<v1::Origin> for Origin {
     fn from(origin: v1::Origin) -> Origin {
-        Origin { host: origin.host, dir: origin.dir, command: origin.command }
+        Origin {
+            host: origin.host,
+            dir: origin.dir,
+            command: origin.command,
+            line: origin.line,
+            session: origin.session,
+        }
     }
 }
 
 impl From<Origin> for v1::Origin {
     fn from(origin: Origin) -> v1::Origin {
-        v1::Origin { host: origin.host, dir: origin.dir, command: origin.command, ..v1::Origin::default() }
+        let Origin { host, dir, command, line, session } = origin;
+        v1::Origin { host, dir, command, line, session }
     }
 }

@@ -167,6 +167,12 @@ impl Cluster {
         (first.0 == least.0 && first.1 == least.1).then_some(first.2)
     }
 
+    /// The number that the next job gets.
+    #[must_use]
+    pub fn next_job(&self) -> JobId {
+        self.id_after(self.last_job)
+    }
+
     /// The free number that the next job or task gets after `last`.
     #[must_use]
     pub(crate) fn id_after(&self, last: Option<JobId>) -> JobId {

@@ -34,6 +34,7 @@ pub(crate) fn hold(
     let mut events = Vec::new();
     let mut one = |target: &JobRef| -> Result<(), Refusal> {
         let (job, tasks) = resolve(cluster, target)?;
+        asker.may_touch(job)?;
         if job.is_done() {
             return Err(Refusal::AlreadyDone);
         }

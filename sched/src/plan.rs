@@ -11,7 +11,7 @@ use crate::ids::{JobId, NodeId, Timestamp};
 use crate::settings::Settings;
 
 pub(crate) use crate::place::could_ever_start;
-pub use crate::planner::{Pass, Planner};
+pub use crate::planner::{Pass, Planner, Scope};
 pub use crate::walk::STARTS_MAX;
 
 /// Decides what starts now.

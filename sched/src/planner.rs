@@ -35,12 +35,32 @@ pub struct Planner {
 }
 
 /// What one pass decides.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Pass {
     /// What starts, and what now waits for another reason than before.
     pub events: Vec<Event>,
     /// Whether it stopped at [`STARTS_MAX`]: another pass may start more at once.
     pub more: bool,
+    /// How much it looked at, for people.
+    pub scope: Scope,
+}
+
+impl PartialEq for Pass {
+    /// How far a pass looked is no part of what it decides: one that remembers may have to look further, or less far.
+    fn eq(&self, other: &Pass) -> bool {
+        (&self.events, self.more) == (&other.events, other.more)
+    }
+}
+
+/// How much a pass looked at. A job counts once, and each of its tasks that waits by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// What was tried.
+    pub tried: usize,
+    /// What waited before it.
+    pub queued: usize,
+    /// Tasks that started past one of their partition that waits for resources.
+    pub backfilled: usize,
 }
 
 /// What is kept between passes.
@@ -139,10 +159,11 @@ impl Planner {
         let known = self.refreshed(cluster);
         let mut decided = Decided { last_id: cluster.last_job, ..Decided::default() };
         known.walk(Scene { cluster, now, settings, places_wanted: false }, &mut decided);
+        let scope = Scope { tried: decided.looked_at.len(), queued: known.queued, backfilled: decided.backfilled };
         let more = decided.starts >= STARTS_MAX;
         let mut events = decided.started;
         events.extend(known.explain(cluster, &decided.looked_at, more));
-        Pass { events, more }
+        Pass { events, more, scope }
     }
 
     /// When and where what waits is expected to start, as [`crate::plan::expected_starts`] does.

@@ -12,23 +12,37 @@ use crate::terms::Terms;
 /// The most jobs whose priority one event changes; the next tick goes on.
 const CHANGES_MAX: usize = 50_000;
 
+/// The factors of a priority, each from 0 to 1; 0 where its weight is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Factors {
+    /// How long it has waited, by `PriorityMaxAge`.
+    pub age: f64,
+    /// How much of the cluster it asks for.
+    pub size: f64,
+    /// Its partition's `PriorityJobFactor`, by the largest.
+    pub partition: f64,
+}
+
+/// The factors of a job whose tasks have been free to start for so long.
+#[must_use]
+pub fn factors(cluster: &Cluster, weights: &Weights, terms: &Terms, waited_ms: u64) -> Factors {
+    let weighed = |weight: u32, factor: &dyn Fn() -> f64| if weight > 0 { factor().clamp(0.0, 1.0) } else { 0.0 };
+    Factors {
+        age: weighed(weights.age, &|| waited_ms as f64 / (weights.age_s_max.max(1) as f64 * 1000.0)),
+        size: weighed(weights.size, &|| size_of(cluster, weights, terms)),
+        partition: weighed(weights.partition, &|| partition_of(cluster, terms)),
+    }
+}
+
 /// The priority of a job whose tasks have been free to start for so long.
 pub(crate) fn priority(cluster: &Cluster, weights: &Weights, terms: &Terms, waited_ms: u64) -> i64 {
     if terms.fixed {
         return terms.priority;
     }
-    let part = |weight: u32, factor: f64| (f64::from(weight) * factor.clamp(0.0, 1.0)).round() as i64;
-    let mut sum = -i64::from(terms.spec.nice);
-    if weights.age > 0 {
-        sum += part(weights.age, waited_ms as f64 / (weights.age_s_max.max(1) as f64 * 1000.0));
-    }
-    if weights.size > 0 {
-        sum += part(weights.size, size_of(cluster, weights, terms));
-    }
-    if weights.partition > 0 {
-        sum += part(weights.partition, partition_of(cluster, terms));
-    }
-    sum
+    let part = |weight: u32, factor: f64| (f64::from(weight) * factor).round() as i64;
+    let Factors { age, size, partition } = factors(cluster, weights, terms, waited_ms);
+    let parts = part(weights.age, age) + part(weights.size, size) + part(weights.partition, partition);
+    parts - i64::from(terms.spec.nice)
 }
 
 /// The mean of the job's shares of all nodes and of all CPUs.

@@ -60,7 +60,7 @@ impl Reason {
     pub fn of_hold(hold: Option<Hold>) -> Reason {
         match hold {
             None => Reason::None,
-            Some(Hold::User) => Reason::JobHeldUser,
+            Some(Hold::User | Hold::SpecialExit) => Reason::JobHeldUser,
             Some(Hold::Admin) => Reason::JobHeldAdmin,
             Some(Hold::MaxRequeue) => Reason::JobHoldMaxRequeue,
         }

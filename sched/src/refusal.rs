@@ -98,6 +98,9 @@ pub enum Refusal {
     /// As many partitions as there may be.
     #[error("Requested partition configuration not available now")]
     TooManyPartitions(usize),
+    /// `--reservation` names one; there are none.
+    #[error("Requested reservation is invalid")]
+    NoReservation(String),
     /// As many jobs as there may be.
     #[error("MaxJobCount limit reached")]
     TooManyJobs(usize),
@@ -203,6 +206,7 @@ impl Refusal {
                 "partition {name} is the default, and there is always exactly one: set Default=YES on another first"
             )),
             Refusal::TooManyPartitions(max) => Some(format!("there are {max} partitions, the most that there may be")),
+            Refusal::NoReservation(name) => Some(format!("there is no reservation {name}: leave --reservation out")),
             Refusal::PartitionClosed(name) => Some(format!("partition {name} takes no jobs now")),
             Refusal::NeverFits { detail } => Some(detail.clone()),
             Refusal::NoSuchNode { field, name } => Some(format!("{field} names {name}: there is no such node")),

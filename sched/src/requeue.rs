@@ -12,7 +12,7 @@ use crate::job::Job;
 use crate::node::Health;
 use crate::reason::StopWhy;
 use crate::refusal::Refusal;
-use crate::select::{not_running, resolve};
+use crate::select::{self, not_running, resolve};
 use crate::spec::array::JobRef;
 use crate::spec::index_set::IndexSet;
 use crate::task::TaskState;
@@ -25,6 +25,17 @@ pub struct Requeue {
     pub hold: bool,
     /// Only what runs, not what is done.
     pub incomplete: bool,
+    /// Only jobs of this user may be meant; absent for an administrator.
+    pub only_of: Option<u32>,
+    /// Where it is held: in state SPECIAL_EXIT.
+    pub special_exit: bool,
+}
+
+impl Requeue {
+    /// How it is held from then on.
+    fn kind(self) -> Option<Hold> {
+        self.hold.then_some(if self.special_exit { Hold::SpecialExit } else { Hold::User })
+    }
 }
 
 /// Requeues. Answers for each target whether it could be done.
@@ -34,6 +45,7 @@ pub(crate) fn requeue(cluster: &Cluster, targets: &[JobRef], how: Requeue) -> (V
     let mut undone: BTreeSet<(JobId, u32)> = BTreeSet::new();
     let found = targets.iter().map(|target| {
         let (job, tasks) = resolve(cluster, target)?;
+        select::may_touch(job, how.only_of)?;
         if !job.terms.spec.requeue {
             return Err(Refusal::NotRequeueable);
         }
@@ -42,7 +54,7 @@ pub(crate) fn requeue(cluster: &Cluster, targets: &[JobRef], how: Requeue) -> (V
         let lingers = done.iter().find_map(|index| may_still_run(cluster, job, index));
         let again: IndexSet = done.iter().filter(|index| may_still_run(cluster, job, *index).is_none()).collect();
         let fresh: IndexSet = again.iter().filter(|index| undone.insert((job.id, *index))).collect();
-        let asked = of_job(job, tasks.as_ref(), fresh, how.hold);
+        let asked = of_job(job, tasks.as_ref(), fresh, how.kind());
         match lingers {
             _ if !asked.is_empty() || !again.is_empty() => {
                 events.extend(asked);
@@ -66,7 +78,7 @@ fn may_still_run(cluster: &Cluster, job: &Job, index: u32) -> Option<Name> {
 }
 
 /// What is asked of a job, of which these tasks are done and are to run again.
-fn of_job(job: &Job, tasks: Option<&IndexSet>, again: IndexSet, hold: bool) -> Vec<Event> {
+fn of_job(job: &Job, tasks: Option<&IndexSet>, again: IndexSet, hold: Option<Hold>) -> Vec<Event> {
     let meant = |index: u32| tasks.is_none_or(|tasks| tasks.contains(index));
     let mut events = Vec::new();
     let mut held: Vec<(u32, JobId)> = Vec::new();
@@ -78,18 +90,18 @@ fn of_job(job: &Job, tasks: Option<&IndexSet>, again: IndexSet, hold: bool) -> V
                 events.push(Event::Stopped { key, node, why: StopWhy::Requeue });
                 held.push((*index, task.id));
             }
-            TaskState::Pending { .. } if hold => held.push((*index, task.id)),
+            TaskState::Pending { .. } if hold.is_some() => held.push((*index, task.id)),
             TaskState::Pending { .. } | TaskState::Finishing { .. } => {}
         }
     }
-    if hold && !held.is_empty() {
-        events.push(Event::Held { job: job.id, hold: Some(Hold::User), tasks: Some(held) });
+    if hold.is_some() && !held.is_empty() {
+        events.push(Event::Held { job: job.id, hold, tasks: Some(held) });
     }
     if !again.is_empty() {
-        events.push(Event::Undone { job: job.id, tasks: again, hold: hold.then_some(Hold::User) });
+        events.push(Event::Undone { job: job.id, tasks: again, hold });
     }
-    if hold && tasks.is_none() && !job.pending.is_empty() && job.held.is_none() {
-        events.push(Event::Held { job: job.id, hold: Some(Hold::User), tasks: None });
+    if hold.is_some() && tasks.is_none() && !job.pending.is_empty() && job.held.is_none() {
+        events.push(Event::Held { job: job.id, hold, tasks: None });
     }
     events
 }

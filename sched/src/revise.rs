@@ -20,8 +20,10 @@ use crate::settings::Settings;
 use crate::spec::array::JobRef;
 use crate::spec::constraint::Constraint;
 use crate::spec::dependency::Dependency;
+use crate::spec::duration::TimeLimit;
 use crate::spec::gres::GresAsk;
 use crate::spec::job::Memory;
+use crate::spec::labels::MailTypes;
 use crate::spec::licenses::LicenseAsk;
 use crate::submit;
 use crate::task::TaskState;
@@ -85,6 +87,26 @@ pub enum Change {
     Stdout(Option<String>),
     /// `StdErr=`.
     Stderr(Option<String>),
+    /// `Account=`.
+    Account(String),
+    /// `QOS=`.
+    Qos(String),
+    /// `WCKey=`.
+    Wckey(String),
+    /// `Reservation=`; nothing clears it.
+    Reservation(String),
+    /// `Extra=`.
+    Extra(String),
+    /// `AdminComment=`, for administrators.
+    AdminComment(String),
+    /// `MailType=`.
+    MailType(MailTypes),
+    /// `MailUser=`.
+    MailUser(String),
+    /// `TimeMin=`; nothing clears it.
+    TimeMin(Option<TimeLimit>),
+    /// `OverSubscribe=NO` takes whole nodes, and `=YES` or `=OK` does not.
+    Exclusive(bool),
 }
 
 /// A change of a time limit.
@@ -118,6 +140,7 @@ pub(crate) fn revise(
     let mut events = Vec::new();
     let found = targets.iter().map(|target| {
         let (job, tasks) = resolve(scene.cluster, target)?;
+        scene.asker.may_touch(job)?;
         if job.is_done() {
             return Err(Refusal::AlreadyDone);
         }
@@ -281,7 +304,9 @@ impl Change {
             | Change::WorkDir(_)
             | Change::Stdin(_)
             | Change::Stdout(_)
-            | Change::Stderr(_) => true,
+            | Change::Stderr(_)
+            | Change::Reservation(_)
+            | Change::Exclusive(_) => true,
             Change::TimeLimit(_)
             | Change::EndTime(_)
             | Change::Priority(_)
@@ -290,7 +315,15 @@ impl Change {
             | Change::Requeue(_)
             | Change::Comment(_)
             | Change::Name(_)
-            | Change::Deadline(_) => false,
+            | Change::Deadline(_)
+            | Change::Account(_)
+            | Change::Qos(_)
+            | Change::Wckey(_)
+            | Change::Extra(_)
+            | Change::AdminComment(_)
+            | Change::MailType(_)
+            | Change::MailUser(_)
+            | Change::TimeMin(_) => false,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::cluster::Cluster;
 use crate::event::Event;
-use crate::ids::{AttemptKey, JobId};
+use crate::ids::{AttemptKey, JobId, Name};
 use crate::job::Job;
 use crate::reason::{Scope, StopWhy};
 use crate::refusal::Refusal;
@@ -23,6 +23,19 @@ pub struct Selection {
     pub partition: Option<String>,
     /// Only what waits, or only what runs, ...
     pub phase: Option<Phase>,
+    /// `--account`.
+    pub account: Option<String>,
+    /// `--qos`.
+    pub qos: Option<String>,
+    /// `--reservation`.
+    pub reservation: Option<String>,
+    /// `--wckey`.
+    pub wckey: Option<String>,
+    /// Only what runs on one of these nodes; empty for anywhere.
+    pub nodes: Vec<Name>,
+    /// Only jobs of this user may be meant: filters pass over others, and others that are named are refused. Absent for an
+    /// administrator.
+    pub only_of: Option<u32>,
 }
 
 /// Who asks for something.
@@ -32,6 +45,24 @@ pub struct Asker {
     pub uid: u32,
     /// Whether that is an administrator.
     pub operator: bool,
+}
+
+impl Asker {
+    /// Users touch their own jobs, and administrators any.
+    ///
+    /// # Errors
+    /// When it is somebody else's.
+    pub fn may_touch(self, job: &Job) -> Result<(), Refusal> {
+        may_touch(job, Some(self.uid).filter(|_| !self.operator))
+    }
+}
+
+/// Refuses a job of anybody but `only_of`, where that is given.
+pub(crate) fn may_touch(job: &Job, only_of: Option<u32>) -> Result<(), Refusal> {
+    if only_of.is_none_or(|uid| uid == job.terms.spec.user.uid) {
+        return Ok(());
+    }
+    Err(Refusal::NotAllowed { what: "change a job of another user" })
 }
 
 /// The part of a job's life that a filter names.
@@ -50,7 +81,8 @@ pub(crate) fn cancel(cluster: &Cluster, selection: &Selection, uid: u32) -> (Vec
     let mut events = Vec::new();
     if selection.targets.is_empty() {
         for job in cluster.jobs().filter(|job| !job.is_done() && selection.lets_pass(job)) {
-            events.extend(cancel_tasks(job, None, selection.phase, uid));
+            let tasks = selection.on_nodes(cluster, job, None);
+            events.extend(cancel_tasks(job, tasks.as_ref(), selection.phase, uid));
         }
         return (events, Vec::new());
     }
@@ -64,11 +96,13 @@ pub(crate) fn cancel(cluster: &Cluster, selection: &Selection, uid: u32) -> (Vec
 
 fn cancel_target(cluster: &Cluster, target: &JobRef, selection: &Selection, uid: u32) -> Result<Vec<Event>, Refusal> {
     let (job, tasks) = resolve(cluster, target)?;
+    may_touch(job, selection.only_of)?;
     if !selection.lets_pass(job) {
         return Ok(Vec::new());
     }
+    let tasks = selection.on_nodes(cluster, job, tasks);
     let events = cancel_tasks(job, tasks.as_ref(), selection.phase, uid);
-    if events.is_empty() && selection.phase.is_none() {
+    if events.is_empty() && selection.phase.is_none() && selection.nodes.is_empty() {
         return Err(Refusal::AlreadyDone);
     }
     Ok(events)
@@ -96,14 +130,16 @@ pub(crate) fn signal(
     let mut events = Vec::new();
     if selection.targets.is_empty() {
         let jobs = cluster.jobs().filter(|job| for_running && !job.is_done() && selection.lets_pass(job));
-        events.extend(jobs.flat_map(|job| one(job, None)));
+        events.extend(jobs.flat_map(|job| one(job, selection.on_nodes(cluster, job, None).as_ref())));
         return (events, Vec::new());
     }
     let target = |target: &JobRef| -> Result<Vec<Event>, Refusal> {
         let (job, tasks) = resolve(cluster, target)?;
+        may_touch(job, selection.only_of)?;
         if !selection.lets_pass(job) || !for_running {
             return Ok(Vec::new());
         }
+        let tasks = selection.on_nodes(cluster, job, tasks);
         let signalled = one(job, tasks.as_ref());
         if signalled.is_empty() { Err(not_running(job, tasks.as_ref())) } else { Ok(signalled) }
     };
@@ -184,6 +220,27 @@ impl Selection {
         let is_in = |wanted: &Option<String>| {
             wanted.as_deref().is_none_or(|wanted| job.terms.partitions.iter().any(|name| &**name == wanted))
         };
-        is(&self.user, &job.terms.spec.user.name) && is(&self.name, &job.terms.spec.name) && is_in(&self.partition)
+        let (spec, labels) = (&job.terms.spec, &job.terms.spec.labels);
+        may_touch(job, self.only_of).is_ok()
+            && is(&self.user, &spec.user.name)
+            && is(&self.name, &spec.name)
+            && is_in(&self.partition)
+            && is(&self.account, &labels.account)
+            && is(&self.qos, &labels.qos)
+            && is(&self.reservation, &labels.reservation)
+            && is(&self.wckey, &labels.wckey)
+    }
+
+    /// Of these tasks those that run on the wanted nodes, where any are wanted.
+    fn on_nodes(&self, cluster: &Cluster, job: &Job, tasks: Option<IndexSet>) -> Option<IndexSet> {
+        if self.nodes.is_empty() {
+            return tasks;
+        }
+        let wanted = |node| cluster.node_name(node).is_some_and(|name| self.nodes.iter().any(|node| node == name));
+        let meant = |index: &u32| tasks.as_ref().is_none_or(|tasks| tasks.contains(*index));
+        let there = job.tasks.iter().filter(|(index, task)| {
+            meant(index) && task.state.shares().is_some_and(|shares| shares.iter().any(|share| wanted(share.node)))
+        });
+        Some(there.map(|(index, _)| *index).collect())
     }
 }

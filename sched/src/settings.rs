@@ -46,6 +46,9 @@ pub struct Settings {
     pub free_disk_mib_min: u64,
     /// `HistoryDays`: for how many days what became of jobs is kept.
     pub history_days: u32,
+    /// `HistoryMaxRows`: so many rows of history are kept, give or take a sixteenth; beyond them the oldest go. A job has one row, and
+    /// one for every few hundred of its tasks.
+    pub history_rows_max: u64,
     /// `Licenses`: the counters of the whole cluster, each with its total.
     pub licenses: BTreeMap<Name, u32>,
 }
@@ -108,6 +111,7 @@ impl Default for Settings {
             connections_max: 4_096,
             free_disk_mib_min: 64,
             history_days: 30,
+            history_rows_max: 2_000_000,
             licenses: BTreeMap::new(),
         }
     }

@@ -59,6 +59,9 @@ pub(crate) fn terms(
     now: Timestamp,
     spec: Arc<JobSpec>,
 ) -> Result<Terms, Refusal> {
+    if !spec.labels.reservation.is_empty() {
+        return Err(Refusal::NoReservation(spec.labels.reservation.clone()));
+    }
     let partitions = choose_partitions(cluster, &spec)?;
     let serves = |partition: &Partition| {
         wishes::check(cluster, settings, partition, &spec.request)?;

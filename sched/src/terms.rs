@@ -53,4 +53,6 @@ pub enum Hold {
     Admin,
     /// Covey: it was requeued too often after failed launches.
     MaxRequeue,
+    /// Whoever requeued it, in Slurm's state SPECIAL_EXIT.
+    SpecialExit,
 }

@@ -41,6 +41,8 @@ pub(crate) struct Scene<'a> {
 pub(crate) struct Decided {
     pub(crate) last_id: Option<JobId>,
     pub(crate) starts: usize,
+    /// Of these, those past a job that waits.
+    pub(crate) backfilled: usize,
     pub(crate) started: Vec<Event>,
     /// What was looked at, and why it waits; `None` where nothing of it is left.
     pub(crate) looked_at: BTreeMap<Entry, Option<Reason>>,
@@ -176,6 +178,7 @@ impl<'a> Walk<'a> {
         let most = room.min(STARTS_MAX - self.decided.starts);
         let (started, full) = self.start_tasks(job, key.task, (lane, &shape), most);
         self.note_licenses(request, started);
+        self.decided.backfilled += if behind { started } else { 0 };
         let waiting = if key.task.is_some() { 1 } else { job.pending_count() - taken.together };
         let left = waiting - started as u64;
         if left == 0 {

@@ -23,6 +23,7 @@ use sched::spec::licenses::LicenseAsk;
 use sched::spec::retry::Retry;
 use sched::step::{Answer, Input};
 use sched::task::TaskState;
+use sched::terms::Hold;
 use sched::wake::next_wake;
 
 fn key(job: u32, index: u32, attempt: u32) -> AttemptKey {
@@ -156,7 +157,7 @@ fn requeuehold_holds_the_next_attempt_only_of_what_it_names() {
     let mut rig = Rig::with_nodes(1, 2);
     rig.submit(array("0-3")).expect("accepted");
     rig.plan();
-    requeue(&mut rig, "1_0", Requeue { hold: true, incomplete: false }).expect("it runs");
+    requeue(&mut rig, "1_0", Requeue { hold: true, ..Requeue::default() }).expect("it runs");
     rig.exit(key(1, 0, 1), 0);
     rig.exit(key(1, 1, 1), 0);
     rig.plan();
@@ -170,13 +171,30 @@ fn requeuehold_holds_the_next_attempt_only_of_what_it_names() {
 }
 
 #[test]
+fn special_exit_is_a_hold_of_its_own_that_a_release_ends() {
+    let mut rig = Rig::with_nodes(1, 1);
+    rig.submit(job()).expect("accepted");
+    rig.plan();
+    let how = Requeue { hold: true, special_exit: true, ..Requeue::default() };
+    requeue(&mut rig, "1", how).expect("it runs");
+    rig.exit(key(1, 0, 1), 0);
+    rig.plan();
+    let row = record(&rig, 1).tasks[&0].clone();
+    assert_eq!(row.own.as_ref().and_then(|own| own.held), Some(Hold::SpecialExit));
+    assert_eq!((record(&rig, 1).row_reason(&row), rig.running()), (Reason::JobHeldUser, vec![]));
+    rig.release("1").expect("it waits");
+    rig.plan();
+    assert_eq!(rig.running(), [key(1, 0, 2)]);
+}
+
+#[test]
 fn incomplete_leaves_alone_what_is_done() {
     let mut rig = Rig::with_nodes(1, 1);
     rig.submit(array("0-1")).expect("accepted");
     rig.plan();
     rig.exit(key(1, 0, 1), 1);
     rig.plan();
-    requeue(&mut rig, "1", Requeue { hold: false, incomplete: true }).expect("task 1 runs");
+    requeue(&mut rig, "1", Requeue { incomplete: true, ..Requeue::default() }).expect("task 1 runs");
     rig.exit(key(1, 1, 1), 0);
     assert_eq!((record(&rig, 1).tally.failed, record(&rig, 1).waiting_count()), (1, 1));
 }

@@ -135,7 +135,10 @@ fn treatment(name: &str, how: usize, now: Timestamp) -> Input {
     let named = rig::targets(name);
     let (asker, targets) = (if how.is_multiple_of(3) { rig::ADA } else { rig::ROOT }, named);
     let hold = |verb| Input::Hold { targets: targets.clone(), verb, asker };
-    let requeue = |hold, incomplete| Input::Requeue { targets: targets.clone(), how: Requeue { hold, incomplete } };
+    let requeue = |hold, incomplete| Input::Requeue {
+        targets: targets.clone(),
+        how: Requeue { hold, incomplete, ..Requeue::default() },
+    };
     let revise = |changes: Vec<revise::Change>| Input::Revise { targets: targets.clone(), changes, asker };
     match how {
         0 | 1 => hold(HoldVerb::Hold),

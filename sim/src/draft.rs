@@ -3,6 +3,7 @@
 use sched::ids::BlobHash;
 use sched::partition::Partition;
 use sched::spec::job::{Files, JobDraft, Map, Origin, Request, User, Work};
+use sched::spec::labels::Labels;
 
 use crate::task::Conduct;
 
@@ -26,12 +27,16 @@ pub(crate) fn job(conduct: Conduct) -> JobDraft {
         kill_on_invalid_dep: false,
         comment: String::new(),
         export: String::new(),
-        origin: Origin { host: String::new(), dir: String::new(), command: String::new() },
+        origin: Origin::default(),
         nice: 0,
         priority: None,
         deadline: None,
         retry: None,
         warning: None,
+        labels: Labels::default(),
+        limits: Vec::new(),
+        time_min: None,
+        login_environment: false,
     }
 }
 

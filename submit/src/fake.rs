@@ -64,7 +64,7 @@ impl Controller for Fake {
         if lost {
             return Err(Status::unavailable("the answer was lost"));
         }
-        Ok(Response::new(v1::SubmitReply { job_id: 7, cluster: "covey".into() }))
+        Ok(Response::new(v1::SubmitReply { job_id: 7, cluster: "covey".into(), forecast: None }))
     }
 
     type WatchStream = Answers<Progress>;
@@ -149,6 +149,30 @@ impl Controller for Fake {
 
     async fn why(&self, _: Request<v1::WhyRequest>) -> Result<Response<v1::WhyReply>, Status> {
         Err(Status::unimplemented("why"))
+    }
+
+    async fn get_statistics(
+        &self,
+        _: Request<v1::GetStatisticsRequest>,
+    ) -> Result<Response<v1::GetStatisticsReply>, Status> {
+        Err(Status::unimplemented("get_statistics"))
+    }
+
+    type ListPrioritiesStream = Answers<v1::PrioritiesPage>;
+
+    async fn list_priorities(
+        &self,
+        _: Request<v1::ListPrioritiesRequest>,
+    ) -> Result<Response<Self::ListPrioritiesStream>, Status> {
+        Err(Status::unimplemented("list_priorities"))
+    }
+
+    async fn get_script(&self, _: Request<v1::GetScriptRequest>) -> Result<Response<v1::GetScriptReply>, Status> {
+        Err(Status::unimplemented("get_script"))
+    }
+
+    async fn reconfigure(&self, _: Request<v1::ReconfigureRequest>) -> Result<Response<v1::ReconfigureReply>, Status> {
+        Err(Status::unimplemented("reconfigure"))
     }
 
     async fn get_cluster(&self, _: Request<v1::GetClusterRequest>) -> Result<Response<v1::GetClusterReply>, Status> {

@@ -113,7 +113,7 @@ fn exit_code(name: &str) -> u8 {
 
 /// How the user calls the command: Covey's own stand behind `covey`.
 fn called(name: &str) -> String {
-    let is_slurms = matches!(name, "sbatch" | "squeue" | "scancel" | "sinfo" | "scontrol" | "sacct");
+    let is_slurms = crate::commands::links::LINKED.contains(&name);
     if is_slurms { name.to_owned() } else { format!("covey {}", name.trim_start_matches("covey ")) }
 }
 

@@ -13,13 +13,18 @@ mod export;
 mod failure;
 #[cfg(test)]
 mod fake;
+mod fields;
 mod getopt;
+mod json;
 mod local;
 mod mapping;
+mod past;
 mod send;
+mod shape;
 mod show;
 mod submitter;
 mod table;
+mod unbuilt;
 mod wait;
 mod wishes;
 
@@ -28,8 +33,29 @@ use std::process::ExitCode;
 
 /// The names that [`run`] knows: Slurm's commands, which links may call this binary by, and Covey's own.
 pub const COMMANDS: &[&str] = &[
-    "sbatch", "squeue", "scancel", "sinfo", "scontrol", "sacct", "why", "map", "blob", "demo", "up", "down", "env",
-    "links", "node",
+    "sbatch",
+    "squeue",
+    "scancel",
+    "sinfo",
+    "scontrol",
+    "sacct",
+    "sacctmgr",
+    "sshare",
+    "sreport",
+    "sstat",
+    "why",
+    "map",
+    "blob",
+    "demo",
+    "up",
+    "down",
+    "env",
+    "links",
+    "node",
+    "sdiag",
+    "sprio",
+    "completions",
+    "man",
 ];
 
 /// What `covey` alone, `covey help` and a wrong word print.
@@ -40,6 +66,11 @@ Usage: covey COMMAND [ARGUMENTS]      (covey COMMAND --help says more)
   squeue      list jobs                    scancel   end jobs
   sinfo       list partitions and nodes    scontrol  show everything about a job, node or partition
   sacct       what became of jobs, also long after their end
+  sreport     what was used, by cluster, account, user and size of job
+  sshare      what accounts and users have used
+  sstat       the steps that run now       sacctmgr  list users, accounts, qos, tres, ...
+  sprio       what the priorities of waiting jobs are made of
+  sdiag       what the controller has done, and how fast
   why         why a job waits: what is missing where, who has it, what is ahead, when it should start
   map         run a command or an op on every blob of a store
   blob        list, put, get and remove blobs
@@ -50,8 +81,22 @@ Usage: covey COMMAND [ARGUMENTS]      (covey COMMAND --help says more)
   links       put sbatch, squeue, ... into a folder as links to this binary
   node        let nodes in over the network with join tokens, and shut them out
 
+  completions what a shell needs to complete all these
+  man         write their manual pages
+
   controller, noded                        the daemons, started by hand
 ";
+
+/// Runs `covey completions` or `covey man`, whose texts also tell of the daemons, which are defined elsewhere. `None` for any other
+/// name.
+#[must_use]
+pub fn describe(name: &str, args: &[OsString], daemons: impl FnOnce() -> Vec<clap::Command>) -> Option<ExitCode> {
+    match name {
+        "completions" => Some(commands::completions::run(args, daemons())),
+        "man" => Some(commands::man::run(args, daemons())),
+        _ => None,
+    }
+}
 
 /// Runs the command `name` with the arguments that follow it, and says how the process should end.
 #[must_use]
@@ -63,6 +108,12 @@ pub fn run(name: &str, args: Vec<OsString>) -> ExitCode {
         "sinfo" => commands::sinfo::run(&args),
         "scontrol" => commands::scontrol::run(&args),
         "sacct" => commands::sacct::run(&args),
+        "sacctmgr" => commands::sacctmgr::run(&args),
+        "sshare" => commands::sshare::run(&args),
+        "sreport" => commands::sreport::run(&args),
+        "sstat" => commands::sstat::run(&args),
+        "sdiag" => commands::sdiag::run(&args),
+        "sprio" => commands::sprio::run(&args),
         "why" => commands::why::run(&args),
         "map" => commands::map::run(&args),
         "blob" => commands::blob::run(&args),

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use proto::v1::submit_part::Part;
-use proto::v1::{JobSpec, Names, SubmitHead, SubmitPart};
+use proto::v1::{JobSpec, Names, SubmitHead, SubmitPart, SubmitReply};
 use tokio::time::{Instant, sleep};
 use tonic::transport::Channel;
 
@@ -32,20 +32,45 @@ pub(crate) struct Submission {
     pub(crate) manifest: Vec<String>,
 }
 
-/// Submits a job and gives its id, once the controller has made it durable. A call that is lost on its way is repeated
+/// Asks when and where a job would start, and submits nothing.
+///
+/// # Errors
+/// What [`send`] would be refused with.
+pub(crate) async fn forecast(
+    channel: &Channel,
+    submission: &Submission,
+    timeout_s: Option<u32>,
+) -> Result<SubmitReply, CallError> {
+    call(channel, submission, timeout_s, true).await
+}
+
+/// Submits a job and gives its id and cluster, once the controller has made it durable. A call that is lost on its way is repeated
 /// with the same request id, so that it counts once; one that came too soon after others is repeated as well. `timeout_s` is
 /// `--connect-timeout`.
 ///
 /// # Errors
 /// When the controller refuses the job, or stays away or busy for all that time.
-pub(crate) async fn send(channel: &Channel, submission: &Submission, timeout_s: Option<u32>) -> Result<u32, CallError> {
+pub(crate) async fn send(
+    channel: &Channel,
+    submission: &Submission,
+    timeout_s: Option<u32>,
+) -> Result<SubmitReply, CallError> {
+    call(channel, submission, timeout_s, false).await
+}
+
+async fn call(
+    channel: &Channel,
+    submission: &Submission,
+    timeout_s: Option<u32>,
+    test_only: bool,
+) -> Result<SubmitReply, CallError> {
     let request_id = uuid::Uuid::new_v4().into_bytes();
     let deadline = Instant::now() + patience(timeout_s)?.unwrap_or(REPEAT_MAX);
     let mut pause = PAUSE_MIN;
     loop {
-        let parts = futures::stream::iter(parts(submission, &request_id).collect::<Vec<_>>());
+        let parts = futures::stream::iter(parts(submission, &request_id, test_only).collect::<Vec<_>>());
         match client(channel).submit(parts).await {
-            Ok(reply) => return Ok(reply.into_inner().job_id),
+            Ok(reply) => return Ok(reply.into_inner()),
             Err(status) if is_lost(&status) && Instant::now() + pause < deadline => sleep(pause).await,
             Err(status) => return Err(status.into()),
         }
@@ -54,8 +79,12 @@ pub(crate) async fn send(channel: &Channel, submission: &Submission, timeout_s: 
 }
 
 /// The messages of one submit, head first.
-fn parts<'a>(submission: &'a Submission, request_id: &[u8]) -> impl Iterator<Item = SubmitPart> + use<'a> {
-    let head = SubmitHead { request_id: request_id.to_vec(), spec: Some(submission.spec.clone()) };
+fn parts<'a>(
+    submission: &'a Submission,
+    request_id: &[u8],
+    test_only: bool,
+) -> impl Iterator<Item = SubmitPart> + use<'a> {
+    let head = SubmitHead { request_id: request_id.to_vec(), spec: Some(submission.spec.clone()), test_only };
     let script = submission.script.iter().flat_map(|script| script.chunks(PIECE_BYTES_MAX));
     let environment = submission.environment.chunks(PIECE_BYTES_MAX);
     let parts = std::iter::once(Part::Head(head))
@@ -92,7 +121,7 @@ mod tests {
         fake.0.lock().expect("nobody else has it").losses = 2;
         let channel = fake.start().await;
         let submission = Submission { manifest: vec!["a".into(), "b".into()], ..Submission::default() };
-        assert_eq!(send(&channel, &submission, None).await.expect("the third one is answered"), 7);
+        assert_eq!(send(&channel, &submission, None).await.expect("the third one is answered").job_id, 7);
         fake.0.lock().expect("nobody else has it").losses = 1;
         let impatient = send(&channel, &submission, Some(0)).await;
         assert!(matches!(impatient, Err(CallError::Lost(_))), "no time, no second try: {impatient:?}");
@@ -114,7 +143,7 @@ mod tests {
             ..Submission::default()
         };
         let (mut scripts, mut environment, mut names, mut batches) = (Vec::new(), Vec::new(), Vec::new(), 0);
-        for (at, part) in parts(&submission, &[7; 16]).enumerate() {
+        for (at, part) in parts(&submission, &[7; 16], false).enumerate() {
             match part.part.expect("every part is one") {
                 Part::Head(head) => assert_eq!((at, head.request_id), (0, vec![7; 16])),
                 Part::Script(piece) => scripts.push(piece),

@@ -21,14 +21,19 @@ pub(crate) const STATES: [(JobState, &str, &str); 12] = [
 ];
 
 /// The flags that Slurm knows beside the states. Covey has only the first; the others match no job.
-pub(crate) const FLAGS: [(&str, &str); 7] = [
+pub(crate) const FLAGS: [(&str, &str); 12] = [
     ("COMPLETING", "CG"),
     ("CONFIGURING", "CF"),
+    ("RESIZING", "RS"),
+    ("RESV_DEL_HOLD", "RD"),
     ("REQUEUED", "RQ"),
+    ("REQUEUE_FED", "RF"),
     ("REQUEUE_HOLD", "RH"),
+    ("REVOKED", "RV"),
+    ("SIGNALING", "SI"),
     ("SPECIAL_EXIT", "SE"),
-    ("STOPPED", "ST"),
     ("STAGE_OUT", "SO"),
+    ("STOPPED", "ST"),
 ];
 
 /// The long and the short name of a state.
@@ -37,16 +42,60 @@ pub(crate) fn state_names(state: JobState) -> (&'static str, &'static str) {
     found.map_or(("UNKNOWN", "?"), |(_, long, short)| (long, short))
 }
 
-/// A point in time, local, as `2026-11-20T13:38:00`; `None` for 0. `SLURM_TIME_FORMAT` may ask for another form of strftime.
+/// A point in time, local, as `2026-11-20T13:38:00`; `None` for 0. `SLURM_TIME_FORMAT` may ask for another form.
 pub(crate) fn time(unix_ms: i64) -> Option<String> {
-    let asked = std::env::var("SLURM_TIME_FORMAT").ok().filter(|format| format.contains('%'));
-    time_as(unix_ms, asked.as_deref().unwrap_or(STANDARD_TIME))
+    static FORM: std::sync::OnceLock<Form> = std::sync::OnceLock::new();
+    let form = FORM.get_or_init(|| Form::of(&std::env::var("SLURM_TIME_FORMAT").unwrap_or_default()));
+    let now = || jiff::Zoned::now().date();
+    time_as(unix_ms, form, now)
 }
 
-fn time_as(unix_ms: i64, format: &str) -> Option<String> {
+/// How points in time are written.
+#[derive(Debug)]
+enum Form {
+    Standard,
+    /// Shorter the nearer it is.
+    Relative,
+    /// As strftime(3) has it.
+    Strftime(String),
+}
+
+impl Form {
+    /// What `SLURM_TIME_FORMAT` says; what makes no sense is told once.
+    fn of(text: &str) -> Form {
+        match text {
+            "" | "standard" => Form::Standard,
+            "relative" => Form::Relative,
+            text if text.contains('%') => Form::Strftime(text.to_owned()),
+            _ => {
+                eprintln!("covey: error: invalid SLURM_TIME_FORMAT = '{text}'");
+                Form::Standard
+            }
+        }
+    }
+}
+
+fn time_as(unix_ms: i64, form: &Form, today: impl Fn() -> jiff::civil::Date) -> Option<String> {
     let time = local(unix_ms)?;
     let standard = || time.strftime(STANDARD_TIME).to_string();
-    Some(jiff::fmt::strtime::format(format, &time).unwrap_or_else(|_| standard()))
+    Some(match form {
+        Form::Standard => standard(),
+        Form::Relative => time.strftime(relative_form(time.date(), today())).to_string(),
+        Form::Strftime(format) => jiff::fmt::strtime::format(format, &time).unwrap_or_else(|_| standard()),
+    })
+}
+
+/// Slurm's choice by the distance in days.
+fn relative_form(day: jiff::civil::Date, today: jiff::civil::Date) -> &'static str {
+    let days = day.duration_since(today).as_hours() / 24;
+    match days {
+        0 => "%H:%M:%S",
+        -1 => "Ystday %H:%M",
+        1 => "Tomorr %H:%M",
+        2..=6 => "%a %H:%M",
+        _ if day.year() == today.year() || days.abs() <= 365 => "%-d %b %H:%M",
+        _ => "%-d %b %Y",
+    }
 }
 
 /// How times are printed where nothing else is asked for.
@@ -78,8 +127,29 @@ mod tests {
 
     #[test]
     fn times_take_a_form_and_fall_back_to_slurms() {
-        assert_eq!(time_as(1_800_000_000_123, "%s").as_deref(), Some("1800000000"));
-        assert_eq!(time_as(1_800_000_000_000, "%Q%").map(|text| text.len()), Some("2027-01-15T08:00:00".len()));
-        assert_eq!(time_as(0, "%s"), None);
+        let today = || jiff::civil::date(2027, 1, 15);
+        let text = |ms, form: &str| time_as(ms, &Form::of(form), today);
+        assert_eq!(text(1_800_000_000_123, "%s").as_deref(), Some("1800000000"));
+        assert_eq!(text(1_800_000_000_000, "%Q%").map(|text| text.len()), Some("2027-01-15T08:00:00".len()));
+        assert_eq!(text(1_800_000_000_000, "standard").map(|text| text.len()), Some("2027-01-15T08:00:00".len()));
+        assert_eq!(text(0, "%s"), None);
+    }
+
+    #[test]
+    fn relative_times_are_shorter_the_nearer_they_are() {
+        let today = jiff::civil::date(2026, 11, 20);
+        for (day, form) in [
+            ((2026, 11, 20), "%H:%M:%S"),
+            ((2026, 11, 19), "Ystday %H:%M"),
+            ((2026, 11, 21), "Tomorr %H:%M"),
+            ((2026, 11, 26), "%a %H:%M"),
+            ((2026, 11, 27), "%-d %b %H:%M"),
+            ((2026, 11, 18), "%-d %b %H:%M"),
+            ((2025, 11, 20), "%-d %b %H:%M"),
+            ((2024, 6, 6), "%-d %b %Y"),
+        ] {
+            let day = jiff::civil::date(day.0, day.1, day.2);
+            assert_eq!(relative_form(day, today), form, "{day}");
+        }
     }
 }

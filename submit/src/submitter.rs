@@ -1,16 +1,19 @@
-//! Who submits, from where: user, group, host, folder, umask, and what a login would set in the environment.
+//! Who submits, from where and how: user, group, host, folder, umask, limits, and the command line.
 //!
 //! Names come from `/etc/passwd` and `/etc/group` alone; where a user is not in them, digits stand for the name. On its
 //! own socket the controller believes the kernel about the numbers anyway. Start at [`Submitter::here`].
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use proto::v1;
 use rustix::fs::Mode;
+use rustix::process::{Resource, getrlimit};
+use sched::spec::rlimit::{LIMITED, Limited, Propagate, ResourceLimit};
 
-/// The PATH of a login that sets none.
-const LOGIN_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+/// What is shown of a longer command line, in bytes.
+const LINE_BYTES_MAX: usize = 4096;
 
 /// Who is at the counter.
 #[derive(Clone, Debug)]
@@ -23,8 +26,10 @@ pub(crate) struct Submitter {
     pub(crate) dir: PathBuf,
     /// File modes that the jobs must not set.
     pub(crate) umask: u32,
-    home: String,
-    shell: String,
+    /// The command line.
+    line: String,
+    /// Its session.
+    session: u32,
 }
 
 impl Submitter {
@@ -37,15 +42,15 @@ impl Submitter {
         rustix::process::umask(mask);
         let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
         let read = |file| std::fs::read_to_string(file).unwrap_or_default();
-        let account = Account::find(&read("/etc/passwd"), uid);
+        let name = name_of(&read("/etc/passwd"), uid);
         let group = entry(&read("/etc/group"), gid).map_or_else(|| gid.to_string(), |fields| fields[0].clone());
         Ok(Submitter {
-            user: v1::User { uid, gid, name: account.name, group },
+            user: v1::User { uid, gid, name, group },
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             dir: std::env::current_dir()?,
-            umask: mask.bits(),
-            home: account.home,
-            shell: account.shell,
+            umask: umask_of_environment().unwrap_or(mask.bits()),
+            line: line(std::env::args_os()),
+            session: rustix::process::getsid(None).map_or(0, |session| session.as_raw_nonzero().get().unsigned_abs()),
         })
     }
 
@@ -57,39 +62,88 @@ impl Submitter {
 
     /// The origin of a job.
     pub(crate) fn origin(&self, command: String) -> v1::Origin {
-        v1::Origin { host: self.host.clone(), dir: self.absolute(""), command, ..v1::Origin::default() }
+        v1::Origin {
+            host: self.host.clone(),
+            dir: self.absolute(""),
+            command,
+            line: self.line.clone(),
+            session: self.session,
+        }
     }
 
-    /// What a login sets, in the order in which it is printed.
-    pub(crate) fn login(&self) -> [(&str, &str); 5] {
-        let name = self.user.name.as_str();
-        [("HOME", &self.home), ("LOGNAME", name), ("PATH", LOGIN_PATH), ("SHELL", &self.shell), ("USER", name)]
+    /// The soft limits of this process that tasks get.
+    pub(crate) fn limits(&self, propagate: Option<&Propagate>) -> Vec<v1::ResourceLimit> {
+        let wanted = LIMITED.into_iter().filter(|limited| propagate.is_none_or(|given| given.names(*limited)));
+        let limit = |of| ResourceLimit { of, value: getrlimit(resource(of)).current, asked: propagate.is_some() };
+        proto::spec::write_limits(&wanted.map(limit).collect::<Vec<_>>())
     }
 }
 
-/// What the password file says about a user.
-#[derive(Debug, PartialEq, Eq)]
-struct Account {
-    name: String,
-    home: String,
-    shell: String,
+/// `SLURM_UMASK`, where it is set: an octal number.
+fn umask_of_environment() -> Option<u32> {
+    u32::from_str_radix(&std::env::var("SLURM_UMASK").ok()?, 8).ok().filter(|mask| *mask <= 0o777)
 }
 
-impl Account {
-    fn find(passwd: &str, uid: u32) -> Account {
-        let fields = entry(passwd, uid).unwrap_or_else(|| vec![uid.to_string()]);
-        let field = |at: usize, default: &str| {
-            fields.get(at).filter(|text| !text.is_empty()).map_or_else(|| default.to_owned(), Clone::clone)
-        };
-        Account { name: field(0, "0"), home: field(5, "/"), shell: field(6, "/bin/sh") }
+/// The command line as it was typed, with Slurm's name for the command in front.
+fn line(words: impl Iterator<Item = OsString>) -> String {
+    let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+    let by_name = words.first().is_some_and(|word| word.rsplit('/').next() == Some("covey"));
+    let mut line = words[usize::from(by_name && words.len() > 1)..].join(" ");
+    line.truncate(line.floor_char_boundary(LINE_BYTES_MAX));
+    line.replace(['\n', '\0'], " ")
+}
+
+fn resource(limited: Limited) -> Resource {
+    match limited {
+        Limited::Cpu => Resource::Cpu,
+        Limited::Fsize => Resource::Fsize,
+        Limited::Data => Resource::Data,
+        Limited::Stack => Resource::Stack,
+        Limited::Core => Resource::Core,
+        Limited::Rss => Resource::Rss,
+        Limited::Nproc => Resource::Nproc,
+        Limited::Nofile => Resource::Nofile,
+        Limited::Memlock => Resource::Memlock,
+        Limited::As => Resource::As,
     }
+}
+
+/// The name that the password file has for a user; digits where it has none.
+fn name_of(passwd: &str, uid: u32) -> String {
+    entry(passwd, uid).map_or_else(|| uid.to_string(), |fields| fields[0].clone())
+}
+
+/// A user by name or number; the number, primary group and name.
+pub(crate) fn user_of(user: &str) -> Option<(u32, u32, String)> {
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let fields = match user.parse() {
+        Ok(uid) => entry(&passwd, uid)?,
+        Err(_) => line_of(&passwd, user)?,
+    };
+    Some((fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?, fields[0].clone()))
+}
+
+/// A group by name or number.
+pub(crate) fn group_of(group: &str) -> Option<(u32, String)> {
+    let groups = std::fs::read_to_string("/etc/group").unwrap_or_default();
+    let fields = match group.parse() {
+        Ok(gid) => entry(&groups, gid)?,
+        Err(_) => line_of(&groups, group)?,
+    };
+    Some((fields.get(2)?.parse().ok()?, fields[0].clone()))
+}
+
+/// The fields of the line whose first one is this name.
+fn line_of(file: &str, name: &str) -> Option<Vec<String>> {
+    let fields = file.lines().map(|line| line.split(':').map(str::to_owned).collect::<Vec<_>>());
+    fields.into_iter().find(|fields| fields.first().is_some_and(|field| field == name))
 }
 
 /// The name of a user who is given by name or by number; `None` for a name that nobody has.
 pub(crate) fn user_name(user: &str) -> Option<String> {
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     if let Ok(uid) = user.parse() {
-        return Some(Account::find(&passwd, uid).name);
+        return Some(name_of(&passwd, uid));
     }
     passwd.lines().any(|line| line.split(':').next() == Some(user)).then(|| user.to_owned())
 }
@@ -114,8 +168,8 @@ impl Submitter {
             host: "desk".into(),
             dir: dir.to_owned(),
             umask: 0o22,
-            home: "/home/ada".into(),
-            shell: "/bin/bash".into(),
+            line: String::new(),
+            session: 0,
         }
     }
 }
@@ -127,13 +181,27 @@ mod tests {
     #[test]
     fn names_come_from_the_password_file_and_fall_back_to_digits() {
         let passwd = "root:x:0:0:root:/root:/bin/bash\nada:x:1000:100:Ada,,,:/home/ada:\nbad\n";
-        let account =
-            |name: &str, home: &str, shell: &str| Account { name: name.into(), home: home.into(), shell: shell.into() };
-        assert_eq!(Account::find(passwd, 0), account("root", "/root", "/bin/bash"));
-        assert_eq!(Account::find(passwd, 1000), account("ada", "/home/ada", "/bin/sh"));
-        assert_eq!(Account::find(passwd, 7), account("7", "/", "/bin/sh"));
+        assert_eq!((name_of(passwd, 1000), name_of(passwd, 7)), ("ada".into(), "7".into()));
+        assert_eq!((user_of("root"), user_of("nobody at all")), (Some((0, 0, "root".into())), None));
+        assert_eq!((group_of("0"), group_of("root")), (Some((0, "root".into())), Some((0, "root".into()))));
         assert_eq!((user_name("root"), user_name("0")), (Some("root".into()), Some("root".into())));
         assert_eq!((user_name("4242424"), user_name("nobody at all")), (Some("4242424".into()), None));
+    }
+
+    #[test]
+    fn the_command_line_is_shown_under_slurms_name() {
+        let shown = |words: &[&str]| line(words.iter().map(OsString::from));
+        assert_eq!(shown(&["/opt/bin/covey", "sbatch", "-n", "2", "x.sh"]), "sbatch -n 2 x.sh");
+        assert_eq!(shown(&["sbatch", "--wrap=a\nb"]), "sbatch --wrap=a b");
+        assert_eq!(shown(&["sbatch", &"é".repeat(LINE_BYTES_MAX)]).len(), LINE_BYTES_MAX - 1);
+    }
+
+    #[test]
+    fn limits_are_those_of_this_process() {
+        let asked = Submitter::ada().limits(Some(&"CORE,NOFILE".parse().expect("limits")));
+        let names: Vec<_> = asked.iter().map(|limit| (limit.name.as_str(), limit.asked)).collect();
+        assert_eq!(names, [("CORE", true), ("NOFILE", true)]);
+        assert_eq!(Submitter::ada().limits(None).len(), LIMITED.len());
     }
 
     #[test]

@@ -1,30 +1,49 @@
-//! The one engine behind every table: format strings such as `%.18i %.9P` over columns that are known by a letter.
+//! The one engine behind every table: format strings over columns that are known by a letter or by a name.
 //!
-//! `%[[.]WIDTH]LETTER`: a width pads, and cuts what may be cut; a dot aligns right; no width prints as it is; `#` is
-//! the width of the widest value. All other characters stay. Which letters there are is each command's. Start at
-//! [`Format`].
+//! `-o` takes `%[[.]WIDTH]LETTER` and keeps all other characters; `-O` takes `NAME[:[.][WIDTH][SUFFIX]]` with commas
+//! between. A width pads, and cuts what may be cut; a dot aligns right; no width prints as it is. Which columns there
+//! are is each command's. Start at [`Format`]; the strings are read in `table/read`.
 
-use std::iter::Peekable;
-use std::str::Chars;
+mod read;
+#[cfg(test)]
+mod tests;
 
 /// What a `#` column is wide at least, as in sinfo.
 const WIDEST_MIN: usize = 9;
-/// The widest column; a larger width counts as this one.
-const WIDTH_MAX: usize = 4096;
 
 /// A value of a row that a format can ask for.
 #[derive(Debug)]
 pub(crate) struct Column<R: 'static> {
-    /// The letter behind `%`.
+    /// The letter behind `%`; [`NO_LETTER`] for what only a name asks for.
     pub(crate) letter: char,
+    /// Its names behind `-O`, in small letters.
+    pub(crate) names: &'static [&'static str],
     /// What stands above it.
     pub(crate) header: &'static str,
-    /// Whether a value that is too long is cut even where it is aligned right: names are, numbers, times and node lists
-    /// are not.
-    pub(crate) cut: bool,
+    /// What becomes of a value that is too long.
+    pub(crate) cut: Cut,
     /// The text for one row.
     pub(crate) value: fn(&R) -> String,
 }
+
+/// The letter of a column that has none.
+pub(crate) const NO_LETTER: char = '\0';
+
+/// What becomes of a value that is wider than its column. What is aligned left is always cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// It loses its end: names.
+    Always,
+    /// Aligned right it stays whole: durations and lists of nodes.
+    OnlyLeft,
+    /// The same, but what stands in parentheses loses its end: nodes, or a reason.
+    NodesStay,
+    /// It loses its end but for a star in the last place: partitions.
+    KeepStar,
+}
+
+/// The columns of a command, by theme.
+pub(crate) type Columns<R> = &'static [&'static [Column<R>]];
 
 /// A format string, read.
 #[derive(Debug)]
@@ -46,22 +65,18 @@ enum Width {
 }
 
 impl<R> Format<R> {
-    /// Reads a format string. Several `%` count as one, as scripts that quote for two shells rely on.
-    ///
-    /// # Errors
-    /// The first letter that no column has.
-    pub(crate) fn parse(text: &str, columns: &'static [Column<R>]) -> Result<Format<R>, String> {
-        let mut pieces = Vec::new();
-        let mut rest = text.chars().peekable();
-        while let Some(&first) = rest.peek() {
-            if first == '%' {
-                pieces.push(read_field(&mut rest, columns)?);
-            } else {
-                let literal = std::iter::from_fn(|| rest.next_if(|c| *c != '%')).collect();
-                pieces.push(Piece::Literal(literal));
-            }
-        }
-        Ok(Format { pieces })
+    /// Reads what stands behind `-o`, and gives the codes that no column has. Slurm names those, and prints them as they are.
+    pub(crate) fn letters(text: &str, columns: Columns<R>) -> (Format<R>, Vec<String>) {
+        let mut unknown = Vec::new();
+        let pieces = read::letters(text, columns, &mut unknown);
+        (Format { pieces }, unknown)
+    }
+
+    /// Reads what stands behind `-O`, and gives the names that no column has. Slurm names those, and leaves them out.
+    pub(crate) fn names(text: &str, columns: Columns<R>) -> (Format<R>, Vec<String>) {
+        let mut unknown = Vec::new();
+        let pieces = read::names(text, columns, &mut unknown);
+        (Format { pieces }, unknown)
     }
 
     /// The columns that are shown, in their order.
@@ -84,7 +99,7 @@ impl<R> Format<R> {
 
     /// The line above the rows. Headers are always cut to their column.
     pub(crate) fn header(&self) -> String {
-        self.line(|column| (column.header.to_owned(), true))
+        self.line(|column| (column.header.to_owned(), Cut::Always))
     }
 
     /// The line of a row.
@@ -92,14 +107,14 @@ impl<R> Format<R> {
         self.line(|column| ((column.value)(row), column.cut))
     }
 
-    fn line(&self, value: impl Fn(&Column<R>) -> (String, bool)) -> String {
+    fn line(&self, value: impl Fn(&Column<R>) -> (String, Cut)) -> String {
         let mut line = String::new();
         for piece in &self.pieces {
             match piece {
                 Piece::Literal(text) => line.push_str(text),
                 Piece::Field { column, width, right } => {
                     let (text, cut) = value(column);
-                    line.push_str(&placed(&text, *width, *right, cut));
+                    place(&mut line, &text, *width, *right, cut);
                 }
             }
         }
@@ -107,55 +122,26 @@ impl<R> Format<R> {
     }
 }
 
-fn read_field<R>(rest: &mut Peekable<Chars<'_>>, columns: &'static [Column<R>]) -> Result<Piece<R>, String> {
-    while rest.next_if_eq(&'%').is_some() {}
-    let right = rest.next_if_eq(&'.').is_some();
-    let widest = rest.next_if_eq(&'#').is_some();
-    let digits: String = std::iter::from_fn(|| rest.next_if(char::is_ascii_digit)).collect();
-    let letter = rest.next().ok_or("%")?;
-    let column = columns.iter().find(|column| column.letter == letter).ok_or_else(|| letter.to_string())?;
-    let width = match digits.as_str() {
-        _ if widest => Width::Widest,
-        "" | "0" => Width::Free,
-        digits => Width::Characters(digits.parse().unwrap_or(WIDTH_MAX).min(WIDTH_MAX)),
-    };
-    Ok(Piece::Field { column, width, right })
-}
-
-/// A text in its column. What is aligned left is always cut, what is aligned right only where it may be.
-fn placed(text: &str, width: Width, right: bool, cut: bool) -> String {
-    let Width::Characters(width) = width else { return text.to_owned() };
-    let text: String = if cut || !right { text.chars().take(width).collect() } else { text.to_owned() };
-    if right { format!("{text:>width$}") } else { format!("{text:<width$}") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const COLUMNS: &[Column<(&str, u32)>] = &[
-        Column { letter: 'n', header: "NAME", cut: true, value: |row| row.0.to_owned() },
-        Column { letter: 'c', header: "COUNT", cut: false, value: |row| row.1.to_string() },
-    ];
-
-    #[test]
-    fn formats_place_cut_and_keep() {
-        for (format, header, row) in [
-            ("%n %c", "NAME COUNT", "linux 12345"),
-            ("%.8n|%8n|", "    NAME|NAME    |", "   linux|linux   |"),
-            ("%.3n %3n", "NAM NAM", "lin lin"),
-            ("%.4c %4c", "COUN COUN", "12345 1234"),
-            ("id=%c,%%n", "id=COUNT,NAME", "id=12345,linux"),
-            (" é%0n", " éNAME", " élinux"),
-            ("%#n|", "NAME     |", "linux    |"),
-            ("", "", ""),
-        ] {
-            let mut format = Format::parse(format, COLUMNS).expect(format);
-            format.fit(&[("linux", 12345)]);
-            assert_eq!((format.header(), format.row(&("linux", 12345))), (header.into(), row.into()));
+/// Adds a text in its column.
+fn place(line: &mut String, text: &str, width: Width, right: bool, cut: Cut) {
+    let Width::Characters(width) = width else { return line.push_str(text) };
+    let length = text.chars().count();
+    let gap = std::iter::repeat_n(' ', width.saturating_sub(length));
+    let stays = cut == Cut::OnlyLeft || (cut == Cut::NodesStay && !text.starts_with('('));
+    let fits = length <= width || (right && stays);
+    match (fits, cut) {
+        (true, _) if right => {
+            line.extend(gap);
+            line.push_str(text);
         }
-        for (format, letter) in [("%n %q", "q"), ("%", "%"), ("%5", "%"), ("%-5n", "-")] {
-            assert_eq!(Format::parse(format, COLUMNS).expect_err(format), letter);
+        (true, _) => {
+            line.push_str(text);
+            line.extend(gap);
         }
+        (false, Cut::KeepStar) if text.ends_with('*') => {
+            line.extend(text.chars().take(width.saturating_sub(1)));
+            line.push('*');
+        }
+        (false, _) => line.extend(text.chars().take(width)),
     }
 }

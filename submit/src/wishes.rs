@@ -13,7 +13,7 @@ use sched::spec::hostlist;
 use sched::spec::job::NODES_NAMED_MAX;
 use sched::spec::licenses::{LicenseAsk, LicenseError};
 
-use crate::ask::count;
+use crate::shape::count;
 
 /// The largest file that names nodes, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -34,6 +34,9 @@ pub(crate) struct Wishes {
     /// At least these nodes, such as n[1-3],n7, or a file of them if there is a / in it
     #[arg(short = 'w', long, value_name = "LIST", value_parser = hosts)]
     pub(crate) nodelist: Option<String>,
+    /// At least the nodes named in this file
+    #[arg(short = 'F', long, value_name = "FILE", value_parser = hosts_in, conflicts_with = "nodelist")]
+    pub(crate) nodefile: Option<String>,
     /// None of these nodes
     #[arg(short = 'x', long, value_name = "LIST", value_parser = hosts)]
     pub(crate) exclude: Option<String>,
@@ -52,7 +55,7 @@ pub(crate) struct Wishes {
     /// GPUs for each process, [TYPE:]COUNT
     #[arg(long, value_name = "COUNT", value_parser = gpus_per_task)]
     pub(crate) gpus_per_task: Option<Asks>,
-    /// Licenses of the cluster that each task holds while it runs, NAME[:COUNT],...
+    /// Licenses of the cluster that each task holds while it runs, NAME[:COUNT],...; of alternatives with | the first
     #[arg(short = 'L', long, value_name = "LIST", value_parser = licenses)]
     pub(crate) licenses: Option<Licenses>,
 }
@@ -63,21 +66,31 @@ pub(crate) struct Asks(Vec<GresAsk>);
 
 /// What `--licenses` asks for.
 #[derive(Clone, Debug)]
-pub(crate) struct Licenses(Vec<LicenseAsk>);
+pub(crate) struct Licenses {
+    asks: Vec<LicenseAsk>,
+    /// Whether there were others to choose from.
+    chosen: bool,
+}
 
 impl Wishes {
+    /// What is taken and not done: one line for each.
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = &'static str> {
+        let chosen = self.licenses.as_ref().is_some_and(|licenses| licenses.chosen);
+        chosen.then_some("of alternatives in --licenses Covey takes the first").into_iter()
+    }
+
     /// Puts the wishes into a request.
     pub(crate) fn fill(&self, request: &mut v1::Request) {
         let text = |list: &Option<String>| list.clone().unwrap_or_default();
         request.processes_per_node = self.ntasks_per_node;
         request.cpus_milli = self.cpus.map(Cpus::milli);
         request.exclusive = self.exclusive.is_some();
-        request.nodes = text(&self.nodelist);
+        request.nodes = text(if self.nodefile.is_some() { &self.nodefile } else { &self.nodelist });
         request.exclude = text(&self.exclude);
         request.constraint = self.constraint.as_ref().map(ToString::to_string).unwrap_or_default();
         let asks = [&self.gres, &self.gpus, &self.gpus_per_node, &self.gpus_per_task];
         request.gres = asks.into_iter().flatten().flat_map(|asks| asks.0.clone()).map(Into::into).collect();
-        request.licenses = self.licenses.iter().flat_map(|asks| asks.0.clone()).map(Into::into).collect();
+        request.licenses = self.licenses.iter().flat_map(|licenses| licenses.asks.clone()).map(Into::into).collect();
     }
 }
 
@@ -92,6 +105,11 @@ fn hosts(text: &str) -> Result<String, String> {
         }
         _ => Ok(hostlist::compress_sorted(hosts)),
     }
+}
+
+/// The words of a file in the short form of a hostlist.
+fn hosts_in(path: &str) -> Result<String, String> {
+    hosts(&read_file(path)?.split_whitespace().collect::<Vec<_>>().join(","))
 }
 
 fn read_file(path: &str) -> Result<String, String> {
@@ -119,8 +137,10 @@ fn gpus_per_task(text: &str) -> Result<Asks, GresError> {
     GresAsk::gpus(text, Per::Process).map(Asks)
 }
 
-fn licenses(text: &str) -> Result<Licenses, LicenseError> {
-    LicenseAsk::list(text).map(Licenses)
+pub(crate) fn licenses(text: &str) -> Result<Licenses, LicenseError> {
+    // Alternatives are not weighed: the first is taken.
+    let (first, chosen) = text.split_once('|').map_or((text, false), |(first, _)| (first, true));
+    Ok(Licenses { asks: LicenseAsk::list(first)?, chosen })
 }
 
 #[cfg(test)]

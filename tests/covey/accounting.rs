@@ -94,3 +94,42 @@ fn limits_are_shown_and_refusals_say_what_to_do() {
     assert!(full.contains("MinFreeDisk") && full.contains(rig.dir().to_str().expect("text")), "{full}");
     assert_eq!(rig.run("squeue", &["-h"]).lines().count(), 3, "what was accepted stays");
 }
+
+#[test]
+fn runs_that_were_requeued_and_what_was_used_are_told() {
+    let rig = Rig::start_with(&[("linux0", &[])], "MinJobAge = 1\n");
+    let (go, ran) = (rig.work().join("go"), rig.work().join("ran"));
+    let script = format!("echo >> {}; while [ ! -e {} ]; do sleep 0.02; done", ran.display(), go.display());
+    let job = rig.submit(&["-J", "twice", "-o", "none", "--wrap", &script]);
+    let runs = || fs::read_to_string(&ran).unwrap_or_default().lines().count();
+    wait_for("it runs", || runs() == 1);
+    let steps = rig.run("sstat", &["-nP", "-a", "-j", &job, "-o", "jobid,nodelist,ntasks"]);
+    assert_eq!(steps, format!("{job}.batch|linux0|1\n"));
+    rig.run("scontrol", &["requeue", &job]);
+    wait_for("it runs again", || runs() == 2);
+    fs::write(&go, "").expect("written");
+    let states = |rig: &Rig, more: &[&str]| {
+        rig.run("sacct", &[&["-XnP", "-j", &job, "-o", "JobID,State,Restarts"][..], more].concat())
+    };
+    wait_for("it has ended", || states(&rig, &[]) == format!("{job}|COMPLETED|1\n"));
+    let all = format!("{job}|REQUEUED|0\n{job}|COMPLETED|1\n");
+    assert_eq!(states(&rig, &["-D"]), all);
+    wait_for("the job is forgotten", || !rig.try_run("scontrol", &["show", "job", &job]).status.success());
+    let past = states(&rig, &["-D"]);
+    assert_eq!(past.lines().collect::<std::collections::BTreeSet<_>>(), all.lines().collect(), "{past}");
+    assert_eq!(states(&rig, &[]), format!("{job}|COMPLETED|1\n"));
+
+    let user = rig.run("sacct", &["-XnP", "-j", &job, "-o", "user"]);
+    let user = user.trim();
+    assert_eq!(rig.run("sacctmgr", &["-nP", "list", "user", "format=user"]), format!("{user}\n"));
+    assert_eq!(rig.run("sacctmgr", &["-nP", "show", "cluster", "format=cluster"]), "covey\n");
+    assert!(rig.run("sacctmgr", &["-n", "-s", "list", "user", user, "format=account%256"]).trim().is_empty());
+    assert!(rig.run("sshare", &["-U", "--format", "Account%256", "--noheader"]).is_empty());
+    assert!(rig.run("sshare", &["-anPo", "account,user"]).contains(&format!("root|{user}\n")));
+    let top =
+        rig.run("sreport", &["-nP", "user", "top", "start=now-1hour", "end=now+1hour", "-tsec", "format=login,used"]);
+    let used = top.trim().split_once('|').map(|(login, used)| (login.to_owned(), used.parse::<u64>().is_ok()));
+    assert!(top.is_empty() || used == Some((user.to_owned(), true)), "{top}");
+    let refused = rig.try_run("sacctmgr", &["-i", "add", "account", "physics"]);
+    assert_eq!((refused.status.code(), &refused.stdout[..]), (Some(1), &b" Nothing new added.\n"[..]));
+}

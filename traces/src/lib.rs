@@ -1,7 +1,9 @@
-//! Where the daemons write what they do: one structured line per fact, filtered by `COVEY_LOG`, in a file that is rotated
-//! by size, so that a log never fills a disk.
+//! What the daemons tell of themselves: `/metrics` ([`scrape`]), and a log of what they do, one structured line per fact, filtered
+//! by `COVEY_LOG`, in a file that is rotated by size, so that a log never fills a disk.
 //!
 //! Start at [`start`]; everything else in the house only uses the `tracing` macros.
+
+pub mod scrape;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -31,8 +31,9 @@ impl Batch {
     }
 
     /// What must be read off the state before an event changes it: a job that leaves becomes history, and takes its blobs
-    /// along.
+    /// along; so does a run that was not the last.
     pub(super) fn note_before(&mut self, cluster: &Cluster, event: &Event) {
+        self.history.extend(history::runs(cluster, self.at, event));
         if let Event::Forgotten { job } = event
             && let Some(job) = cluster.job(*job)
         {

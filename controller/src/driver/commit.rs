@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use sched::cluster::Cluster;
 use sched::event::Event;
@@ -26,14 +27,18 @@ impl Driver {
     pub(super) fn commit(&mut self, batch: Batch) {
         if !batch.events.is_empty() {
             let record = pack_record(&Record { at: batch.at, events: batch.events.clone() });
+            let begun = Instant::now();
             if let Err(error) = self.store(&batch, &record) {
+                self.published.statistics.meters.commit_failures.inc();
                 self.fall_back(batch, &error);
                 return;
             }
+            self.published.statistics.meters.commit(record.len(), begun.elapsed());
+            self.published.statistics.note_events(batch.at, &batch.events);
             self.sequence += 1;
             self.published.publish(self.cluster.clone());
             self.checkpoints.consider(self.sequence, record.len(), &self.cluster);
-            self.retention.consider(batch.at);
+            self.retention.consider(batch.at, batch.history.len() as u64);
         }
         for event in &batch.events {
             info!(target: "covey::event", "{event}");
@@ -84,6 +89,7 @@ impl Driver {
                 self.let_out(&events, Vec::new());
                 // What nodes said meanwhile is lost: they say it again when they register anew.
                 self.links.cut_all();
+                self.count_links();
                 self.start();
                 !self.broken
             }

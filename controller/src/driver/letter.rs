@@ -12,6 +12,8 @@ use sched::step::{Answer, Input};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::config::Config;
+
 /// An end with the longest note.
 const END_BYTES: usize = 100 + sched::reason::NOTE_BYTES_MAX;
 /// Letters that may wait. A command that finds the mailbox full is told to try again; a node's link waits.
@@ -60,6 +62,8 @@ pub(crate) enum Letter {
         /// Whether the node said that it leaves for good.
         left: bool,
     },
+    /// Other settings hold from now on; an input says it of partitions.
+    Config(Box<Config>),
     /// The controller stops.
     Stop,
 }
@@ -72,7 +76,7 @@ impl Letter {
             Letter::Input { .. } => 1024,
             Letter::Register { register, .. } => 1024 + register.claims.len() * END_BYTES,
             Letter::Ends { ends, .. } => ends.len() * END_BYTES,
-            Letter::LinkClosed { .. } | Letter::Stop => 64,
+            Letter::LinkClosed { .. } | Letter::Config(_) | Letter::Stop => 64,
         }
     }
 

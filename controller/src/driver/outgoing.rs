@@ -99,6 +99,7 @@ impl Driver {
     fn welcome(&mut self, registration: Registration, outbox: &mut Outbox) {
         let Registration { node, missed, sender, reply } = registration;
         let session = self.links.open(node, sender);
+        self.count_links();
         info!(
             node = self.node_name(node),
             session,

@@ -11,6 +11,7 @@ use sched::node::Offer;
 use sched::resources::{Amount, Cpus};
 use sched::spec::array::ArraySpec;
 use sched::spec::job::{Files, JobDraft, Origin, Request, User, Work};
+use sched::spec::labels::Labels;
 use sched::step::{Answer, Input};
 
 use super::*;
@@ -80,12 +81,16 @@ fn draft(environment: BlobHash) -> JobDraft {
         kill_on_invalid_dep: false,
         comment: String::new(),
         export: String::new(),
-        origin: Origin { host: String::new(), dir: String::new(), command: String::new() },
+        origin: Origin::default(),
         nice: 0,
         priority: None,
         deadline: None,
         retry: None,
         warning: None,
+        labels: Labels::default(),
+        limits: Vec::new(),
+        time_min: None,
+        login_environment: false,
     }
 }
 

@@ -8,6 +8,7 @@ use sched::reason::{Ending, NOTE_BYTES_MAX, Outcome};
 use sched::resources::{Amount, Cpus};
 use sched::spec::duration::TimeLimit;
 use sched::spec::job::{Request, TEXT_BYTES_MAX as FIELD_BYTES_MAX};
+use sched::spec::labels::Labels;
 use sched::task::Usage;
 use sched::terms::Terms;
 
@@ -44,12 +45,25 @@ pub(crate) fn fat_job(tasks: &str) -> JobSpec {
         kill_on_invalid_dep: false,
         comment: long(),
         export: long(),
-        origin: Origin { host: long(), dir: long(), command: long() },
+        origin: Origin { host: long(), dir: long(), command: long(), line: long(), session: 1 },
         nice: 0,
         priority: None,
         deadline: None,
         retry: None,
         warning: None,
+        labels: Labels {
+            account: long(),
+            qos: long(),
+            wckey: long(),
+            reservation: long(),
+            extra: long(),
+            admin_comment: long(),
+            mail_user: long(),
+            ..Labels::default()
+        },
+        limits: Vec::new(),
+        time_min: None,
+        login_environment: false,
     };
     draft.check().expect("in bounds")
 }
@@ -101,7 +115,7 @@ fn the_largest_job_fits_its_rows_and_comes_back() {
     let job = cluster.job(job).expect("it is there");
     let rows = rows(&cluster, job);
     assert!(rows.iter().all(|row| row.value.len() <= HISTORY_VALUE_BYTES_MAX && row.day == 20_833));
-    let past = |row: &OwnedRow| PastRow { day: row.day, key: row.key.to_vec(), value: row.value.clone() };
+    let past = |row: &OwnedRow| PastRow { day: row.day, key: row.key.clone(), value: row.value.clone() };
     let mut indices = Vec::new();
     for (at, row) in rows.iter().enumerate() {
         match read(&past(row)).expect("it opens") {
@@ -118,6 +132,7 @@ fn the_largest_job_fits_its_rows_and_comes_back() {
                 );
                 task.index
             })),
+            Past::Run(run) => panic!("task {} ran once", run.task.index),
         }
     }
     assert_eq!(indices, (0..60).collect::<Vec<_>>());
@@ -137,13 +152,13 @@ fn a_remainder_in_a_million_pieces_is_bounded() {
 fn a_job_that_is_too_large_for_its_row_keeps_less() {
     let cluster = cluster_with(JobId(7), fat_job("0-9"));
     let job = cluster.job(JobId(7)).expect("it is there");
-    let full = job_row(job, HISTORY_VALUE_BYTES_MAX).expect("it fits");
-    let bare = job_row(job, full.len() - 1).expect("less of it fits");
+    let full = job_row(job, &|job| pack(job), HISTORY_VALUE_BYTES_MAX).expect("it fits");
+    let bare = job_row(job, &|job| pack(job), full.len() - 1).expect("less of it fits");
     let name = |value: Vec<u8>| match read(&PastRow { day: 1, key: vec![0; 8], value }) {
         Ok(Past::Job(job)) => job.terms.spec.name.len(),
         _ => panic!("a job's row"),
     };
     assert_eq!((name(full), bare.len() < 4_096), (TEXT_BYTES_MAX, true));
     assert_eq!(name(bare), SHORT_TEXT_BYTES_MAX);
-    assert!(job_row(job, 100).is_none());
+    assert!(job_row(job, &|job| pack(job), 100).is_none());
 }

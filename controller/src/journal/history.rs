@@ -41,6 +41,11 @@ impl Tally {
         Tally { rows: self.rows.wrapping_sub(other.rows), sum: self.sum.wrapping_sub(other.sum) }
     }
 
+    /// How many rows there are.
+    pub(super) fn rows(self) -> u64 {
+        self.rows
+    }
+
     pub(super) fn encode(self) -> [u8; TALLY_BYTES] {
         let mut bytes = [0; TALLY_BYTES];
         bytes[..8].copy_from_slice(&self.rows.to_be_bytes());

@@ -165,6 +165,14 @@ impl Journal for MemoryJournal {
         Ok(())
     }
 
+    fn trim_history(&self, rows_max: u64) -> Result<(), JournalError> {
+        let mut memory = self.open()?;
+        while memory.history.len() as u64 > rows_max {
+            memory.history.pop_first();
+        }
+        Ok(())
+    }
+
     fn free_bytes(&self) -> Result<u64, JournalError> {
         Ok(self.memory().free_bytes.unwrap_or(u64::MAX))
     }

@@ -92,6 +92,9 @@ pub trait Journal: Send + Sync {
     /// Forgets all history before `day`.
     fn drop_history_before(&self, day: u32) -> Result<(), JournalError>;
 
+    /// Forgets the oldest history, by day and key, until at most so many rows are left; perhaps some hundred fewer.
+    fn trim_history(&self, rows_max: u64) -> Result<(), JournalError>;
+
     /// Bytes that may still be written where the journal lives.
     fn free_bytes(&self) -> Result<u64, JournalError>;
 

@@ -301,6 +301,20 @@ impl Journal for SledJournal {
         Ok(())
     }
 
+    fn trim_history(&self, rows_max: u64) -> Result<(), JournalError> {
+        let mut more = true;
+        while more {
+            let mut writer = self.sound_writer()?;
+            let trimmed = self.commit(&mut writer, |shelf, batch, head| {
+                more = head.history.rows() > rows_max;
+                let left = if more { history::drop_page(shelf, batch, head.history, u32::MAX)? } else { None };
+                Ok(Head { history: left.unwrap_or(head.history), ..head })
+            });
+            trimmed.map_err(|source| JournalError::History { day: 0, source })?;
+        }
+        Ok(())
+    }
+
     fn free_bytes(&self) -> Result<u64, JournalError> {
         self.folder.free_bytes()
     }

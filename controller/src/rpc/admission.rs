@@ -11,8 +11,7 @@ use sched::members::{NotAdmitted, TTL_MS_MAX, Wish};
 use sched::step::{Answer, Input};
 use tonic::{Code, Request, Response, Status};
 
-use super::caller::Caller;
-use super::{refuse, unavailable};
+use super::{NOBODY_UID, administrator, refuse, unavailable};
 use crate::clock;
 use crate::driver::{Post, Published};
 use crate::tls::Authority;
@@ -63,7 +62,7 @@ async fn create(
     keeper: &Gatekeeper,
     request: Request<v1::CreateNodeTokenRequest>,
 ) -> Result<v1::CreateNodeTokenReply, Status> {
-    let uid = Caller::administrator(&request)?;
+    let uid = administrator(&request)?.map_or(NOBODY_UID, |(uid, _)| uid);
     let v1::CreateNodeTokenRequest { ttl_s, uses } = request.into_inner();
     let Some(authority) = &keeper.authority else {
         let detail = "nodes can join over TLS only, and this controller does not listen with it: start it with --listen ADDRESS:PORT";
@@ -86,7 +85,7 @@ async fn create(
 }
 
 fn list(keeper: &Gatekeeper, request: &Request<v1::ListNodeTokensRequest>) -> Result<v1::ListNodeTokensReply, Status> {
-    Caller::administrator(request)?;
+    administrator(request)?;
     let now = clock::now();
     let cluster = keeper.published.cluster();
     let row = |(id, token): (u32, &sched::members::Token)| v1::NodeTokenRow {
@@ -111,7 +110,7 @@ async fn revoke(
     keeper: &Gatekeeper,
     request: Request<v1::RevokeNodeTokenRequest>,
 ) -> Result<v1::RevokeNodeTokenReply, Status> {
-    let uid = Caller::administrator(&request)?;
+    let uid = administrator(&request)?.map_or(NOBODY_UID, |(uid, _)| uid);
     match wish(keeper, Wish::RevokeToken { token: request.get_ref().id, uid }).await? {
         Answer::Done => Ok(v1::RevokeNodeTokenReply {}),
         other => Err(unexpected(&other)),
@@ -122,7 +121,7 @@ async fn revoke_node(
     keeper: &Gatekeeper,
     request: Request<v1::RevokeNodeRequest>,
 ) -> Result<v1::RevokeNodeReply, Status> {
-    let uid = Caller::administrator(&request)?;
+    let uid = administrator(&request)?.map_or(NOBODY_UID, |(uid, _)| uid);
     let name = request.into_inner().name;
     match wish(keeper, Wish::RevokeNode { name: name.as_str().into(), uid }).await? {
         Answer::Done => {}

@@ -10,7 +10,6 @@ use tonic::transport::server::{TcpConnectInfo, UdsConnectInfo};
 use tonic::{Code, Extensions, Request, Status};
 
 use crate::driver::Published;
-use crate::rpc::NOBODY_UID;
 use crate::tls::TlsPeer;
 
 /// The other side of a connection.
@@ -20,6 +19,8 @@ pub(crate) enum Caller {
     Local {
         /// Its user.
         uid: u32,
+        /// Its group.
+        gid: u32,
     },
     /// Somebody on this machine, over the port without encryption: there is no word to go by.
     Plain,
@@ -36,25 +37,24 @@ impl Caller {
             return peer.node.clone().map_or(Caller::Anonymous, Caller::Node);
         }
         if let Some(peer) = extensions.get::<UdsConnectInfo>() {
-            return peer.peer_cred.map_or(Caller::Anonymous, |peer| Caller::Local { uid: peer.uid() });
+            return peer.peer_cred.map_or(Caller::Anonymous, |peer| Caller::Local { uid: peer.uid(), gid: peer.gid() });
         }
         if extensions.get::<TcpConnectInfo>().is_some() { Caller::Plain } else { Caller::Anonymous }
     }
+}
 
-    /// The user whose controller this is, or root; over the plain port whoever is on this machine.
-    ///
-    /// # Errors
-    /// Anybody else.
-    pub(crate) fn administrator<T>(request: &Request<T>) -> Result<u32, Status> {
-        let own = rustix::process::geteuid().as_raw();
-        match Caller::of(request.extensions()) {
-            Caller::Local { uid } if uid == own || uid == 0 => Ok(uid),
-            Caller::Local { uid } => Err(denied(&format!(
-                "this cluster belongs to uid {own}, and only that user and root may do this; you are uid {uid}"
-            ))),
-            Caller::Plain => Ok(NOBODY_UID),
-            Caller::Node(_) | Caller::Anonymous => Err(denied(FOR_USERS)),
+/// The user who calls, by the kernel's word: uid and gid of the process at the other end of a unix socket. None over the plain port.
+///
+/// # Errors
+/// No user of this machine: a node, or somebody without a name.
+pub(crate) fn peer<T>(request: &Request<T>) -> Result<Option<(u32, u32)>, Status> {
+    match Caller::of(request.extensions()) {
+        Caller::Local { uid, gid } => Ok(Some((uid, gid))),
+        Caller::Plain => Ok(None),
+        Caller::Node(node) => {
+            Err(denied(&format!("node {} may only speak for itself, and gives no commands", node.name)))
         }
+        Caller::Anonymous => Err(denied(FOR_USERS)),
     }
 }
 
@@ -64,13 +64,7 @@ const FOR_NODES: &str =
 
 /// The gate of services that are for users: no node and nobody without a name gets through.
 pub(crate) fn users_only(request: Request<()>) -> Result<Request<()>, Status> {
-    match Caller::of(request.extensions()) {
-        Caller::Local { .. } | Caller::Plain => Ok(request),
-        Caller::Node(node) => {
-            Err(denied(&format!("node {} may only speak for itself, and gives no commands", node.name)))
-        }
-        Caller::Anonymous => Err(denied(FOR_USERS)),
-    }
+    peer(&request).map(|_| request)
 }
 
 /// The gate of services that are for nodes: over TLS only those get through whose certificate counts right now.
@@ -112,6 +106,7 @@ mod tests {
     use sched::members::Fingerprint;
 
     use super::*;
+    use crate::rpc::administrator;
 
     fn request(peer: Option<TlsPeer>) -> Request<()> {
         let mut request = Request::new(());
@@ -132,14 +127,14 @@ mod tests {
             assert!(
                 users_only(request(peer.clone())).is_err() && nodes_only(&published, request(peer.clone())).is_err()
             );
-            assert!(Caller::administrator(&request(peer)).is_err());
+            assert!(administrator(&request(peer)).is_err());
         }
     }
 
     #[test]
     fn a_node_gives_no_commands_and_one_that_never_joined_is_none() {
         let published = Published::new(Cluster::default());
-        assert!(users_only(request(node())).is_err() && Caller::administrator(&request(node())).is_err());
+        assert!(users_only(request(node())).is_err() && administrator(&request(node())).is_err());
         let refusal = nodes_only(&published, request(node())).expect_err("it has not joined");
         assert!(proto::error::detail(&refusal).is_some_and(|detail| detail.contains("n1")));
     }

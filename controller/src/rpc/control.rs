@@ -8,7 +8,6 @@ use sched::ids::Timestamp;
 use sched::reason::Scope;
 use sched::requeue::Requeue;
 use sched::revise::{Change, LimitChange};
-use sched::select::Asker;
 use sched::spec::array::JobRef;
 use sched::spec::gres::{GresAsk, Per};
 use sched::spec::job::Memory;
@@ -17,7 +16,7 @@ use sched::step::{Answer, Input};
 use tonic::{Request, Status};
 
 use super::cancel::read_selection;
-use super::{Desk, NOBODY_UID, allowed, read_targets, unavailable};
+use super::{Desk, asker, read_targets, unavailable};
 
 /// The most changes in one request; there are fewer keys.
 const CHANGES_MAX: usize = 64;
@@ -35,9 +34,11 @@ pub(super) async fn hold(desk: &Desk, request: Request<v1::HoldRequest>) -> Resu
 }
 
 pub(super) async fn requeue(desk: &Desk, request: Request<v1::RequeueRequest>) -> Result<ControlReply, Status> {
-    allowed(&request)?;
+    let asker = asker(&request)?;
     let request = request.into_inner();
-    let how = Requeue { hold: request.hold, incomplete: request.incomplete };
+    let only_of = Some(asker.uid).filter(|_| !asker.operator);
+    let (hold, incomplete, special_exit) = (request.hold, request.incomplete, request.special_exit);
+    let how = Requeue { hold, incomplete, special_exit, only_of };
     ask(desk, Input::Requeue { targets: targets(&request.ids)?, how }).await
 }
 
@@ -48,7 +49,7 @@ pub(super) async fn suspend(desk: &Desk, request: Request<v1::SuspendRequest>) -
 }
 
 pub(super) async fn signal(desk: &Desk, request: Request<v1::SignalRequest>) -> Result<ControlReply, Status> {
-    allowed(&request)?;
+    let asker = asker(&request)?;
     let request = request.into_inner();
     let scope = match request.scope() {
         v1::ControlScope::Unspecified | v1::ControlScope::Steps => Scope::Steps,
@@ -57,7 +58,7 @@ pub(super) async fn signal(desk: &Desk, request: Request<v1::SignalRequest>) -> 
     };
     let bad = WireError::Meaningless { field: "signal", value: request.signal.to_string() };
     let signal = i32::try_from(request.signal).ok().filter(|signal| (1..32).contains(signal)).ok_or(bad)?;
-    let selection = read_selection(request.selection.unwrap_or_default())?;
+    let selection = read_selection(request.selection.unwrap_or_default(), asker)?;
     ask(desk, Input::Signal { selection, signal, scope }).await
 }
 
@@ -70,12 +71,6 @@ pub(super) async fn update(desk: &Desk, request: Request<v1::UpdateJobsRequest>)
     }
     let changes = request.changes.into_iter().map(read_change).collect::<Result<_, _>>()?;
     ask(desk, Input::Revise { targets, changes, asker }).await
-}
-
-/// Until roles are told apart, whoever may change anything is an administrator.
-fn asker<T>(request: &Request<T>) -> Result<Asker, Status> {
-    let uid = allowed(request)?.map_or(NOBODY_UID, |(uid, _)| uid);
-    Ok(Asker { uid, operator: true })
 }
 
 fn targets(ids: &[String]) -> Result<Vec<JobRef>, WireError> {
@@ -133,5 +128,18 @@ fn read_change(change: v1::JobChange) -> Result<Change, WireError> {
         Kind::Stdin(name) => Change::Stdin(given(name)),
         Kind::Stdout(name) => Change::Stdout(given(name)),
         Kind::Stderr(name) => Change::Stderr(given(name)),
+        Kind::Account(name) => Change::Account(name),
+        Kind::Qos(name) => Change::Qos(name),
+        Kind::Wckey(name) => Change::Wckey(name),
+        Kind::Reservation(name) => Change::Reservation(name),
+        Kind::Extra(text) => Change::Extra(text),
+        Kind::AdminComment(text) => Change::AdminComment(text),
+        Kind::MailType(types) => Change::MailType(types.parse()?),
+        Kind::MailUser(name) => Change::MailUser(name),
+        Kind::TimeMinMinutes(minutes) => Change::TimeMin(proto::spec::read_time_limit(
+            Some(u64::from(minutes)).filter(|minutes| *minutes > 0),
+            false,
+        )?),
+        Kind::Exclusive(exclusive) => Change::Exclusive(exclusive),
     })
 }

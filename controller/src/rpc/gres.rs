@@ -1,8 +1,9 @@
 //! What is held of gres, and what is asked for, as listings show it.
 
 use proto::v1;
+use sched::cluster::Cluster;
 use sched::devices::Devices;
-use sched::resources::Counts;
+use sched::resources::{Counts, Share};
 use sched::spec::gres::{DEVICES_MAX, GPU, Gres, Per};
 use sched::spec::hostlist;
 use sched::spec::job::Request;
@@ -27,6 +28,28 @@ pub(super) fn held(gres: &[Gres], counts: &Counts, devices: Devices) -> String {
         shown.push(text);
     }
     shown.join(",")
+}
+
+/// What a task holds on its nodes: one entry for those in a row that hold alike.
+pub(super) fn shares(cluster: &Cluster, shares: &[Share]) -> Vec<v1::HeldShare> {
+    let of_node = |share: &Share| {
+        let node = cluster.node(share.node)?;
+        let gres = if share.amount.gres.is_empty() {
+            String::new()
+        } else {
+            held(&node.offer.gres, &share.amount.gres, share.devices)
+        };
+        let (cpus, memory_mib) = (share.amount.cpus.count(), share.amount.memory_mib);
+        Some(v1::HeldShare { nodes: node.name.to_string(), cpus, memory_mib, gres })
+    };
+    let each: Vec<v1::HeldShare> = shares.iter().filter_map(of_node).collect();
+    let alike =
+        |a: &v1::HeldShare, b: &v1::HeldShare| (a.cpus, a.memory_mib, &a.gres) == (b.cpus, b.memory_mib, &b.gres);
+    let group = |group: &[v1::HeldShare]| {
+        let nodes = hostlist::compress(group.iter().map(|share| &*share.nodes));
+        v1::HeldShare { nodes, ..group[0].clone() }
+    };
+    each.chunk_by(alike).map(group).collect()
 }
 
 /// What is asked for, each kind with the prefix `gres/`.

@@ -20,7 +20,7 @@ use tracing::warn;
 use super::jobs::{Gone, PAGES_MAX, Pager, Wanted, find};
 use super::rows::{Filter, RowMaker};
 use super::{Answers, Desk};
-use crate::history::{self, Past, PastTask, day_of, key_prefix};
+use crate::history::{self, Past, PastRun, PastTask, day_of, key_prefix, run_prefix};
 use crate::journal::{Journal, JournalError, PastRow, Rows};
 
 pub(super) fn list(desk: &Desk, request: v1::ListHistoryRequest) -> Result<Answers<v1::JobsPage>, Status> {
@@ -31,10 +31,13 @@ pub(super) fn list(desk: &Desk, request: v1::ListHistoryRequest) -> Result<Answe
     let (wanted, unknown) = find(&cluster, &jobs.ids)?;
     let (sender, pages) = mpsc::channel(PAGES_MAX);
     let journal = desk.journal.clone();
+    let name = desk.config.load().settings.cluster_name.clone();
     tokio::task::spawn_blocking(move || {
-        let sift = Sift { filter: Filter::new(&jobs), window, states: &states, pager: Pager::new(sender, Vec::new()) };
+        let pager = Pager::new(sender, Vec::new()).of(name);
+        let sift = Sift { filter: Filter::new(&jobs), window, states: &states, pager };
         let maker = RowMaker { cluster: &cluster, detail: true, starts: None };
-        let mut listing = Listing { cluster: &cluster, journal: &*journal, maker, sift };
+        let duplicates = request.duplicates;
+        let mut listing = Listing { cluster: &cluster, journal: &*journal, maker, sift, duplicates };
         let listed = match wanted {
             None => listing.everything(),
             Some(wanted) => listing.named(&wanted, &unknown),
@@ -97,6 +100,8 @@ struct Listing<'a> {
     journal: &'a dyn Journal,
     maker: RowMaker<'a>,
     sift: Sift<'a>,
+    /// Runs before the last one are told, too.
+    duplicates: bool,
 }
 
 impl Listing<'_> {
@@ -109,6 +114,12 @@ impl Listing<'_> {
     /// The jobs and tasks that were named: first those that memory knows under these names, then those that history does.
     fn named(&mut self, wanted: &Wanted, unknown: &[String]) -> Result<(), Gone> {
         for (id, tasks) in wanted {
+            if self.duplicates {
+                let meant = |task: Option<&PastTask>| {
+                    task.is_some_and(|task| tasks.as_ref().is_none_or(|tasks| tasks.contains(task.index)))
+                };
+                self.past(self.journal.history_of(0..u32::MAX, &run_prefix(*id)), None, &meant)?;
+            }
             if let Some(job) = self.cluster.job(*id) {
                 self.present(job, tasks.as_ref())?;
             }
@@ -178,6 +189,11 @@ impl Listing<'_> {
                         self.sift.add(self.maker.done_row(job, task.index, &task.done, task.held))?;
                     }
                 }
+                Ok(Past::Run(run)) => {
+                    if self.duplicates && self.sift.filter.lets_pass(&run.job) && meant(Some(&run.task)) {
+                        self.sift.add(self.run_row(*run))?;
+                    }
+                }
                 Err(error) => {
                     job = None;
                     warn!(day = row.day, error = &error as &dyn std::error::Error, "a row of history is left out");
@@ -185,6 +201,13 @@ impl Listing<'_> {
             }
         }
         Ok(())
+    }
+}
+
+impl Listing<'_> {
+    fn run_row(&self, run: PastRun) -> v1::JobRow {
+        let row = self.maker.done_row(&run.job, run.task.index, &run.task.done, run.task.held);
+        v1::JobRow { requeued: run.requeued, usage: row.usage.filter(|_| run.accounted), ..row }
     }
 }
 

@@ -35,9 +35,10 @@ pub(super) async fn list(desk: &Desk, request: v1::ListJobsRequest) -> Result<An
     let asked = request.expected_starts && wanted.as_ref().is_none_or(|wanted| wanted.keys().any(waits));
     let starts = if asked { Some(why::starts(desk, cluster.clone()).await?) } else { None };
     let (sender, pages) = mpsc::channel(PAGES_MAX);
+    let name = desk.config.load().settings.cluster_name.clone();
     // Rows are made as fast as the caller reads them, and not on the threads that serve the others.
     tokio::task::spawn_blocking(move || {
-        let mut pager = Pager::new(sender, unknown);
+        let mut pager = Pager::new(sender, unknown).of(name);
         // A caller that has gone away ends the listing.
         make_rows(&cluster, &request, (wanted, starts), &mut pager).and_then(|()| pager.send()).ok();
     });
@@ -70,7 +71,7 @@ fn make_rows(
 }
 
 /// Nobody reads the listing any more.
-pub(super) struct Gone;
+pub(crate) struct Gone;
 
 /// Collects rows into pages, and sends each when it is full.
 pub(super) struct Pager {
@@ -80,7 +81,16 @@ pub(super) struct Pager {
 
 impl Pager {
     pub(super) fn new(sender: mpsc::Sender<Result<v1::JobsPage, Status>>, unknown: Vec<String>) -> Pager {
-        Pager { sender, page: v1::JobsPage { rows: Vec::new(), unknown, now_ms: clock::now().0 } }
+        Pager {
+            sender,
+            page: v1::JobsPage { rows: Vec::new(), unknown, now_ms: clock::now().0, cluster: String::new() },
+        }
+    }
+
+    /// Tells the cluster's name on the first page.
+    pub(super) fn of(mut self, cluster: String) -> Pager {
+        self.page.cluster = cluster;
+        self
     }
 
     pub(super) fn add(&mut self, row: v1::JobRow) -> Result<(), Gone> {

@@ -9,33 +9,39 @@ mod cluster;
 mod control;
 mod gres;
 mod history;
-mod jobs;
+pub(crate) mod jobs;
 pub(crate) mod link;
 pub(crate) mod membership;
 mod nodes;
+mod owner;
 mod partitions;
+mod priorities;
 pub(crate) mod rate;
-mod rows;
+mod reconfigure;
+pub(crate) mod rows;
+mod script;
+mod statistics;
 mod submit;
 mod update_nodes;
 mod watch;
-mod why;
+pub(crate) mod why;
 
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use futures::Stream;
 use proto::error::{WireError, refused};
 use proto::v1;
 use proto::v1::controller_server::Controller;
 use sched::refusal::Refusal;
+use sched::select::Asker;
 use sched::spec::array::JobRef;
 use tokio::sync::Semaphore;
-use tonic::transport::server::UdsConnectInfo;
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use crate::config::Config;
+use crate::config::{Config, ConfigFile};
 use crate::driver::{Post, Published, Unavailable};
 use crate::journal::Journal;
 
@@ -53,7 +59,12 @@ pub(crate) struct Desk {
     pub(crate) post: Post,
     pub(crate) published: Arc<Published>,
     pub(crate) journal: Arc<dyn Journal>,
-    pub(crate) config: Arc<Config>,
+    /// What holds at the moment: `scontrol reconfigure` puts another in its place.
+    pub(crate) config: Arc<ArcSwap<Config>>,
+    /// Where it was read from.
+    pub(crate) config_file: Arc<ConfigFile>,
+    /// The port of `--listen-plain`; 0 without one.
+    pub(crate) plain_port: u16,
     pub(crate) epoch: u64,
     pub(crate) started_ms: i64,
     pub(crate) submit_bytes: Arc<Semaphore>,
@@ -151,8 +162,40 @@ impl Controller for Desk {
         &self,
         request: Request<v1::ChangePartitionRequest>,
     ) -> Result<Response<v1::ChangePartitionReply>, Status> {
-        allowed(&request)?;
+        administrator(&request)?;
         partitions::change(self, request.into_inner()).await.map(Response::new)
+    }
+
+    type ListPrioritiesStream = Answers<v1::PrioritiesPage>;
+
+    async fn list_priorities(
+        &self,
+        _request: Request<v1::ListPrioritiesRequest>,
+    ) -> Result<Response<Self::ListPrioritiesStream>, Status> {
+        Ok(Response::new(priorities::list(self)))
+    }
+
+    async fn get_script(&self, request: Request<v1::GetScriptRequest>) -> Result<Response<v1::GetScriptReply>, Status> {
+        let asker = asker(&request)?;
+        script::get(self, asker, request.get_ref()).map(Response::new)
+    }
+
+    async fn get_statistics(
+        &self,
+        request: Request<v1::GetStatisticsRequest>,
+    ) -> Result<Response<v1::GetStatisticsReply>, Status> {
+        if request.get_ref().reset {
+            administrator(&request)?;
+        }
+        Ok(Response::new(statistics::get(self, request.get_ref().reset)))
+    }
+
+    async fn reconfigure(
+        &self,
+        request: Request<v1::ReconfigureRequest>,
+    ) -> Result<Response<v1::ReconfigureReply>, Status> {
+        administrator(&request)?;
+        reconfigure::reconfigure(self).await.map(Response::new)
     }
 
     async fn get_cluster(
@@ -163,25 +206,42 @@ impl Controller for Desk {
     }
 }
 
-/// Who calls, by the kernel's word: uid and gid of the process at the other end of a unix socket. `None` over TCP.
-fn peer<T>(request: &Request<T>) -> Option<(u32, u32)> {
-    let peer = request.extensions().get::<UdsConnectInfo>()?.peer_cred?;
-    Some((peer.uid(), peer.gid()))
-}
-
-/// Who may change something: the user whose controller this is, and root. Tasks run as that user, so anybody else's would run with
-/// rights that are not theirs.
+/// Who may talk of jobs: everybody where the controller is root's and nodes run tasks as their users; else only the user whose
+/// controller this is, and root, because tasks run as that user, and anybody else's would run with rights that are not theirs.
 fn allowed<T>(request: &Request<T>) -> Result<Option<(u32, u32)>, Status> {
-    let own = rustix::process::geteuid().as_raw();
-    let peer = peer(request);
+    let own = own_uid();
+    let peer = caller::peer(request)?;
     match peer {
-        Some((uid, _)) if uid != own && uid != 0 => {
+        Some((uid, _)) if own != 0 && uid != own && uid != 0 => {
             let detail =
                 format!("this cluster belongs to uid {own}, and runs every task as that user; you are uid {uid}");
             Err(refused(Code::PermissionDenied, "Access/permission denied", Some(&detail)))
         }
         peer => Ok(peer),
     }
+}
+
+fn own_uid() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// Who asks: root and the user whose controller this is are administrators, and so is whoever comes over a plain port, where
+/// nobody's word can be checked; anybody else touches only what is theirs.
+fn asker<T>(request: &Request<T>) -> Result<Asker, Status> {
+    Ok(match allowed(request)? {
+        Some((uid, _)) => Asker { uid, operator: uid == 0 || uid == own_uid() },
+        None => Asker { uid: NOBODY_UID, operator: true },
+    })
+}
+
+/// For what only administrators may change: nodes and partitions.
+fn administrator<T>(request: &Request<T>) -> Result<Option<(u32, u32)>, Status> {
+    let asker = asker(request)?;
+    if asker.operator {
+        return caller::peer(request);
+    }
+    let detail = format!("only root and the controller's own user may do that; you are uid {}", asker.uid);
+    Err(refused(Code::PermissionDenied, "Access/permission denied", Some(&detail)))
 }
 
 /// A refusal as a status: Slurm's text, and the sentence for people beside it.
@@ -218,6 +278,7 @@ fn refuse(refusal: &Refusal) -> Status {
         | Refusal::UnknownGres { .. }
         | Refusal::License { .. }
         | Refusal::NoDefaultPartition
+        | Refusal::NoReservation(_)
         | Refusal::Dependency(_)
         | Refusal::NeverFits { .. }
         | Refusal::DeadlineTooSoon { .. }

@@ -16,6 +16,7 @@ pub(super) fn list(desk: &Desk) -> v1::ListNodesReply {
         nodes: cluster.nodes().map(|node| node_row(&cluster, node)).collect(),
         partitions: cluster.partitions().map(|partition| partition_row(&cluster, partition)).collect(),
         now_ms: clock::now().0,
+        cluster: desk.config.load().settings.cluster_name.clone(),
     }
 }
 

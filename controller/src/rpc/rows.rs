@@ -13,7 +13,7 @@ use sched::spec::index_set::IndexSet;
 use sched::spec::job::{JobSpec, Memory};
 use sched::spec::pattern::{FileNamePattern, PatternValues};
 use sched::task::{Done, Task, TaskState};
-use sched::terms::Terms;
+use sched::terms::{Hold, Terms};
 
 use super::jobs::Gone;
 use super::nodes::minutes;
@@ -36,6 +36,9 @@ impl<'a> Filter<'a> {
         let wanted = &self.request.partitions;
         one_of(&self.request.users, &job.terms.spec.user.name)
             && one_of(&self.request.names, &job.terms.spec.name)
+            && one_of(&self.request.accounts, &job.terms.spec.labels.account)
+            && one_of(&self.request.qos, &job.terms.spec.labels.qos)
+            && one_of(&self.request.reservations, &job.terms.spec.labels.reservation)
             && (wanted.is_empty() || wanted.iter().any(|name| job.terms.partitions.iter().any(|own| **own == **name)))
     }
 
@@ -52,19 +55,19 @@ impl<'a> Filter<'a> {
 }
 
 /// Where rows go.
-pub(super) type Add<'a> = dyn FnMut(v1::JobRow) -> Result<(), Gone> + 'a;
+pub(crate) type Add<'a> = dyn FnMut(v1::JobRow) -> Result<(), Gone> + 'a;
 
 /// Makes rows from one state of the cluster.
-pub(super) struct RowMaker<'a> {
-    pub(super) cluster: &'a Cluster,
-    pub(super) detail: bool,
+pub(crate) struct RowMaker<'a> {
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) detail: bool,
     /// When what waits should start, where that was asked for.
-    pub(super) starts: Option<Starts>,
+    pub(crate) starts: Option<Starts>,
 }
 
 impl RowMaker<'_> {
     /// All rows of a job, or those of some tasks; of ended tasks only when asked.
-    pub(super) fn rows(&self, job: &Job, tasks: Option<&IndexSet>, ended: bool, add: &mut Add<'_>) -> Result<(), Gone> {
+    pub(crate) fn rows(&self, job: &Job, tasks: Option<&IndexSet>, ended: bool, add: &mut Add<'_>) -> Result<(), Gone> {
         let wanted = |index: &u32| tasks.is_none_or(|tasks| tasks.contains(*index));
         self.remainder(job, tasks, ended, add)?;
         for (index, task) in job.tasks.iter().filter(|(index, _)| wanted(index)) {
@@ -88,7 +91,7 @@ impl RowMaker<'_> {
         if let Some(tasks) = tasks {
             waiting.intersect_with(tasks);
         }
-        let face = Face { terms: &job.terms, partition: None, held: job.held.is_some(), index: None };
+        let face = Face { terms: &job.terms, partition: None, held: job.held, index: None };
         if !waiting.is_empty() {
             let one = tasks.and(waiting.min()).filter(|_| waiting.len() == 1);
             let mut row = self.shared(job, job.id, Face { index: one, ..face }, v1::JobState::Pending);
@@ -123,7 +126,7 @@ impl RowMaker<'_> {
 
     fn task_row(&self, job: &Job, index: u32, task: &Task) -> v1::JobRow {
         let terms = job.terms_of(task);
-        let held = task.own.as_ref().map_or(job.held, |own| own.held).is_some();
+        let held = task.own.as_ref().map_or(job.held, |own| own.held);
         let face = Face { terms, partition: task.partition.as_ref(), held, index: Some(index) };
         let mut row = self.shared(job, task.id, face, state_of_row(task, terms));
         row.attempts = task.attempts;
@@ -135,7 +138,12 @@ impl RowMaker<'_> {
                 let begin = task.own.as_ref().map_or(job.begin, |own| own.begin);
                 self.expect(&mut row, (job.id, job.apart.contains(index).then_some(index)), begin);
             }
-            TaskState::Running { since, shares } => place(&mut row, Some(*since), Held::of(self.cluster, shares)),
+            TaskState::Running { since, shares } => {
+                place(&mut row, Some(*since), Held::of(self.cluster, shares));
+                if self.detail {
+                    row.shares = super::gres::shares(self.cluster, shares);
+                }
+            }
             TaskState::Suspended { since, at, full, .. } => {
                 row.suspended_ms = at.0;
                 place(&mut row, Some(*since), Held::of(self.cluster, full));
@@ -168,7 +176,7 @@ impl RowMaker<'_> {
     /// The row of a task that has ended, and of what it held.
     pub(super) fn done_row(&self, job: &Job, index: u32, done: &Done, held: Option<Held>) -> v1::JobRow {
         let terms = done.terms.as_ref().unwrap_or(&job.terms);
-        let face = Face { terms, partition: done.partition.as_ref(), held: false, index: Some(index) };
+        let face = Face { terms, partition: done.partition.as_ref(), held: None, index: Some(index) };
         let mut row = self.shared(job, done.id, face, state_of(&done.outcome));
         row.attempts = done.attempts;
         row.paused_ms = done.paused_ms;
@@ -206,7 +214,8 @@ impl RowMaker<'_> {
             partition: partition.map_or_else(|| terms.partitions.join(","), ToString::to_string),
             state: state.into(),
             dependency: dependency_text(job),
-            priority: if held { 0 } else { u32::try_from(terms.priority.max(1)).unwrap_or(u32::MAX) },
+            special_exit: held == Some(Hold::SpecialExit) && state == v1::JobState::Pending,
+            priority: if held.is_some() { 0 } else { u32::try_from(terms.priority.max(1)).unwrap_or(u32::MAX) },
             nice: spec.nice,
             deadline_ms: spec.deadline.map_or(0, |deadline| deadline.0),
             submitted_ms: job.submitted.0,
@@ -218,18 +227,22 @@ impl RowMaker<'_> {
             cpus_per_process: spec.request.cpus_per_process.unwrap_or(1),
             memory_mib,
             memory_per_cpu,
+            account: spec.labels.account.clone(),
+            qos: spec.labels.qos.clone(),
+            wckey: spec.labels.wckey.clone(),
+            reservation: spec.labels.reservation.clone(),
             detail: self.detail.then(|| job_detail(job, spec, id, index)),
             ..v1::JobRow::default()
         }
     }
 }
 
-/// What a row shows of its task: whose terms, where it was started, whether it is held, and its index.
+/// What a row shows of its task: whose terms, where it was started, by whom it is held, and its index.
 #[derive(Clone, Copy)]
 struct Face<'a> {
     terms: &'a Terms,
     partition: Option<&'a Name>,
-    held: bool,
+    held: Option<Hold>,
     index: Option<u32>,
 }
 
@@ -240,15 +253,15 @@ fn job_detail(job: &Job, spec: &JobSpec, id: JobId, index: Option<u32>) -> v1::J
         array_index: index,
         job_name: &spec.name,
         user: &spec.user.name,
-        // What only a node knows stays as it was typed, as in Slurm.
-        host: "%N",
+        // What only a node knows is not shown.
+        host: "",
         step: "batch",
         task_rank: 0,
         node_number: 0,
         restart_count: 0,
     };
     let path = |pattern: &FileNamePattern| {
-        pattern.path(&values, std::path::Path::new(&spec.files.work_dir)).to_string_lossy().into_owned()
+        pattern.shown(&values, std::path::Path::new(&spec.files.work_dir)).to_string_lossy().into_owned()
     };
     let named = |text: &Option<String>| text.as_deref().map(|text| path(&FileNamePattern::new(text)));
     let stdout = named(&spec.files.stdout).unwrap_or_else(|| path(&FileNamePattern::default_output(job.is_array())));
@@ -261,6 +274,15 @@ fn job_detail(job: &Job, spec: &JobSpec, id: JobId, index: Option<u32>) -> v1::J
         comment: spec.comment.clone(),
         submit_host: spec.origin.host.clone(),
         requeue: spec.requeue,
+        submit_line: spec.origin.line.clone(),
+        submit_session: spec.origin.session,
+        mail_type: if spec.labels.mail.is_none() { String::new() } else { spec.labels.mail.to_string() },
+        mail_user: spec.labels.mail_user.clone(),
+        append: spec.files.append,
+        time_min_minutes: spec.time_min.and_then(minutes),
+        extra: spec.labels.extra.clone(),
+        admin_comment: spec.labels.admin_comment.clone(),
+        batch: true,
         ..v1::JobDetail::default()
     };
     super::gres::wishes(&spec.request, &mut detail);
@@ -318,7 +340,7 @@ fn state_of_row(task: &Task, terms: &Terms) -> v1::JobState {
     }
 }
 
-fn state_of(outcome: &Outcome) -> v1::JobState {
+pub(crate) fn state_of(outcome: &Outcome) -> v1::JobState {
     match outcome.ending {
         Ending::Completed => v1::JobState::Completed,
         Ending::Failed | Ending::LaunchFailed => v1::JobState::Failed,

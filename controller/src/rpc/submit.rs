@@ -9,11 +9,13 @@ use proto::error::{WireError, refused};
 use proto::spec::{Parts, read_request_id, read_spec};
 use proto::v1;
 use sched::ids::BlobHash;
+use sched::rehearse::{Rehearsal, rehearse};
 use sched::settings::Settings;
+use sched::spec::hostlist;
 use sched::step::{Answer, Input};
 use tonic::{Code, Request, Status, Streaming};
 
-use super::{Desk, NOBODY_UID, SUBMIT_BYTES_MAX, allowed, refuse, unavailable};
+use super::{Desk, SUBMIT_BYTES_MAX, allowed, asker, owner, refuse, unavailable};
 use crate::clock;
 use crate::driver::Unavailable;
 use crate::journal::hash_of;
@@ -37,9 +39,10 @@ pub(super) async fn submit(
     request: Request<Streaming<v1::SubmitPart>>,
 ) -> Result<v1::SubmitReply, Status> {
     let peer = allowed(&request)?;
-    let settings = &desk.config.settings;
-    let uid = peer.map_or(NOBODY_UID, |(uid, _)| uid);
-    desk.submit_rate.take(uid, settings.submit_rate_max, clock::now())?;
+    let asker = asker(&request)?;
+    let config = desk.config.load_full();
+    let settings = &config.settings;
+    desk.submit_rate.take(asker.uid, settings.submit_rate_max, clock::now())?;
     let mut parts = request.into_inner();
     let mut arrived = Arrived::default();
     let mut room = Vec::new();
@@ -51,16 +54,45 @@ pub(super) async fn submit(
         arrived.take(part, settings)?;
     }
     let bytes = arrived.bytes();
-    let (input, blobs) = arrived.into_input(desk, peer)?;
+    let test_only = arrived.head.as_ref().is_some_and(|head| head.test_only);
+    if let Some(spec) = arrived.head.as_mut().and_then(|head| head.spec.as_mut()) {
+        owner::settle(spec, peer, asker)?;
+    }
+    let (input, blobs) = arrived.into_input(desk)?;
+    if test_only {
+        return forecast(desk, input).await;
+    }
     if !is_repeated(desk, &input) {
         let free = desk.journal.free_bytes().map_err(|error| full(&error.to_string()))?;
         leaves_room(free, bytes, settings, &desk.dir)?;
     }
     match desk.post.ask(input, blobs).await.map_err(unavailable)? {
-        Answer::Submitted(job) => Ok(v1::SubmitReply { job_id: job.0, cluster: settings.cluster_name.clone() }),
+        Answer::Submitted(job) => {
+            Ok(v1::SubmitReply { job_id: job.0, cluster: settings.cluster_name.clone(), forecast: None })
+        }
         Answer::Refused(refusal) => Err(refuse(&refusal)),
         other => Err(Status::internal(format!("a submit was answered with {other:?}"))),
     }
+}
+
+/// When and where the job would start.
+async fn forecast(desk: &Desk, input: Input) -> Result<v1::SubmitReply, Status> {
+    let Input::Submit { request, spec } = input else { return Err(WireError::Missing("spec").into()) };
+    let (cluster, config) = (desk.published.cluster(), desk.config.load_full());
+    let name = config.settings.cluster_name.clone();
+    let _turn = super::why::turn().await;
+    let seen = cluster.clone();
+    let rehearsed =
+        tokio::task::spawn_blocking(move || rehearse(&seen, &config.settings, clock::now(), request, spec)).await;
+    let rehearsed = rehearsed.map_err(|error| Status::internal(format!("no start could be forecast: {error}")))?;
+    let Rehearsal { job, at, nodes, cpus, partition } = rehearsed.map_err(|refusal| refuse(&refusal))?;
+    let forecast = v1::Forecast {
+        start_ms: at.map_or(0, |at| at.0),
+        cpus,
+        nodes: hostlist::compress(nodes.iter().filter_map(|node| cluster.node_name(*node))),
+        partition: partition.to_string(),
+    };
+    Ok(v1::SubmitReply { job_id: job.0, cluster: name, forecast: Some(forecast) })
 }
 
 impl Arrived {
@@ -99,12 +131,9 @@ impl Arrived {
         (self.script.len() + self.environment.len() + self.manifest.len()) as u64
     }
 
-    fn into_input(self, desk: &Desk, peer: Option<(u32, u32)>) -> Result<(Input, Vec<(BlobHash, Bytes)>), Status> {
+    fn into_input(self, desk: &Desk) -> Result<(Input, Vec<(BlobHash, Bytes)>), Status> {
         let head = self.head.ok_or(WireError::Missing("head"))?;
-        let mut spec = head.spec.ok_or(WireError::Missing("spec"))?;
-        if let (Some((uid, gid)), Some(user)) = (peer, spec.user.as_mut()) {
-            (user.uid, user.gid) = (uid, gid);
-        }
+        let spec = head.spec.ok_or(WireError::Missing("spec"))?;
         let mut blobs = Vec::new();
         let mut keep = |bytes: Vec<u8>| {
             let bytes = Bytes::from(bytes);
@@ -115,7 +144,7 @@ impl Arrived {
         let script = (!self.script.is_empty()).then(|| keep(self.script));
         let environment = keep(self.environment);
         let manifest = NonZeroU32::new(self.blobs).map(|count| (keep(self.manifest.into_bytes()), count));
-        let index_max = desk.config.settings.array_size_max.saturating_sub(1);
+        let index_max = desk.config.load().settings.array_size_max.saturating_sub(1);
         let spec = read_spec(spec, Parts { script, environment, manifest }, index_max)?;
         let request = read_request_id(&head.request_id)?;
         Ok((Input::Submit { request, spec: Arc::new(spec) }, blobs))

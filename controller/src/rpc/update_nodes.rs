@@ -9,7 +9,7 @@ use sched::spec::hostlist::HOSTS_MAX;
 use sched::step::{Answer, Input};
 use tonic::{Code, Request, Status};
 
-use super::{Desk, NOBODY_UID, allowed, refusals, unavailable};
+use super::{Desk, NOBODY_UID, administrator, refusals, unavailable};
 
 /// The longest name of a user that is kept, in bytes.
 const USER_BYTES_MAX: usize = 256;
@@ -18,7 +18,7 @@ pub(super) async fn update(
     desk: &Desk,
     request: Request<v1::UpdateNodesRequest>,
 ) -> Result<v1::UpdateNodesReply, Status> {
-    let uid = allowed(&request)?.map_or(NOBODY_UID, |(uid, _)| uid);
+    let uid = administrator(&request)?.map_or(NOBODY_UID, |(uid, _)| uid);
     let update = read(&desk.published.cluster(), request.into_inner(), uid)?;
     match desk.post.ask(Input::UpdateNodes(update), Vec::new()).await.map_err(unavailable)? {
         Answer::Found(found) => {

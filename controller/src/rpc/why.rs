@@ -30,7 +30,7 @@ pub(super) async fn why(desk: &Desk, request: v1::WhyRequest) -> Result<v1::WhyR
     let bad_id = || WireError::Meaningless { field: "id", value: request.id.clone() };
     let target = request.id.parse().map_err(|_| bad_id())?;
     let _turn = turn().await;
-    let (cluster, config) = (desk.published.cluster(), desk.config.clone());
+    let (cluster, config) = (desk.published.cluster(), desk.config.load_full());
     let explained = move || explain(&cluster, &config.settings, clock::now(), &target);
     let explained = tokio::task::spawn_blocking(explained).await;
     let explained = explained.map_err(|error| Status::internal(format!("the job could not be explained: {error}")))?;
@@ -40,12 +40,12 @@ pub(super) async fn why(desk: &Desk, request: v1::WhyRequest) -> Result<v1::WhyR
 /// Every expected start, for a listing of this state.
 pub(super) async fn starts(desk: &Desk, cluster: Arc<Cluster>) -> Result<Starts, Status> {
     let _turn = turn().await;
-    let config = desk.config.clone();
+    let config = desk.config.load_full();
     let starts = tokio::task::spawn_blocking(move || expected_starts(&cluster, clock::now(), &config.settings)).await;
     starts.map_err(|error| Status::internal(format!("no start could be forecast: {error}")))
 }
 
-async fn turn() -> SemaphorePermit<'static> {
+pub(super) async fn turn() -> SemaphorePermit<'static> {
     FORECASTS.acquire().await.expect("nobody closes it")
 }
 

@@ -131,6 +131,11 @@ fn history_is_kept_by_day(journal: &dyn Journal) {
     assert_eq!((of(b"z"), of(&[0, 0, 2])), (vec![expected[3].clone()], many[512..].to_vec()));
     journal.drop_history_before(9).expect("dropped");
     assert_eq!(read(0..20), expected.split_off(3));
+    journal.trim_history(601).expect("nothing to cut");
+    assert_eq!(read(0..100).len(), 601);
+    journal.trim_history(500).expect("cut");
+    let left = read(0..100);
+    assert!((200..=500).contains(&left.len()) && left.last() == many.last(), "{} rows", left.len());
     journal.drop_history_before(21).expect("dropped");
     assert_eq!(read(0..100), []);
 }

@@ -29,6 +29,8 @@ fn launch(index: u32, environment_bytes: usize) -> Request {
         node_name: "n1".into(),
         limits: Limits::default(),
         warning: None,
+        user: None,
+        soft_limits: Vec::new(),
     }))
 }
 

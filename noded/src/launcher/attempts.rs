@@ -15,10 +15,11 @@ use rustix::process::Signal;
 use super::LauncherError;
 use super::files;
 use super::frame::{
-    Abilities, AttemptKey, AttemptStatus, Ending, Launch, Notice, Outcome, Request, StartStep, StopWhy, Usage,
+    Abilities, AttemptKey, AttemptStatus, Ending, Launch, Notice, Outcome, Request, RunAs, StartStep, StopWhy, Usage,
 };
 use super::grip::{Grip, Whom};
 use super::groups::Groups;
+use super::identity::as_user;
 use super::records::{Known, Record, Records};
 use super::spawn;
 use super::task::{Due, Task};
@@ -206,7 +207,7 @@ impl Attempts {
         spawn::start(launch, self.records.launcher_id(), streams, entrances).map_err(|error| {
             self.grip.release(launch.key, None);
             let program = launch.argv.first().map_or(Path::new(""), |program| program.as_path());
-            files::note_exec_failure(&files::stderr_path(launch), program, &error);
+            tell(launch.user.as_ref(), || files::note_exec_failure(&files::stderr_path(launch), program, &error));
             files::not_started(StartStep::Exec, program, &error)
         })
     }
@@ -262,7 +263,9 @@ impl Attempts {
                 },
                 Due::Terminate(why) => {
                     let task = &self.tasks[&key];
-                    files::note_stop(&task.stderr, &task.job_label, &task.node_name, why);
+                    tell(task.user.as_ref(), || {
+                        files::note_stop(&task.stderr, &task.job_label, &task.node_name, why);
+                    });
                     self.resume(key, now);
                     signals.extend([(key, Signal::CONT, Whom::Tree), (key, Signal::TERM, Whom::Tree)]);
                 }
@@ -328,7 +331,7 @@ impl Attempts {
         let Some(task) = self.tasks.get_mut(&key) else { return };
         let oom_kills = task.on_oom_kills(self.grip.release(key, Some(task.pid)));
         if oom_kills > 0 {
-            files::note_oom_kills(&task.stderr, &task.job_label, oom_kills);
+            tell(task.user.as_ref(), || files::note_oom_kills(&task.stderr, &task.job_label, oom_kills));
         }
         let ending = task.ending(now_ms());
         self.end(key, ending);
@@ -387,6 +390,13 @@ fn notice(key: AttemptKey, status: AttemptStatus) -> Option<Notice> {
         AttemptStatus::Claimed => None,
         AttemptStatus::Running { pid, started_ms, .. } => Some(Notice::Started { key, pid, at_ms: started_ms }),
         AttemptStatus::Ended(ending) => Some(Notice::Ended { key, ending }),
+    }
+}
+
+/// Writes into a task's files with the rights of its user.
+fn tell(user: Option<&RunAs>, note: impl FnOnce()) {
+    if let Err(error) = as_user(user, note) {
+        tracing::warn!(%error, "nothing can be written as the user of a task");
     }
 }
 

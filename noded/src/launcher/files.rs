@@ -1,7 +1,7 @@
 //! The files of a task: opening its three streams, and adding the launcher's own words to its stderr.
 //!
-//! Files are opened here and not in the child, so that a missing folder is an answer and not an exit code. Once tasks
-//! run as their users, this is where the file system identity is put on and off.
+//! Files are opened here and not in the child, so that a missing folder is an answer and not an exit code. They are
+//! opened, and written to, with the rights of the task's user.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use super::frame::{FileSpec, Launch, Outcome, StartStep, StopWhy};
+use super::identity::as_user;
 use super::spawn::Streams;
 
 /// Longer paths are cut in [`Outcome::NotStarted`], so that the records of all attempts fit one frame.
@@ -20,6 +21,11 @@ const NON_BLOCKING: i32 = OFlags::NONBLOCK.bits().cast_signed();
 
 /// Opens the streams of a task; the outcome if one cannot be opened.
 pub(super) fn open_streams(launch: &Launch) -> Result<Streams, Outcome> {
+    let opened = as_user(launch.user.as_ref(), || open_all(launch));
+    opened.unwrap_or_else(|error| Err(not_started(StartStep::OpenOutput, &stderr_path(launch), &error)))
+}
+
+fn open_all(launch: &Launch) -> Result<Streams, Outcome> {
     let path = launch.stdin.as_ref().map_or(Path::new("/dev/null"), |path| path.as_path());
     let path = launch.cwd.as_path().join(path);
     let mut reading = OpenOptions::new();

@@ -10,6 +10,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 pub use sched::ids::AttemptKey;
+use sched::spec::rlimit::ResourceLimit;
 use serde::{Deserialize, Serialize};
 
 /// From noded to the launcher.
@@ -94,6 +95,23 @@ pub struct Launch {
     /// A signal ahead of the time limit; without a limit there is none.
     #[serde(default)]
     pub warning: Option<Warning>,
+    /// As whom it runs; as the launcher if none.
+    #[serde(default)]
+    pub user: Option<RunAs>,
+    /// The submitter's soft limits, which the launcher's own hard ones bound.
+    #[serde(default)]
+    pub soft_limits: Vec<ResourceLimit>,
+}
+
+/// A user whose rights a task has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunAs {
+    /// Numeric user.
+    pub uid: u32,
+    /// Numeric primary group.
+    pub gid: u32,
+    /// All groups, by this node's own group database.
+    pub groups: Vec<u32>,
 }
 
 /// What an attempt, its whole tree taken together, may use; nothing is limited that is `None`.

@@ -19,6 +19,7 @@ mod files;
 pub mod frame;
 mod grip;
 mod groups;
+mod identity;
 mod link;
 mod place;
 mod records;

@@ -11,10 +11,13 @@ use std::process::Command;
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::unistd::execve;
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, chdir, getrlimit, setrlimit, setsid, umask};
+use sched::spec::rlimit::{Limited, ResourceLimit};
 
 use super::frame::{Launch, Outcome, Usage};
+use super::identity::become_user;
 use super::tree::{ATTEMPT_VARIABLE, LAUNCHER_VARIABLE};
 
 /// The three files of a task, open.
@@ -47,9 +50,12 @@ pub(super) fn start(launch: &Launch, launcher_id: &str, streams: Streams, entran
         .stdin(streams.stdin)
         .stdout(streams.stdout)
         .stderr(streams.stderr);
+    let mut image = Image::of(&command)?;
     let mask = Mode::from_raw_mode(launch.umask & 0o777);
     let cwd = CString::new(launch.cwd.as_os_str().as_encoded_bytes())?;
     let open_files_max = launch.limits.open_files_max;
+    let (user, soft_limits) = (launch.user.clone(), launch.soft_limits.clone());
+    let complaints = complaints(&soft_limits);
     let prepare = move || {
         for entrance in &entrances {
             rustix::io::write(entrance, b"0")?;
@@ -58,11 +64,15 @@ pub(super) fn start(launch: &Launch, launcher_id: &str, streams: Streams, entran
         setsid()?;
         umask(mask);
         limit_open_files(open_files_max)?;
-        // The place for the user (setgroups, setgid, setuid): the folder is entered with the rights of that user.
-        chdir(&cwd).or_else(|error| enter_tmp_instead(cwd.as_bytes(), error))
+        soft_limits.iter().try_for_each(set_soft_limit)?;
+        complain(complaints.as_bytes());
+        // From here on with the rights of the user: that one enters the folder, too.
+        user.as_ref().map_or(Ok(()), become_user)?;
+        chdir(&cwd).or_else(|error| enter_tmp_instead(cwd.as_bytes(), error))?;
+        image.execute()
     };
-    // SAFETY: `prepare` runs between fork and exec. It makes system calls and reads what was made before; it
-    // neither allocates nor takes a lock.
+    // SAFETY: `prepare` runs between fork and exec. It makes system calls, and allocates a few lists for them:
+    // the launcher has one thread, so that nobody can hold a lock that the child needs.
     #[allow(unsafe_code, reason = "std offers no other way to enter a session of its own")]
     let child = unsafe { command.pre_exec(prepare) }.spawn()?;
     // Not waited for through `Child`: `reap` waits for all children at once, and dropping it does nothing.
@@ -123,6 +133,88 @@ fn limit_open_files(most: Option<u64>) -> io::Result<()> {
     let hard = getrlimit(Resource::Nofile).maximum;
     let most = Some(hard.map_or(most, |hard| hard.min(most)));
     Ok(setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most })?)
+}
+
+/// A program, its arguments and its environment, as the kernel takes them.
+struct Image {
+    program: CString,
+    arguments: Vec<CString>,
+    environment: Vec<CString>,
+}
+
+impl Image {
+    /// What a command would execute whose environment was cleared first.
+    fn of(command: &Command) -> io::Result<Image> {
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        let variables = command.get_envs().filter_map(|(name, value)| {
+            Some(CString::new([name.as_encoded_bytes(), b"=", value?.as_encoded_bytes()].concat()))
+        });
+        Ok(Image {
+            program: CString::new(command.get_program().as_encoded_bytes())?,
+            arguments: words.map(|word| CString::new(word.as_encoded_bytes())).collect::<Result<_, _>>()?,
+            environment: variables.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// In the child: executes it, with the one variable that nobody knows before. Comes back only with an error.
+    fn execute(&mut self) -> io::Result<()> {
+        self.environment.push(CString::new(format!("SLURM_TASK_PID={}", std::process::id()))?);
+        let Err(error) = execve(&self.program, &self.arguments, &self.environment);
+        Err(error.into())
+    }
+}
+
+/// What is said of limits that somebody named and that this node cannot give, in Slurm's words.
+fn complaints(limits: &[ResourceLimit]) -> String {
+    let too_high = |limit: &&ResourceLimit| limit.asked && !gives(getrlimit(resource(limit.of)).maximum, limit.value);
+    let text = |limit: &ResourceLimit| {
+        let value = limit.value.unwrap_or(u64::MAX);
+        let name = limit.of.name();
+        format!(
+            "slurmstepd: error: Can't propagate RLIMIT_{name} of {value} from submit host: Operation not permitted\n"
+        )
+    };
+    limits.iter().filter(too_high).map(text).collect()
+}
+
+/// Whether a hard limit lets a soft one be; `None` is no limit.
+fn gives(hard: Option<u64>, soft: Option<u64>) -> bool {
+    hard.is_none_or(|hard| soft.is_some_and(|soft| soft <= hard))
+}
+
+/// In the child: a soft limit, as far as the hard one lets it be.
+fn set_soft_limit(limit: &ResourceLimit) -> io::Result<()> {
+    let of = resource(limit.of);
+    let maximum = getrlimit(of).maximum;
+    let current = if gives(maximum, limit.value) { limit.value } else { maximum };
+    Ok(setrlimit(of, Rlimit { current, maximum })?)
+}
+
+fn resource(limited: Limited) -> Resource {
+    match limited {
+        Limited::Cpu => Resource::Cpu,
+        Limited::Fsize => Resource::Fsize,
+        Limited::Data => Resource::Data,
+        Limited::Stack => Resource::Stack,
+        Limited::Core => Resource::Core,
+        Limited::Rss => Resource::Rss,
+        Limited::Nproc => Resource::Nproc,
+        Limited::Nofile => Resource::Nofile,
+        Limited::Memlock => Resource::Memlock,
+        Limited::As => Resource::As,
+    }
+}
+
+/// In the child: writes to the task's stderr.
+fn complain(text: &[u8]) {
+    if text.is_empty() {
+        return;
+    }
+    // SAFETY: descriptor 2 is open in the child: std has just put the task's stderr there.
+    #[allow(unsafe_code, reason = "std's handle on stderr takes a lock, which does not go with fork")]
+    let stderr = unsafe { BorrowedFd::borrow_raw(libc::STDERR_FILENO) };
+    // Words that cannot be written are no reason not to run.
+    let _ = rustix::io::write(stderr, text);
 }
 
 /// In the child: what Slurm does when the folder of a job is not there, in its words.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::files;
-use super::frame::{Ending, Launch, Outcome, StopWhy, Warning};
+use super::frame::{Ending, Launch, Outcome, RunAs, StopWhy, Warning};
 use super::spawn::Reaped;
 
 /// From one look for leftovers of an ended task to the next: at first, and doubled up to the maximum.
@@ -21,6 +21,8 @@ const TIME_LIMIT_S_MAX: u64 = 100 * 366 * 86_400;
 pub(super) struct Task {
     pub(super) pid: i32,
     pub(super) stderr: PathBuf,
+    /// Whose rights it takes to write there.
+    pub(super) user: Option<RunAs>,
     pub(super) job_label: String,
     pub(super) node_name: String,
     started_ms: i64,
@@ -84,6 +86,7 @@ impl Task {
         Self {
             pid,
             stderr: files::stderr_path(launch),
+            user: launch.user.clone(),
             job_label: launch.job_label.clone(),
             node_name: launch.node_name.clone(),
             started_ms,
@@ -289,6 +292,8 @@ mod tests {
             node_name: "n1".to_owned(),
             limits: Limits::default(),
             warning: Some(WARNING),
+            user: None,
+            soft_limits: Vec::new(),
         };
         Task::new(&launch, 42, 5, now)
     }

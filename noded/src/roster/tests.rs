@@ -4,6 +4,7 @@ use bytes::Bytes;
 use proto::link::MapUrls;
 use sched::spec::duration::TimeLimit;
 use sched::spec::job::{Files, Origin, Request, User};
+use sched::spec::labels::Labels;
 
 use super::*;
 
@@ -21,13 +22,17 @@ fn brief(work: Work, map: bool) -> Brief {
         work,
         map: map.then_some(urls),
         files: Files { work_dir: "/tmp".into(), stdin: None, stdout: None, stderr: None, append: false, umask: 0o022 },
-        origin: Origin { host: String::new(), dir: String::new(), command: String::new() },
+        origin: Origin::default(),
         export: String::new(),
         environment: Bytes::new(),
         partition: "debug".into(),
         time_limit: TimeLimit::Unlimited,
         array: None,
         warning: None,
+        labels: Labels::default(),
+        dependency: String::new(),
+        limits: Vec::new(),
+        login_environment: false,
     }
 }
 

@@ -45,8 +45,14 @@ pub(super) async fn convert(shared: &Shared, job: &Job) -> Result<AttemptEnd, Mo
     Ok(good(Usage { user_us, bytes_in, bytes_out, ..Usage::default() }))
 }
 
-/// Fetches the blob into the work folder.
+/// Fetches the blob into the work folder, and asks what a login sets.
 pub(super) async fn stage(shared: &Shared, job: &Job) -> Result<AttemptEnd, MoveError> {
+    if job.brief.login_environment {
+        shared.logins.of(job.brief.user.uid).await;
+    }
+    if job.brief.map.is_none() {
+        return Ok(good(Usage::default()));
+    }
     let folder = shared.work_folder(job)?;
     let (input, _room) = shared.fetch(job).await?;
     folder.make(job, &input).map_err(|(path, source)| MoveError::Folder { path, source })?;

@@ -3,8 +3,9 @@
 //! `ops/KEY` is an empty file that is made before an operation begins. `work/KEY/` holds `in/NAME`, `out/NAME` and `attempt`,
 //! from which a noded that was restarted learns what to publish.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -59,6 +60,9 @@ impl WorkFolder {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err((self.folder.clone(), error)),
             _ => {}
         }
+        let parent = self.folder.parent().unwrap_or(&self.folder);
+        fs::create_dir_all(parent).map_err(at(parent.to_owned()))?;
+        DirBuilder::new().mode(0o700).create(&self.folder).map_err(at(self.folder.clone()))?;
         for part in ["in", "out"] {
             let path = self.folder.join(part);
             fs::create_dir_all(&path).map_err(at(path))?;

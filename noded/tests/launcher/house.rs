@@ -162,6 +162,8 @@ impl House {
             node_name: "n1".to_owned(),
             limits: Limits::default(),
             warning: None,
+            user: None,
+            soft_limits: Vec::new(),
         }
     }
 

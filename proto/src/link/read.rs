@@ -9,13 +9,14 @@ use sched::resources::{Amount, Cpus};
 use sched::spec::constraint;
 use sched::spec::duration::TimeLimit;
 use sched::spec::gres::Gres;
+use sched::spec::labels::Labels;
 use sched::spec::signal::SIGNAL_MAX;
 use sched::task::Usage;
 
 use super::{ArrayFacts, Brief, FromNode, MapUrls, NodeShare, Order, Register, StartTask, ToNode, Welcome, Work};
 use crate::error::WireError;
 use crate::request::read_request;
-use crate::spec::{read_time_limit, read_u128, read_warning};
+use crate::spec::{read_limits, read_time_limit, read_u128, read_warning};
 use crate::v1;
 
 /// No node has more memory than a pebibyte; what a share of it comes to is then far from overflowing.
@@ -192,6 +193,16 @@ impl TryFrom<v1::JobBrief> for Brief {
             partition: brief.partition,
             time_limit: read_time_limit(brief.time_limit_minutes, true)?.unwrap_or(TimeLimit::Unlimited),
             warning: read_warning(&spec.signal)?,
+            labels: Labels {
+                account: spec.account,
+                qos: spec.qos,
+                wckey: spec.wckey,
+                reservation: spec.reservation,
+                ..Labels::default()
+            },
+            dependency: spec.dependency,
+            limits: read_limits(&spec.limits)?,
+            login_environment: spec.login_environment,
             array: brief.array.map(|array| ArrayFacts {
                 count: array.count,
                 min: array.min,

@@ -9,7 +9,9 @@ use sched::resources::{Amount, Cpus};
 use sched::spec::duration::TimeLimit;
 use sched::spec::gres::{GresAsk, Per};
 use sched::spec::job::{Files, Origin, Request, User};
+use sched::spec::labels::Labels;
 use sched::spec::licenses::LicenseAsk;
+use sched::spec::rlimit::{Limited, ResourceLimit};
 use sched::spec::signal::Warning;
 use sched::task::Usage;
 
@@ -57,13 +59,26 @@ fn brief() -> Brief {
             append: true,
             umask: 0o27,
         },
-        origin: Origin { host: "h".into(), dir: "/d".into(), command: "/d/x.sh".into() },
+        origin: Origin { host: "h".into(), dir: "/d".into(), command: "/d/x.sh".into(), ..Origin::default() },
         export: "ALL".into(),
         environment: Bytes::from_static(b"A=1\0"),
         partition: "debug".into(),
         time_limit: TimeLimit::Minutes(7.try_into().expect("not 0")),
         array: Some(ArrayFacts { count: 3, min: 0, max: 2, step: 1 }),
         warning: Some(Warning { signal: 10, before_s: 5, batch_only: true }),
+        labels: Labels {
+            account: "a".into(),
+            qos: "q".into(),
+            wckey: "w".into(),
+            reservation: "r".into(),
+            ..Labels::default()
+        },
+        dependency: "afterok:3".into(),
+        limits: vec![
+            ResourceLimit { of: Limited::Core, value: Some(0), asked: true },
+            ResourceLimit { of: Limited::As, value: None, asked: false },
+        ],
+        login_environment: true,
     }
 }
 

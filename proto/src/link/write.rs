@@ -7,7 +7,7 @@ use sched::reconcile::{AttemptEnd, Claim, How};
 use sched::task::Usage;
 
 use super::{Brief, FromNode, Order, StartTask, ToNode, Welcome, Work};
-use crate::spec::write_time_limit;
+use crate::spec::{write_limits, write_time_limit};
 use crate::v1;
 
 impl From<FromNode> for v1::FromNode {
@@ -151,6 +151,13 @@ impl From<Brief> for v1::JobBrief {
             origin: Some(brief.origin.into()),
             export: brief.export,
             signal: brief.warning.map(|warning| warning.to_string()).unwrap_or_default(),
+            account: brief.labels.account,
+            qos: brief.labels.qos,
+            wckey: brief.labels.wckey,
+            reservation: brief.labels.reservation,
+            dependency: brief.dependency,
+            limits: write_limits(&brief.limits),
+            login_environment: brief.login_environment,
             ..v1::JobSpec::default()
         };
         v1::JobBrief {

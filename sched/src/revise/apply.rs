@@ -9,6 +9,7 @@ use crate::job::Job;
 use crate::refusal::Refusal;
 use crate::spec::duration::TimeLimit;
 use crate::spec::job::{JobDraft, SpecError};
+use crate::spec::labels::Labels;
 use crate::submit;
 use crate::task::TaskState;
 use crate::terms::Terms;
@@ -71,6 +72,19 @@ impl Scene<'_> {
             Change::Stdin(name) => edit(terms, |draft| draft.files.stdin.clone_from(name))?,
             Change::Stdout(name) => edit(terms, |draft| draft.files.stdout.clone_from(name))?,
             Change::Stderr(name) => edit(terms, |draft| draft.files.stderr.clone_from(name))?,
+            Change::Exclusive(exclusive) => edit(terms, |draft| draft.request.exclusive = *exclusive)?,
+            Change::TimeMin(least) => edit(terms, |draft| draft.time_min = *least)?,
+            Change::AdminComment(_) if !self.asker.operator => {
+                return Err(Refusal::NotAllowed { what: "write an administrator's comment" });
+            }
+            Change::Account(_)
+            | Change::Qos(_)
+            | Change::Wckey(_)
+            | Change::Reservation(_)
+            | Change::Extra(_)
+            | Change::AdminComment(_)
+            | Change::MailType(_)
+            | Change::MailUser(_) => edit(terms, |draft| label(&mut draft.labels, change))?,
         }
         Ok(())
     }
@@ -120,6 +134,21 @@ impl Scene<'_> {
         }
         (terms.priority, terms.fixed) = (i64::from(wanted), true);
         Ok(())
+    }
+}
+
+/// Names and remarks; any other change leaves them alone.
+fn label(labels: &mut Labels, change: &Change) {
+    match change {
+        Change::Account(name) => labels.account.clone_from(name),
+        Change::Qos(name) => labels.qos.clone_from(name),
+        Change::Wckey(name) => labels.wckey.clone_from(name),
+        Change::Reservation(name) => labels.reservation.clone_from(name),
+        Change::Extra(text) => labels.extra.clone_from(text),
+        Change::AdminComment(text) => labels.admin_comment.clone_from(text),
+        Change::MailType(types) => labels.mail = *types,
+        Change::MailUser(name) => labels.mail_user.clone_from(name),
+        _ => {}
     }
 }
 

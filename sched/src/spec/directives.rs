@@ -6,8 +6,10 @@ use thiserror::Error;
 
 use super::words::{self, OpenQuote};
 
-/// What a directive starts with, in the first column. `#COVEY` is for options that Slurm does not have.
-const PREFIXES: [&[u8]; 2] = [b"#SBATCH", b"#COVEY"];
+/// What a directive starts with, in the first column. Whatever follows is its options, blank or not, as in Slurm.
+const SLURMS: &[u8] = b"#SBATCH";
+/// For options that Slurm does not have; here a blank must follow.
+const OURS: &[u8] = b"#COVEY";
 
 /// One directive line of a script.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,8 +48,8 @@ pub fn read(script: &[u8]) -> Result<Vec<Directive>, DirectiveError> {
 
 /// What follows the prefix, if the line is a directive.
 fn options(line: &[u8]) -> Option<&[u8]> {
-    let rest = PREFIXES.iter().find_map(|prefix| line.strip_prefix(*prefix))?;
-    matches!(rest.first(), None | Some(b' ' | b'\t')).then_some(rest)
+    let ours = || line.strip_prefix(OURS).filter(|rest| matches!(rest.first(), None | Some(b' ' | b'\t')));
+    line.strip_prefix(SLURMS).or_else(ours)
 }
 
 /// Checks that `script` may be submitted, in the order in which Slurm does.
@@ -134,12 +136,12 @@ mod tests {
 
     #[test]
     fn only_the_exact_prefix_in_column_zero_counts() {
-        for line in
-            ["# SBATCH -J x", " #SBATCH -J x", "##SBATCH -J x", "#SBATCHX -J x", "#sbatch -J x", "#COVEYS x", ""]
-        {
+        for line in ["# SBATCH -J x", " #SBATCH -J x", "##SBATCH -J x", "#sbatch -J x", "#COVEYS x", ""] {
             assert_eq!(found(line), [], "{line}");
         }
         assert_eq!(found("#SBATCH"), [(1, String::new())]);
+        assert_eq!(found("#SBATCH-J x   "), [(1, "-J|x".into())]);
+        assert_eq!(found("#SBATCHX -J x"), [(1, "X|-J|x".into())], "a stray word, which sbatch refuses");
     }
 
     #[test]

@@ -11,8 +11,10 @@ use crate::spec::array::ArraySpec;
 use crate::spec::dependency::Dependency;
 use crate::spec::duration::TimeLimit;
 use crate::spec::gres::GresError;
+use crate::spec::labels::Labels;
 use crate::spec::licenses::LicenseError;
 use crate::spec::retry::Retry;
+use crate::spec::rlimit::{LIMITED, ResourceLimit};
 use crate::spec::signal::Warning;
 
 pub use crate::spec::request::{Memory, Request};
@@ -104,6 +106,18 @@ pub struct JobDraft {
     /// `--signal`: a signal ahead of the time limit.
     #[serde(default)]
     pub warning: Option<Warning>,
+    /// Names and remarks.
+    #[serde(default)]
+    pub labels: Labels,
+    /// The submitter's soft limits.
+    #[serde(default)]
+    pub limits: Vec<ResourceLimit>,
+    /// `--time-min`: it may be content with as little.
+    #[serde(default)]
+    pub time_min: Option<TimeLimit>,
+    /// `--get-user-env`, and `--export` without `ALL`: tasks have the environment of a login beneath what they were given.
+    #[serde(default)]
+    pub login_environment: bool,
 }
 
 /// Who a job belongs to.
@@ -166,7 +180,7 @@ pub struct Files {
 }
 
 /// Where a job came from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// The host on which it was submitted.
     pub host: String,
@@ -174,6 +188,12 @@ pub struct Origin {
     pub dir: String,
     /// The script's path and arguments as typed, for `Command=`; empty for a wrapped command.
     pub command: String,
+    /// The whole command line, for `SubmitLine=`.
+    #[serde(default)]
+    pub line: String,
+    /// The session of the submitter, for `AllocNode:Sid=`.
+    #[serde(default)]
+    pub session: u32,
 }
 
 /// Why a draft is no job. The texts name the field and the fix.
@@ -207,6 +227,12 @@ pub enum SpecError {
     /// A time limit of nothing, or beyond all bounds.
     #[error("the time limit must be at least one minute, and at most 4294967295")]
     TimeLimit,
+    /// A least time beyond the limit.
+    #[error("Requested time limit is invalid (missing or exceeds some limit)")]
+    TimeMin,
+    /// More limits than there are.
+    #[error("{0} resource limits; there are only {max}", max = LIMITED.len())]
+    Limits(usize),
     /// `--nodes=MIN-MAX` with MAX below MIN.
     #[error("--nodes asks for at least {min} and at most {max} nodes")]
     Nodes {
@@ -309,6 +335,14 @@ impl JobDraft {
             return Err(SpecError::Nice(self.nice));
         }
         self.request.check()?;
+        if self.limits.len() > LIMITED.len() {
+            return Err(SpecError::Limits(self.limits.len()));
+        }
+        if let (Some(least), Some(limit)) = (self.time_min, self.time_limit)
+            && least > limit
+        {
+            return Err(SpecError::TimeMin);
+        }
         if !self.files.work_dir.starts_with('/') {
             return Err(SpecError::RelativeFolder(self.files.work_dir));
         }
@@ -331,12 +365,14 @@ impl JobDraft {
             ("the submitting host", &self.origin.host),
             ("the submitting folder", &self.origin.dir),
             ("the command", &self.origin.command),
+            ("the command line", &self.origin.line),
         ] {
             text(field, value)?;
         }
         for (field, value) in [("--input", &files.stdin), ("--output", &files.stdout), ("--error", &files.stderr)] {
             value.as_deref().map_or(Ok(()), |value| text(field, value))?;
         }
+        self.labels.check()?;
         for partition in &self.partitions {
             text("--partition", partition)?;
         }

@@ -72,15 +72,39 @@ impl FileNamePattern {
     /// with its `%`. One backslash anywhere turns all symbols off: each then makes the next character ordinary, and
     /// vanishes [seen on Slurm 22.05.8].
     pub fn fill(&self, values: &PatternValues<'_>) -> String {
+        self.filled(|symbol| {
+            let letter = symbol.chars().next_back().unwrap_or('%');
+            let width = symbol[1..].trim_end_matches(letter);
+            // More digits than a number holds ask for more than the widest padding.
+            let width = if width.is_empty() { 0 } else { width.parse().unwrap_or(WIDTH_MAX).min(WIDTH_MAX) };
+            value(letter, width, values)
+        })
+    }
+
+    /// The file as `scontrol show job` names it: numbers that are to be padded, and what only a node knows, stay as typed
+    /// [seen on 22.05.8].
+    pub fn shown(&self, values: &PatternValues<'_>, workdir: &Path) -> PathBuf {
+        workdir.join(self.filled(|symbol| match symbol.as_bytes() {
+            [b'%', letter @ (b'A' | b'a' | b'j' | b'u' | b'x')] => value(char::from(*letter), 0, values),
+            _ => None,
+        }))
+    }
+
+    fn filled(&self, value: impl Fn(&str) -> Option<String>) -> String {
         if self.0.contains('\\') {
             return unescape(&self.0);
         }
         let mut name = String::with_capacity(self.0.len());
         let mut rest = self.0.as_str();
         while let Some(at) = rest.find('%') {
-            let (before, symbol) = rest.split_at(at);
-            name.push_str(before);
-            rest = replace(symbol, values, &mut name);
+            name.push_str(&rest[..at]);
+            let (symbol, after) = rest[at..].split_at(symbol_length(&rest[at..]));
+            match value(symbol) {
+                Some(value) => name.push_str(&value),
+                None if symbol == "%%" => name.push('%'),
+                None => name.push_str(symbol),
+            }
+            rest = after;
         }
         name.push_str(rest);
         name
@@ -94,21 +118,6 @@ fn unescape(text: &str) -> String {
         name.extend(if c == '\\' { characters.next() } else { Some(c) });
     }
     name
-}
-
-/// Puts in the value for the symbol that `text` starts with, and returns what follows.
-fn replace<'a>(text: &'a str, values: &PatternValues<'_>, name: &mut String) -> &'a str {
-    let (symbol, rest) = text.split_at(symbol_length(text));
-    let letter = symbol.chars().next_back().unwrap_or('%');
-    let width = symbol[1..].trim_end_matches(letter);
-    // More digits than a number holds ask for more than the widest padding.
-    let width = if width.is_empty() { 0 } else { width.parse().unwrap_or(WIDTH_MAX).min(WIDTH_MAX) };
-    match value(letter, width, values) {
-        Some(value) => name.push_str(&value),
-        None if symbol == "%%" => name.push('%'),
-        None => name.push_str(symbol),
-    }
-    rest
 }
 
 /// How many bytes `%`, digits and a letter take together, at the start of `text`.
@@ -204,6 +213,16 @@ mod tests {
     fn a_plain_job_has_no_index() {
         let plain = PatternValues { array_job_id: 5, array_index: None, job_id: 5, ..BATCH };
         assert_eq!(filled("%A_%a_%b", &plain), "5_4294967294_4");
+    }
+
+    #[test]
+    fn what_only_a_node_knows_is_shown_as_typed() {
+        let shown = |pattern: &str| FileNamePattern::new(pattern).shown(&BATCH, Path::new("/w"));
+        assert_eq!(
+            shown("%A_%a_%j_%x.%N.%n%t%4j%%"),
+            Path::new(&format!("/w/84_17_96_{}.%N.%n%t%4j%", BATCH.job_name))
+        );
+        assert_eq!(shown("/l/a\\%j"), Path::new("/l/a%j"));
     }
 
     #[test]

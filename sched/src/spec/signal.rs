@@ -32,6 +32,12 @@ pub struct Warning {
     pub batch_only: bool,
 }
 
+/// The name of a signal without `SIG`; `None` for a number beyond [`SIGNAL_MAX`], and for 0.
+#[must_use]
+pub fn signal_name(number: u32) -> Option<&'static str> {
+    NAMES.get(usize::try_from(number.checked_sub(1)?).ok()?).copied()
+}
+
 /// The number of a signal, from its name with or without `SIG` in either case, or from its number.
 #[must_use]
 pub fn read_signal(text: &str) -> Option<i32> {

@@ -90,6 +90,7 @@ fn of_hold(scene: Scene<'_>, label: &str, hold: Hold) -> Finding {
         Kind::Held,
         match hold {
             Hold::User => format!("Its user holds it; {release} lets it go."),
+            Hold::SpecialExit => format!("It was requeued in state SPECIAL_EXIT; {release} lets it go."),
             Hold::Admin => format!("An administrator holds it; an administrator lets it go with {release}."),
             Hold::MaxRequeue => format!(
                 "Its nodes lost it more than {} (MaxRequeues), so it is held; {release} lets it try again.",

@@ -21,6 +21,7 @@ use sched::select::{Asker, Selection};
 use sched::settings::Settings;
 use sched::spec::array::{ArraySpec, JobRef};
 use sched::spec::job::{Files, JobDraft, Origin, Request, User, Work};
+use sched::spec::labels::Labels;
 use sched::step::{Answer, Input, decide};
 use sched::task::Usage;
 
@@ -213,12 +214,16 @@ pub(crate) fn job() -> JobDraft {
         kill_on_invalid_dep: false,
         comment: String::new(),
         export: String::new(),
-        origin: Origin { host: "here".into(), dir: "/tmp".into(), command: String::new() },
+        origin: Origin { host: "here".into(), dir: "/tmp".into(), ..Origin::default() },
         nice: 0,
         priority: None,
         deadline: None,
         retry: None,
         warning: None,
+        labels: Labels::default(),
+        limits: Vec::new(),
+        time_min: None,
+        login_environment: false,
     }
 }
 

@@ -49,6 +49,10 @@ pub(super) fn brief(job: &Job, first: &Placement) -> Brief {
         partition: partition.to_string(),
         time_limit: terms.time_limit,
         warning: spec.warning,
+        labels: spec.labels.clone(),
+        dependency: spec.dependency.as_ref().map(ToString::to_string).unwrap_or_default(),
+        limits: spec.limits.clone(),
+        login_environment: spec.login_environment,
         array,
     }
 }

@@ -37,7 +37,10 @@ impl Meddler {
         Some(match chance.below(12) {
             0..=2 => Input::Pause { targets, suspend: true, asker: OPERATOR },
             3 => Input::Pause { targets, suspend: false, asker: OPERATOR },
-            4 | 5 => Input::Requeue { targets, how: Requeue { hold: chance.one_in(3), incomplete: chance.one_in(2) } },
+            4 | 5 => {
+                let (hold, incomplete) = (chance.one_in(3), chance.one_in(2));
+                Input::Requeue { targets, how: Requeue { hold, incomplete, ..Requeue::default() } }
+            }
             6 | 7 => {
                 let verb = chance.pick(&[HoldVerb::Hold, HoldVerb::UserHold, HoldVerb::Release, HoldVerb::Release]);
                 Input::Hold { targets, verb, asker: OPERATOR }

@@ -32,7 +32,7 @@ use crate::local::arguments::parsed;
     after_help = "Examples:\n  covey blob put pictures/*.jpg az://input/\n  covey blob ls -l 'az://input/*.jpg'\n  \
                   covey blob get az://output/ results\n  covey blob rm 'az://input/*.jpg'"
 )]
-struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
 }

@@ -47,7 +47,7 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
                   covey demo --images ~/photos --store ~/gray  your own, into ~/gray/output\n  \
                   covey demo --keep                           look around afterwards with squeue and sinfo"
 )]
-struct Args {
+pub(super) struct Args {
     /// A folder of pictures to take instead
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,

@@ -19,7 +19,7 @@ use crate::local::process::Stopped;
 /// Queue, ids and history stay in the folder: the next `covey up` goes on with them, and starts tasks again that ran.
 #[derive(Debug, Parser)]
 #[command(name = "covey down", after_help = "Examples:\n  covey down\n  covey down --dir /tmp/c --timeout 60")]
-struct Args {
+pub(super) struct Args {
     /// The cluster's folder [default: $COVEY_DIR, else ~/.covey]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,

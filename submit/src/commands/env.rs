@@ -14,7 +14,7 @@ use crate::local::shell::{command, exports};
 /// Prints the lines that make a shell talk to a cluster on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "covey env", after_help = "Example:\n  eval \"$(covey env --dir /tmp/c)\"; covey sinfo")]
-struct Args {
+pub(super) struct Args {
     /// The cluster's folder [default: $COVEY_DIR, else ~/.covey]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,

@@ -16,14 +16,17 @@ use crate::local::process::own_program;
 use crate::local::shell::search_path;
 
 /// The names under which this binary is Slurm's command.
-const LINKED: [&str; 6] = ["sbatch", "squeue", "scancel", "sinfo", "scontrol", "sacct"];
+pub(crate) const LINKED: [&str; 12] = [
+    "sbatch", "squeue", "scancel", "sinfo", "scontrol", "sacct", "sacctmgr", "sshare", "sreport", "sstat", "sdiag",
+    "sprio",
+];
 
-/// Makes links called sbatch, squeue, scancel, sinfo, scontrol and sacct to this binary.
+/// Makes links to this binary under the names of Slurm's commands.
 ///
 /// Links to an earlier covey are replaced. Anything else of these names is left alone, and then no link is made at all.
 #[derive(Debug, Parser)]
 #[command(name = "covey links", after_help = "Example:\n  eval \"$(covey links ~/.covey/bin)\"; sinfo")]
-struct Args {
+pub(super) struct Args {
     /// The folder to put them into; made if missing
     #[arg(value_name = "DIR")]
     dir: PathBuf,
@@ -101,7 +104,11 @@ mod tests {
         let dir = folder.path().join("new/bin");
         for program in ["/old/covey", "/new/covey"] {
             let made = link(&dir, Path::new(program)).expect("nothing is in the way");
-            assert_eq!(names_in(&made), ["sacct", "sbatch", "scancel", "scontrol", "sinfo", "squeue"]);
+            assert_eq!(names_in(&made), {
+                let mut names = LINKED;
+                names.sort_unstable();
+                names
+            });
             assert_eq!(fs::read_link(made.join("squeue")).expect("a link"), Path::new(program));
         }
     }

@@ -67,11 +67,15 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
     ended(map(args))
 }
 
-fn read(args: &[OsString]) -> Outcome<(Options, Kind)> {
+/// Its options.
+pub(crate) fn command() -> clap::Command {
     let command = Options::augment_args(clap::Command::new("covey map")).after_help(EXAMPLES);
-    let mut command = getopt::habits(command.about("Run a command or an op on every blob of a store"));
+    getopt::habits(command.about("Run a command or an op on every blob of a store"))
+}
+
+fn read(args: &[OsString]) -> Outcome<(Options, Kind)> {
     let options =
-        Options::from_arg_matches(&getopt::read(&mut command, args)?).expect("the matches are of these options");
+        Options::from_arg_matches(&getopt::read(&mut command(), args)?).expect("the matches are of these options");
     let work = work(&options)?;
     Ok((options, work))
 }
@@ -108,17 +112,18 @@ fn map(args: &[OsString]) -> Outcome<ExitCode> {
     let submitter =
         Submitter::here().map_err(|e| Failure::chain("covey map: error: cannot find the current folder: ", &e))?;
     let ask = &options.ask;
-    ask.check("covey map")?;
+    ask.shape.check("covey map")?;
     let spec = ask.spec(job_name(&work), shell_words::join(&options.words), work, &submitter);
-    let environment = crate::export::environment(ask.export.as_deref(), std::env::vars_os(), &submitter);
+    let environment = ask.environment("covey map", &submitter)?;
+    ask.shape.warnings().iter().filter(|_| !ask.quiet).for_each(|text| eprintln!("covey map: warning: {text}"));
     let request = MapRequest { from: &options.from, to: &options.to, name: &options.name, throttle: options.throttle };
     block_on(async {
         let mapping = Mapping::prepare(request, &submitter.dir).await.map_err(|error| error.failure("covey map"))?;
         let submission = mapping.submission(spec, None, environment);
         let refused = |error| Failure::call("covey map", "covey map: error: Batch job submission failed: ", &error);
-        let channel = connect(ask.connect_timeout).await.map_err(refused)?;
-        let job_id = send(&channel, &submission, ask.connect_timeout).await.map_err(refused)?;
-        announce(job_id, ask.parsable, ask.quiet)?;
+        let channel = connect(ask.shape.connect_timeout).await.map_err(refused)?;
+        let job_id = send(&channel, &submission, ask.shape.connect_timeout).await.map_err(refused)?.job_id;
+        announce(job_id, None, ask.parsable, ask.quiet)?;
         if !ask.wait {
             return Ok(ExitCode::SUCCESS);
         }
@@ -171,7 +176,7 @@ mod tests {
         let (options, work) =
             parsed(&["--from", "a", "--to=b", "-c2", "-J", "x", "--", "/usr/bin/convert", "{in}", "-n", "png:{out}"])
                 .expect("a command");
-        assert_eq!((options.ask.cpus_per_task, options.name.as_str()), (Some(2), "{name}"));
+        assert_eq!((options.ask.shape.cpus_per_task, options.name.as_str()), (Some(2), "{name}"));
         assert_eq!(job_name(&work), "convert");
         let words = ["/usr/bin/convert", "{in}", "-n", "png:{out}"].map(String::from).to_vec();
         assert_eq!(work, Kind::Command(Command { words }));

@@ -23,7 +23,7 @@ use crate::show;
     after_help = "Examples:\n  covey node token create --ttl 1d --uses 9 > join.txt\n  covey noded --name n1 --controller https://ctl:6817 --token-file join.txt --dir /srv/n1\n  \
                   covey node token revoke 3\n  covey node revoke n1"
 )]
-struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
     /// Seconds to look for the controller

@@ -1,16 +1,18 @@
 //! `sacct`: what became of jobs, from their submit on and long after they are gone; what is in memory and what is history come
 //! in one call.
 //!
-//! The fields are in `sacct/fields`, lines and widths in `sacct/table`, the time window in `sacct/window`. Start at [`run`].
+//! The fields are in `sacct/fields`, lines and widths in `crate::fields`, the time window in `sacct/window`. Start at [`run`].
 
-mod entry;
+mod data;
+pub(crate) mod entry;
 mod fields;
-mod options;
-mod table;
+mod filter;
+pub(super) mod options;
 #[cfg(test)]
 mod tests;
-mod units;
-mod window;
+mod tres;
+pub(crate) mod units;
+pub(crate) mod window;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -23,7 +25,10 @@ use tonic::transport::Channel;
 use super::squeue::columns::expanded;
 use crate::call::{CallError, block_on, client, connect};
 use crate::failure::{Failure, Outcome, ended, print};
+use crate::fields::overview;
 use crate::getopt;
+use crate::json::Form;
+use crate::show::items;
 use entry::{Entry, Shown};
 use options::{Asked, Options, command};
 
@@ -39,9 +44,26 @@ fn account(args: &[OsString]) -> Outcome<ExitCode> {
     let options =
         Options::from_arg_matches(&getopt::read(&mut command(), args)?).expect("the matches are of these options");
     if options.helpformat {
-        return print(fields::overview());
+        return print(overview(fields::FIELDS, 4, 20));
     }
     let asked = Asked::of(&options, &jiff::Zoned::now())?;
+    if options.file.is_some() {
+        return Err(Failure::new(
+            "sacct: error: there are no files of job completions: leave -f out, sacct has what became of all jobs",
+        ));
+    }
+    if options.flags.is_some() {
+        eprintln!("sacct: warning: -F is ignored: how jobs were started is not recorded");
+    }
+    if asked.verbose {
+        eprintln!("{}", asked.window_text());
+    }
+    if options.batch_script || options.env_vars {
+        return unkept(&options);
+    }
+    if let Some(form) = Form::of("sacct", options.json.as_deref(), options.yaml.as_deref())? {
+        return block_on(data::show(form, &asked, options.connect_timeout, args));
+    }
     block_on(async {
         let refused = |error| Failure::call("sacct", REFUSED, &error);
         let channel = connect(options.connect_timeout).await.map_err(refused)?;
@@ -58,6 +80,23 @@ fn account(args: &[OsString]) -> Outcome<ExitCode> {
         out.flush()?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// `--batch-script` and `--env-vars`: what Slurm prints where accounting keeps neither.
+fn unkept(options: &Options) -> Outcome<ExitCode> {
+    if options.jobs.is_empty() {
+        return Err(Failure::new("sacct: error: This option requires a job list: give one with --jobs"));
+    }
+    let dashes = "-".repeat(80);
+    for job in options.jobs.iter().flat_map(|list| items(list)) {
+        let title = if options.batch_script { "Batch Script for" } else { "Environment used for" };
+        let note = if options.batch_script { "" } else { " (must be batch to display)" };
+        print(format_args!("{title} {job}{note}\n{dashes}\nNONE\n"))?;
+    }
+    eprintln!(
+        "covey: hint: accounting keeps neither; while the job is known, scontrol write batch_script JOB has the script"
+    );
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn cluster_name(channel: &Channel) -> Result<String, CallError> {
@@ -88,8 +127,11 @@ async fn load(channel: &Channel, asked: &Asked, cluster: String) -> Result<Vec<(
 fn add_lines(asked: &Asked, shown: &Shown, row: &JobRow, lines: &mut Vec<(Place, String)>) {
     let job = if row.array_id == 0 { row.id } else { row.array_id };
     let place = (job, row.index.map_or(0, |index| u64::from(index) + 1));
+    if !asked.filter.takes(row) {
+        return;
+    }
     let row = &asked.truncated(row);
     for entry in Entry::all(row, shown).filter(|entry| asked.steps.take(entry)) {
-        lines.push((place, asked.table.line(&entry)));
+        lines.push((place, asked.table.line(|value| value(&entry))));
     }
 }

@@ -3,9 +3,8 @@
 //! Options are read in `sbatch/options`, the script in `sbatch/script`; here they become a [`Submission`], which is
 //! sent, and perhaps waited for. Start at [`run`].
 
-mod options;
+pub(super) mod options;
 mod script;
-mod unbuilt;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -15,12 +14,13 @@ use ops::Op;
 use proto::v1;
 use proto::v1::work::Kind;
 use sched::spec::array::{ArraySpec, INDEX_MAX};
+use tonic::transport::Channel;
 
-use crate::call::{CallError, block_on, connect};
+use crate::call::{CallError, block_on, client, connect};
 use crate::failure::{BAD_OPTION, Failure, Outcome, ended};
 use crate::mapping::{MapRequest, Mapping, NAME_DEFAULT};
-use crate::send::{Submission, send};
-use crate::submitter::Submitter;
+use crate::send::{Submission, forecast, send};
+use crate::submitter::{Submitter, group_of, user_of};
 use crate::wait::wait;
 use options::Options;
 use script::Script;
@@ -46,13 +46,22 @@ fn submit(args: &[OsString]) -> Outcome<ExitCode> {
     let submitter =
         Submitter::here().map_err(|error| Failure::chain("sbatch: error: cannot find the current folder: ", &error))?;
     let (options, script) = options::read(args, &submitter)?;
-    let ask = &options.ask;
+    let (ask, timeout_s) = (&options.ask, options.ask.shape.connect_timeout);
     block_on(async {
         let submission = submission(&options, script, &submitter).await?;
         let refused = |error| Failure::call("sbatch", REFUSED, &error);
-        let channel = connect(ask.connect_timeout).await.map_err(refused)?;
-        let job_id = send(&channel, &submission, ask.connect_timeout).await.map_err(refused)?;
-        announce(job_id, ask.parsable, ask.quiet)?;
+        let channel = connect(timeout_s).await.map_err(refused)?;
+        if let Some(names) = &options.clusters {
+            check_cluster(&channel, names).await?;
+        }
+        if options.test_only {
+            let reply = forecast(&channel, &submission, timeout_s).await;
+            return tell_forecast(&reply.map_err(|error| Failure::call("sbatch", "allocation failure: ", &error))?);
+        }
+        let reply = send(&channel, &submission, timeout_s).await.map_err(refused)?;
+        let job_id = reply.job_id;
+        let cluster = options.clusters.as_ref().map(|_| reply.cluster.as_str());
+        announce(job_id, cluster, ask.parsable, ask.quiet)?;
         if !ask.wait {
             return Ok(ExitCode::SUCCESS);
         }
@@ -61,13 +70,37 @@ fn submit(args: &[OsString]) -> Outcome<ExitCode> {
     })
 }
 
-/// Tells the id, which scripts read from stdout.
-pub(crate) fn announce(job_id: u32, parsable: bool, quiet: bool) -> Outcome<()> {
+/// Refuses a list of clusters that this one is not on.
+async fn check_cluster(channel: &Channel, names: &str) -> Outcome<()> {
+    let described = client(channel).get_cluster(v1::GetClusterRequest {}).await;
+    let own = described.map_err(|error| Failure::call("sbatch", REFUSED, &error.into()))?.into_inner().name;
+    if names == "all" || names.split(',').any(|name| name == own) {
+        return Ok(());
+    }
+    let refused = Failure::new(format_args!("sbatch: error: No cluster '{names}' known by database."));
+    Err(refused.hint(Some(format!("this cluster is {own}"))))
+}
+
+/// What `--test-only` prints.
+fn tell_forecast(reply: &v1::SubmitReply) -> Outcome<ExitCode> {
+    let forecast = reply.forecast.clone().unwrap_or_default();
+    let at = crate::show::time(forecast.start_ms).unwrap_or_else(|| "an unknown time".into());
+    let nodes = crate::show::or_null(&forecast.nodes);
+    eprintln!(
+        "sbatch: Job {} to start at {at} using {} processors on nodes {nodes} in partition {}",
+        reply.job_id, forecast.cpus, forecast.partition
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Tells the id, which scripts read from stdout, and the cluster where it was asked for.
+pub(crate) fn announce(job_id: u32, cluster: Option<&str>, parsable: bool, quiet: bool) -> Outcome<()> {
+    let (after, on) = cluster.map_or_else(Default::default, |name| (format!(";{name}"), format!(" on cluster {name}")));
     let mut out = io::stdout().lock();
     match (quiet, parsable) {
         (true, _) => {}
-        (false, true) => writeln!(out, "{job_id}")?,
-        (false, false) => writeln!(out, "Submitted batch job {job_id}")?,
+        (false, true) => writeln!(out, "{job_id}{after}")?,
+        (false, false) => writeln!(out, "Submitted batch job {job_id}{on}")?,
     }
     Ok(out.flush()?)
 }
@@ -97,7 +130,8 @@ async fn submission(options: &Options, script: Option<Script>, submitter: &Submi
         }
     };
     let spec = v1::JobSpec { array: options.array.clone().unwrap_or_default(), ..spec };
-    let environment = crate::export::environment(ask.export.as_deref(), std::env::vars_os(), submitter);
+    let spec = owned(spec, options)?;
+    let environment = ask.environment("sbatch", submitter)?;
     match map_request(options)? {
         None => Ok(Submission { spec, script: text, environment, manifest: Vec::new() }),
         Some(request) => {
@@ -105,6 +139,28 @@ async fn submission(options: &Options, script: Option<Script>, submitter: &Submi
             Ok(mapping.map_err(|error| error.failure("sbatch"))?.submission(spec, text, environment))
         }
     }
+}
+
+/// The spec as another user's, where root says so.
+fn owned(mut spec: v1::JobSpec, options: &Options) -> Outcome<v1::JobSpec> {
+    let bad = |text: String| Failure::new(format_args!("sbatch: error: {text}")).exit(BAD_OPTION);
+    for (option, given) in [("--uid", &options.uid), ("--gid", &options.gid)] {
+        if given.is_some() && !rustix::process::getuid().is_root() {
+            return Err(bad(format!("{option} only permitted by root user")));
+        }
+    }
+    let user = spec.user.get_or_insert_default();
+    if let Some(given) = &options.uid {
+        let unknown = || bad(format!("Invalid --uid specification\nsbatch: error: there is no user {given}"));
+        let (uid, gid, name) = user_of(given).ok_or_else(unknown)?;
+        let group = group_of(&gid.to_string()).map_or_else(|| gid.to_string(), |(_, group)| group);
+        *user = v1::User { uid, gid, name, group };
+    }
+    if let Some(given) = &options.gid {
+        let unknown = || bad(format!("Invalid --gid specification\nsbatch: error: there is no group {given}"));
+        (user.gid, user.group) = group_of(given).ok_or_else(unknown)?;
+    }
+    Ok(spec)
 }
 
 /// The op of this name.

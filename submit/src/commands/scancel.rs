@@ -1,18 +1,22 @@
 //! `scancel`: ends jobs and tasks, by id or by filter.
 //!
-//! Who asks for ids that are unknown or have ended is left in peace, as Slurm does: only `-v` tells. Filters that are
-//! not built are refused, because passing over one would end too much. Start at [`run`].
+//! Who asks for ids that are unknown or have ended is left in peace, as Slurm does: only `-v` tells. Filters only narrow what is
+//! named. `-i` asks before each job. Start at [`run`].
 
 use std::ffi::OsString;
+use std::io::{self, BufRead};
 use std::process::ExitCode;
 
 use clap::{Args, FromArgMatches};
-use proto::v1::{CancelRequest, ControlScope, Phase, SignalRequest};
+use proto::v1::{CancelRequest, ControlScope, JobRow, JobState, ListJobsRequest, Phase, SignalRequest};
 use sched::spec::array::JobRef;
+use sched::spec::hostlist;
 use sched::spec::signal::read_signal;
+use tonic::transport::Channel;
 
+use super::squeue::load;
 use crate::call::{CallError, block_on, client, connect};
-use crate::failure::{Failure, Outcome, ended};
+use crate::failure::{Failure, Outcome, ended, print};
 use crate::getopt;
 use crate::submitter::user_name;
 
@@ -59,28 +63,35 @@ struct Options {
     /// Through the controller, which is what happens anyway
     #[arg(long)]
     ctld: bool,
-    /// Accepted for one cluster's sake
-    #[arg(short = 'M', long, value_name = "NAMES", hide = true)]
+    /// Accepted for scripts' sake: there is one cluster
+    #[arg(short = 'M', long, value_name = "NAMES")]
     clusters: Option<String>,
     /// Send a signal to the job's steps instead of ending it; with -b to the batch shell, with -f to all its processes; KILL ends it
     #[arg(short, long, value_name = "SIGNAL", value_parser = signal)]
     signal: Option<i32>,
-    #[arg(short = 'A', long, hide = true)]
+    /// Only jobs of this account
+    #[arg(short = 'A', long, value_name = "ACCOUNT")]
     account: Option<String>,
     /// With --signal: to the batch shell alone
     #[arg(short, long)]
     batch: bool,
-    #[arg(long, hide = true)]
+    /// Accepted for scripts' sake: nothing is staged out that could be skipped
+    #[arg(short = 'H', long)]
     hurry: bool,
-    #[arg(short, long, hide = true)]
+    /// Ask before each job
+    #[arg(short, long)]
     interactive: bool,
-    #[arg(short = 'w', long, hide = true)]
+    /// Only what runs on one of these nodes, a hostlist
+    #[arg(short = 'w', long, value_name = "LIST", value_parser = hosts)]
     nodelist: Option<String>,
-    #[arg(short, long, hide = true)]
+    /// Only jobs of this quality of service
+    #[arg(short, long, value_name = "QOS")]
     qos: Option<String>,
-    #[arg(short = 'R', long, hide = true)]
+    /// Only jobs of this reservation
+    #[arg(short = 'R', long, value_name = "NAME")]
     reservation: Option<String>,
-    #[arg(long, hide = true)]
+    /// Only jobs with this key
+    #[arg(long, value_name = "KEY")]
     wckey: Option<String>,
     /// Seconds to look for the controller (a Covey option)
     #[arg(long, value_name = "SECONDS")]
@@ -95,40 +106,42 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
     ended(cancel(args))
 }
 
-fn read(args: &[OsString]) -> Outcome<(Options, CancelRequest)> {
+/// Its options.
+pub(crate) fn command() -> clap::Command {
     let command = Options::augment_args(clap::Command::new("scancel").about("End jobs and tasks")).after_help(EXAMPLES);
-    let matches = getopt::read(&mut getopt::conventions(command, None), args)?;
+    getopt::conventions(command, None)
+}
+
+fn read(args: &[OsString]) -> Outcome<(Options, CancelRequest)> {
+    let matches = getopt::read(&mut command(), args)?;
     let options = Options::from_arg_matches(&matches).expect("the matches are of these options");
-    refuse_unbuilt(&options)?;
     let request = request(&options)?;
     Ok((options, request))
 }
 
 fn cancel(args: &[OsString]) -> Outcome<ExitCode> {
-    let (options, request) = read(args)?;
-    if options.verbose {
-        request.ids.iter().for_each(|id| match options.signal.filter(|signal| *signal != KILL) {
-            None => eprintln!("scancel: Terminating job {id}"),
-            Some(signal) if options.batch => eprintln!("scancel: Signal {signal} to batch job {id}"),
-            Some(signal) => eprintln!("scancel: Signal {signal} to job {id}"),
-        });
-    }
-    let (ids, filtered) = (request.ids.clone(), is_filtered(&request));
-    let refusals = block_on(async {
-        let channel = connect(options.connect_timeout).await?;
-        match options.signal.filter(|signal| *signal != KILL) {
-            None => Ok(client(&channel).cancel(request).await?.into_inner().refusals),
-            Some(signal) => {
-                let request = signal_request(&options, request, signal);
-                let verdicts = client(&channel).signal(request).await?.into_inner().verdicts;
-                Ok(verdicts.into_iter().map(|verdict| verdict.refusal).collect())
+    let (options, mut request) = read(args)?;
+    let lost = |error: CallError| Failure::call("scancel", "scancel: error: ", &error);
+    let filtered = is_filtered(&request);
+    let refusals: Vec<String> = block_on(async {
+        let channel = connect(options.connect_timeout).await.map_err(lost)?;
+        if options.interactive || (options.verbose && request.ids.is_empty()) {
+            let rows = matching(&channel, &request).await.map_err(lost)?;
+            if rows.is_empty() && options.verbose {
+                eprintln!("scancel: No active jobs match ALL job filters, including: {}", filters(&request));
+            }
+            if options.interactive {
+                request.ids = agreed(&rows)?;
+            }
+            if rows.is_empty() || (options.interactive && request.ids.is_empty()) {
+                return Ok(Vec::new());
             }
         }
-    });
-    let refusals: Vec<String> =
-        refusals.map_err(|error: CallError| Failure::call("scancel", "scancel: error: ", &error))?;
+        announce(&options, &request);
+        ask(&channel, &options, request.clone()).await.map_err(lost)
+    })?;
     let mut failed = false;
-    for (id, refusal) in ids.iter().zip(&refusals).filter(|(_, refusal)| !refusal.is_empty()) {
+    for (id, refusal) in request.ids.iter().zip(&refusals).filter(|(_, refusal)| !refusal.is_empty()) {
         let (tell, fail) = weight(refusal, filtered, &options);
         if tell {
             eprintln!("scancel: error: Kill job error on job id {id}: {refusal}");
@@ -136,6 +149,78 @@ fn cancel(args: &[OsString]) -> Outcome<ExitCode> {
         failed |= fail;
     }
     if failed { Err(Failure::silent(1)) } else { Ok(ExitCode::SUCCESS) }
+}
+
+/// What `-v` says before anything is done.
+fn announce(options: &Options, request: &CancelRequest) {
+    for id in request.ids.iter().filter(|_| options.verbose) {
+        match options.signal.filter(|signal| *signal != KILL) {
+            None => eprintln!("scancel: Terminating job {id}"),
+            Some(signal) if options.batch => eprintln!("scancel: Signal {signal} to batch job {id}"),
+            Some(signal) => eprintln!("scancel: Signal {signal} to job {id}"),
+        }
+    }
+}
+
+/// Ends what is named, or sends the signal; a refusal for each id, empty where there is none.
+async fn ask(channel: &Channel, options: &Options, request: CancelRequest) -> Result<Vec<String>, CallError> {
+    match options.signal.filter(|signal| *signal != KILL) {
+        None => Ok(client(channel).cancel(request).await?.into_inner().refusals),
+        Some(signal) => {
+            let request = signal_request(options, request, signal);
+            let verdicts = client(channel).signal(request).await?.into_inner().verdicts;
+            Ok(verdicts.into_iter().map(|verdict| verdict.refusal).collect())
+        }
+    }
+}
+
+/// The rows of what is named and let pass by the filters, without what has ended.
+async fn matching(channel: &Channel, request: &CancelRequest) -> Result<Vec<JobRow>, CallError> {
+    let one = |text: &String| Some(text.clone()).filter(|text| !text.is_empty()).into_iter().collect::<Vec<_>>();
+    let states: &[JobState] = match request.phase() {
+        Phase::Unspecified => &[JobState::Pending, JobState::Running, JobState::Suspended],
+        Phase::Pending => &[JobState::Pending],
+        Phase::Running => &[JobState::Running, JobState::Suspended],
+        Phase::Suspended => &[JobState::Suspended],
+    };
+    let listing = ListJobsRequest {
+        ids: request.ids.clone(),
+        users: one(&request.user),
+        names: one(&request.name),
+        partitions: one(&request.partition),
+        accounts: one(&request.account),
+        qos: one(&request.qos),
+        reservations: one(&request.reservation),
+        nodes: hostlist::expand(&request.nodes).unwrap_or_default(),
+        states: states.iter().map(|state| (*state).into()).collect(),
+        ..ListJobsRequest::default()
+    };
+    let (rows, ..) = load(channel, &listing).await?;
+    let wckey = &request.wckey;
+    Ok(rows.into_iter().filter(|row| wckey.is_empty() || row.wckey == *wckey).collect())
+}
+
+/// The jobs for which the person at the terminal says yes.
+fn agreed(rows: &[JobRow]) -> Outcome<Vec<String>> {
+    let mut ids = Vec::new();
+    for row in rows {
+        print(format_args!("Cancel job_id={} name={} partition={} [y/n]? ", label(row), row.name, row.partition))?;
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer)?;
+        if answer.trim_start().starts_with(['y', 'Y']) {
+            ids.push(label(row));
+        }
+    }
+    Ok(ids)
+}
+
+/// How a row is named in a request.
+fn label(row: &JobRow) -> String {
+    match (row.array_id, row.index) {
+        (0, _) => row.id.to_string(),
+        (array, Some(index)) => format!("{array}_{index}"),
+        (array, None) => format!("{array}_[{}]", row.remainder),
+    }
 }
 
 fn signal_request(options: &Options, selection: CancelRequest, signal: i32) -> SignalRequest {
@@ -161,8 +246,7 @@ fn weight(refusal: &str, filtered: bool, options: &Options) -> (bool, bool) {
 }
 
 fn is_filtered(request: &CancelRequest) -> bool {
-    let filters = [&request.user, &request.name, &request.partition];
-    filters.iter().any(|filter| !filter.is_empty()) || request.phase() != Phase::Unspecified
+    !filters(request).is_empty()
 }
 
 fn request(options: &Options) -> Outcome<CancelRequest> {
@@ -193,7 +277,11 @@ fn request(options: &Options) -> Outcome<CancelRequest> {
         name: options.name.clone().unwrap_or_default(),
         partition: options.partition.clone().unwrap_or_default(),
         phase: phase.into(),
-        ..CancelRequest::default()
+        account: options.account.clone().unwrap_or_default(),
+        qos: options.qos.clone().unwrap_or_default(),
+        reservation: options.reservation.clone().unwrap_or_default(),
+        wckey: options.wckey.clone().unwrap_or_default(),
+        nodes: options.nodelist.clone().unwrap_or_default(),
     };
     if request.ids.is_empty() && !is_filtered(&request) {
         return Err(refused("No job identification provided".into()));
@@ -201,22 +289,32 @@ fn request(options: &Options) -> Outcome<CancelRequest> {
     Ok(request)
 }
 
-fn refuse_unbuilt(options: &Options) -> Outcome<()> {
-    let unbuilt = [
-        ("--account", options.account.is_some()),
-        ("--hurry", options.hurry),
-        ("--interactive", options.interactive),
-        ("--nodelist", options.nodelist.is_some()),
-        ("--qos", options.qos.is_some()),
-        ("--reservation", options.reservation.is_some()),
-        ("--wckey", options.wckey.is_some()),
+/// The hostlist, once it has been read.
+fn hosts(text: &str) -> Result<String, String> {
+    hostlist::expand(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// The filters that were given, as `-v` shows them where no job matches.
+fn filters(request: &CancelRequest) -> String {
+    let state = match request.phase() {
+        Phase::Unspecified => "",
+        Phase::Pending => "PENDING",
+        Phase::Running => "RUNNING",
+        Phase::Suspended => "SUSPENDED",
+    };
+    let all = [
+        ("account", request.account.as_str()),
+        ("job_name", &request.name),
+        ("nodelist", &request.nodes),
+        ("partition", &request.partition),
+        ("qos", &request.qos),
+        ("reservation", &request.reservation),
+        ("state", state),
+        ("user_name", &request.user),
+        ("wckey", &request.wckey),
     ];
-    match unbuilt.iter().find(|(_, given)| *given) {
-        None => Ok(()),
-        Some((option, _)) => {
-            Err(Failure::new(format_args!("scancel: error: {option} is not built in Covey yet; nothing was cancelled")))
-        }
-    }
+    let given = all.iter().filter(|(_, value)| !value.is_empty());
+    given.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -237,17 +335,33 @@ mod tests {
         );
         assert_eq!((request.name.as_str(), request.user.as_str()), ("x", "root"));
         assert!(parsed(&["--me"]).is_ok_and(|request| !request.user.is_empty()));
-        assert!(parsed(&["5", "--signal", "KILL", "--clusters=all"]).is_ok());
+        assert!(parsed(&["5", "--signal", "KILL", "--clusters=all", "-H", "--ctld", "-f"]).is_ok());
+        let request =
+            parsed(&["-A", "chem", "-q", "high", "-R", "r", "--wckey=w", "-w", "n[1-2]"]).expect("all is well");
+        assert_eq!(filters(&request), "account=chem nodelist=n[1-2] qos=high reservation=r wckey=w");
         for (words, text) in [
             (&[][..], "scancel: error: No job identification provided\n"),
             (&["-v"], "scancel: error: No job identification provided\n"),
             (&["abc"], "scancel: error: Invalid job id abc\n"),
             (&["5", "-t", "DONE"], "scancel: error: Invalid job state specified: DONE\n"),
-            (&["-q", "long"], "scancel: error: --qos is not built in Covey yet; nothing was cancelled\n"),
+            (&["-w", "n[1-"], "scancel: error: Invalid --nodelist specification\n"),
         ] {
             let failure = parsed(words).expect_err(text);
             assert!(failure.starts_with(text), "{failure}");
         }
+    }
+
+    #[test]
+    fn rows_are_named_as_requests_name_them() {
+        let row = |array_id, index, remainder: &str| JobRow {
+            id: 7,
+            array_id,
+            index,
+            remainder: remainder.into(),
+            ..JobRow::default()
+        };
+        assert_eq!(label(&row(0, None, "")), "7");
+        assert_eq!((label(&row(5, Some(3), "")), label(&row(5, None, "4-9"))), ("5_3".into(), "5_[4-9]".into()));
     }
 
     #[test]

@@ -1,51 +1,64 @@
-//! `scontrol`: shows everything about jobs, nodes, partitions and settings, and works with host lists.
+//! `scontrol`: shows everything about jobs, steps, nodes, partitions and settings, changes them, and works with host lists.
 //!
-//! Of the verbs that change something, those on jobs, nodes and partitions are built (`scontrol/control`, `scontrol/update*`); the
-//! others are named and refused. The blocks are made in `scontrol/show_*`. Start at [`run`].
+//! What is shown is chosen in `scontrol/show`, the blocks are made in `scontrol/show_*`, and each verb that changes something has a
+//! file; verbs that Covey has nothing for are named and refused. Without a verb it reads commands, line by line
+//! (`scontrol/interactive`). Start at [`run`], then [`obey`].
 
 mod block;
 mod control;
+mod data;
+mod errors;
+mod hosts;
+mod interactive;
+mod pids;
+mod script;
+mod show;
 mod show_job;
 mod show_node;
 mod show_partition;
+mod show_step;
 #[cfg(test)]
 mod tests;
+mod top;
 mod update;
 mod update_job;
 mod update_node;
 mod update_partition;
+mod wait;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Args, FromArgMatches};
-use proto::v1::{GetClusterReply, GetClusterRequest, ListJobsRequest, ListNodesReply, ListNodesRequest, PartitionRow};
+use clap::{ArgAction, Args, FromArgMatches};
+use proto::v1::{GetClusterReply, GetClusterRequest, ReconfigureRequest};
 use sched::spec::hostlist;
-use tonic::Code;
 
-use super::squeue::load;
 use crate::call::{CallError, block_on, client, connect};
 use crate::failure::{Failure, Outcome, ended, print};
 use crate::getopt::{self, SLURM_VERSION};
-use crate::show;
-use block::Style;
+use crate::json::Form;
 use update::Verb;
 
 const EXAMPLES: &str = "\
-Commands (each may be shortened, as in: scontrol sh j 5):
+Commands (each may be shortened, as in: scontrol sh j 5; without one they are read from stdin):
   show job [ID]            everything about a job, a task (5_3), or all jobs
+  show step [ID[.STEP]]    the steps that run
   show node [NAMES]        everything about nodes
   show partition [NAME]    everything about partitions
   show config              the controller's settings
   show hostnames [LIST]    a list such as n[1-3], one name a line
   show hostlist NAMES      the other way round; show hostlistsorted sorts
-  hold IDS                 keep what waits from starting; IDS are jobs and tasks: 5 6_3 7_[0-5]
+  show licenses, reservations, daemons, aliases, topology, assoc_mgr
+  completing               the jobs that are going away, and where
+  hold IDS                 keep what waits from starting; IDS are jobs and tasks: 5 6_3 7_[0-5], or jobname=NAME
                            (uhold: an administrator's hold that the job's user may release)
   release IDS              let it start, and compute its priority anew
   requeue IDS              stop what runs and let it, and what is done, run again
-                           (requeuehold: held; requeue incomplete IDS: not what is done)
+                           (requeuehold: held, with State=SpecialExit as SPECIAL_EXIT;
+                           requeue incomplete IDS: not what is done)
   suspend IDS              stop what runs in its tracks: it keeps its memory and lends its CPUs
   resume IDS               let it go on, once its CPUs are free
+  top IDS                  put these before the other waiting jobs of their user and partition
   update jobid=IDS KEY=VALUE...
                            of whatever is not done: TimeLimit= (also += and -=), Priority= (0 holds),
                            Nice=, Deadline=, ArrayTaskThrottle=, Name=, Comment=, Requeue=0|1;
@@ -63,42 +76,117 @@ Commands (each may be shortened, as in: scontrol sh j 5):
                            keys: Nodes (none at first, or ALL), Default, State, MaxTime, DefaultTime,
                            MaxNodes, MinNodes, DefMemPerCPU, MaxMemPerCPU, PriorityTier,
                            PriorityJobFactor, Hidden
+  write batch_script ID [FILE|-]
+                           the script of a job, into slurm-ID.sh, a file, or to stdout
+  wait_job ID              until a job has started
+  listpids [ID[.STEP]]     the processes of jobs on this machine
+  errnumstr NUMBER         Slurm's text for an error number
   ping                     is the controller there?
+  reconfigure              the controller reads covey.toml again
   version                  Slurm's release
 
 What a command makes or changes outlives restarts, but for one thing: a partition that stands in
 covey.toml gets back at each start of the controller what the file says, except its State once a
 command has set it.";
 
-/// Verbs of Slurm that change something.
-const UNBUILT: [&str; 11] = [
-    "cancel_reboot",
-    "notify",
-    "power",
-    "reboot",
-    "reconfigure",
-    "setdebug",
-    "shutdown",
-    "takeover",
-    "token",
-    "top",
-    "write",
+/// Verbs of Slurm that Covey has nothing for, and what there is instead.
+const UNBUILT: [(&str, &str); 16] = [
+    ("abort", "stop the controller with SIGTERM; tasks go on running"),
+    ("cancel_reboot", "Covey reboots no nodes"),
+    ("fsdampeningfactor", "Covey has no fair-share factor"),
+    ("notify", "a job's output files belong to the job alone"),
+    ("pidinfo", "scontrol listpids shows the processes of jobs on this machine"),
+    ("power", "Covey switches no nodes on or off"),
+    ("reboot", "drain the node, reboot it yourself, and resume it"),
+    ("schedloglevel", "set COVEY_LOG=sched=debug where the controller is started"),
+    ("setdebug", "set COVEY_LOG=debug where the controller is started"),
+    ("setdebugflags", "set COVEY_LOG=TARGET=LEVEL where the controller is started"),
+    ("shutdown", "stop the controller with SIGTERM, or the whole cluster of covey up with covey down"),
+    ("takeover", "one controller runs for each cluster"),
+    ("token", "the controller believes the kernel about who calls; there are no tokens yet"),
+    ("!!", "it repeats a command between commands: call scontrol without one"),
+    ("exit", "it ends what scontrol without a command begins"),
+    ("quit", "it ends what scontrol without a command begins"),
 ];
 
-#[derive(Args, Debug)]
+/// Every other verb, in the order in which a beginning of several is understood.
+const VERBS: [&str; 29] = [
+    "show",
+    "update",
+    "create",
+    "delete",
+    "hold",
+    "release",
+    "requeue",
+    "requeuehold",
+    "suspend",
+    "resume",
+    "ping",
+    "version",
+    "completing",
+    "errnumstr",
+    "listpids",
+    "reconfigure",
+    "top",
+    "uhold",
+    "wait_job",
+    "write",
+    "help",
+    "all",
+    "cluster",
+    "details",
+    "hide",
+    "oneliner",
+    "quiet",
+    "verbose",
+    "holdu",
+];
+
+#[derive(Args, Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own on the command line")]
 struct Options {
     /// One line for every record
     #[arg(short, long)]
     oneliner: bool,
-    /// Also hidden partitions
+    /// Also hidden partitions (SCONTROL_ALL)
     #[arg(short, long)]
     all: bool,
-    /// More details: DerivedExitCode of jobs
-    #[arg(short, long)]
-    details: bool,
+    /// Without hidden partitions (the default)
+    #[arg(long)]
+    hide: bool,
+    /// More details of jobs; given twice, also what they hold on each node
+    #[arg(short, long, action = ArgAction::Count)]
+    details: u8,
     /// No messages: the exit code alone tells what became of it
     #[arg(short = 'Q', long)]
     quiet: bool,
+    /// Accepted: nothing more is told
+    #[arg(short, long, hide = true, action = ArgAction::Count)]
+    verbose: u8,
+    /// The cluster's name (SLURM_CLUSTERS): there is one
+    #[arg(short = 'M', long, value_name = "NAME", alias = "cluster")]
+    clusters: Option<String>,
+    /// Change jobs as this user, which can only be the caller
+    #[arg(short = 'u', long, value_name = "USER")]
+    uid: Option<String>,
+    /// Accepted: there is one cluster
+    #[arg(long, hide = true)]
+    local: bool,
+    /// Accepted: there is one cluster
+    #[arg(long, hide = true)]
+    federation: bool,
+    /// Accepted: there is one cluster
+    #[arg(long, hide = true)]
+    sibling: bool,
+    /// Jobs, steps, nodes, partitions or the ping as JSON in the shape of Slurm's data parser
+    #[arg(long, value_name = "VERSION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    json: Option<String>,
+    /// The same as YAML
+    #[arg(long, value_name = "VERSION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    yaml: Option<String>,
+    /// Also nodes in state FUTURE, of which there are none
+    #[arg(short = 'F', long)]
+    future: bool,
     /// Seconds to look for the controller (a Covey option)
     #[arg(long, value_name = "SECONDS")]
     connect_timeout: Option<u32>,
@@ -112,7 +200,8 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
     ended(control(args))
 }
 
-fn command() -> clap::Command {
+/// Its options.
+pub(crate) fn command() -> clap::Command {
     let command = Options::augment_args(
         clap::Command::new("scontrol").about("Show everything about jobs, nodes and partitions, and change them"),
     );
@@ -120,59 +209,100 @@ fn command() -> clap::Command {
 }
 
 fn control(args: &[OsString]) -> Outcome<ExitCode> {
-    let options =
+    let mut options =
         Options::from_arg_matches(&getopt::read(&mut command(), args)?).expect("the matches are of these options");
-    let outcome = obey(&options);
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    options.all |= variable("SCONTROL_ALL").is_some() && !options.hide;
+    options.clusters = options.clusters.or_else(|| variable("SLURM_CLUSTERS"));
+    check_user(options.uid.as_deref())?;
+    if let Some(form) = Form::of("scontrol", options.json.as_deref(), options.yaml.as_deref())? {
+        return data::show(form, &options, args);
+    }
+    let words = std::mem::take(&mut options.words);
+    if words.is_empty() { interactive::run(options) } else { told(&mut options, &words) }
+}
+
+/// Does one command; with `-Q` its exit code alone tells what became of it.
+fn told(options: &mut Options, words: &[String]) -> Outcome<ExitCode> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let outcome = obey(options, &words);
     if options.quiet { outcome.map_err(|failure| Failure::silent(failure.code())) } else { outcome }
 }
 
-fn obey(options: &Options) -> Outcome<ExitCode> {
-    let words: Vec<&str> = options.words.iter().map(String::as_str).collect();
-    let Some((verb, rest)) = words.split_first() else {
-        return Err(Failure::new("scontrol: error: no command given").hint(Some("scontrol --help lists the commands")));
-    };
-    let verbs = ["show", "create", "delete", "update", "ping", "version"];
-    let verbs: Vec<&str> = verbs.into_iter().chain(control::VERBS).collect();
-    match keyword(verb, &verbs) {
-        Some("show") => show_something(options, rest),
-        Some(verb @ ("create" | "delete" | "update")) => {
-            let verb = match verb {
-                "create" => Verb::Create,
-                "delete" => Verb::Delete,
-                _ => Verb::Update,
-            };
-            block_on(update::change(verb, rest, options.connect_timeout))
+/// Another user's name or number is refused: whoever asks is who the kernel says.
+fn check_user(user: Option<&str>) -> Outcome<()> {
+    let Some(user) = user else { return Ok(()) };
+    let own = rustix::process::getuid().as_raw();
+    if user == own.to_string() || crate::submitter::user_name(&own.to_string()).as_deref() == Some(user) {
+        return Ok(());
+    }
+    Err(Failure::new(format_args!("scontrol: error: cannot act as user {user}"))
+        .hint(Some("the controller asks the kernel who calls: become that user first")))
+}
+
+fn obey(options: &mut Options, words: &[&str]) -> Outcome<ExitCode> {
+    let Some((word, rest)) = words.split_first() else { return Ok(ExitCode::SUCCESS) };
+    let Some(verb) = keyword(word, &VERBS) else { return Err(refused(word)) };
+    let timeout = options.connect_timeout;
+    if let Some(name) = options.clusters.as_deref() {
+        block_on(check_cluster(name, timeout))?;
+    }
+    match verb {
+        "show" => show::show(options, rest),
+        "create" => block_on(update::change(Verb::Create, rest, timeout)),
+        "delete" => block_on(update::change(Verb::Delete, rest, timeout)),
+        "update" => block_on(update::change(Verb::Update, rest, timeout)),
+        "write" => script::write(rest, timeout),
+        "top" => block_on(top::top(rest, timeout)),
+        "wait_job" => block_on(wait::wait_job(rest, timeout)),
+        "listpids" => pids::list(rest),
+        "errnumstr" => errors::text(rest),
+        "completing" => alone(verb, rest).and_then(|()| block_on(show_step::completing(timeout))),
+        "ping" => alone(verb, rest).and_then(|()| ping(timeout)),
+        "reconfigure" => alone(verb, rest).and_then(|()| block_on(reconfigure(timeout))),
+        "version" => print(format_args!("slurm {SLURM_VERSION}\n")),
+        "help" => print(format_args!("{}\n", command().render_long_help())),
+        "holdu" => block_on(control::run("uhold", rest, timeout)),
+        verb if control::VERBS.contains(&verb) => block_on(control::run(verb, rest, timeout)),
+        "cluster" => {
+            options.clusters = rest.first().map(|name| (*name).to_owned());
+            Ok(ExitCode::SUCCESS)
         }
-        Some("ping") => ping(options),
-        Some("version") => print(format_args!("slurm {SLURM_VERSION}\n")),
-        Some(verb) => block_on(control::run(verb, rest, options.connect_timeout)),
-        None => match keyword(verb, &UNBUILT) {
-            Some(verb) => Err(Failure::new(format_args!(
-                "scontrol: error: {verb} is not built in Covey yet; nothing was changed"
-            ))),
-            None => Err(Failure::new(format_args!("invalid keyword: {verb}"))),
-        },
+        switch @ ("all" | "details" | "hide" | "oneliner" | "quiet" | "verbose") => {
+            turn(options, switch);
+            Ok(ExitCode::SUCCESS)
+        }
+        _ => Err(refused(word)),
     }
 }
 
-fn show_something(options: &Options, words: &[&str]) -> Outcome<ExitCode> {
-    let Some((what, names)) = words.split_first() else {
-        return Err(Failure::new("too few arguments for keyword:show"));
-    };
-    let known = ["jobs", "jobid", "nodes", "partitions", "config", "hostnames", "hostlist", "hostlistsorted"];
-    let what_is_meant = keyword(what, &known);
-    let names = names.join(",");
-    // `show job=5` is as good as `show job 5`.
-    let names = what.split_once('=').map_or(names, |(_, name)| name.to_owned());
-    match what_is_meant {
-        Some("jobs" | "jobid") => block_on(jobs(options, &names)),
-        Some("nodes") => block_on(nodes(options, &names)),
-        Some("partitions") => block_on(partitions(options, &names)),
-        Some("config") => block_on(config(options)),
-        Some("hostnames") => host_names(&names),
-        Some(sorted @ ("hostlist" | "hostlistsorted")) => host_list(&names, sorted == "hostlistsorted"),
-        _ => Err(Failure::new(format_args!("invalid entity:{what} for keyword:show"))),
+/// Sets an option for the commands that follow.
+fn turn(options: &mut Options, switch: &str) {
+    match switch {
+        "all" => options.all = true,
+        "hide" => options.all = false,
+        "details" => options.details = options.details.max(1),
+        "oneliner" => options.oneliner = true,
+        "quiet" => options.quiet = true,
+        _ => options.verbose = options.verbose.max(1),
     }
+}
+
+/// What a verb is answered with that does nothing here.
+fn refused(word: &str) -> Failure {
+    let verbs = UNBUILT.map(|(verb, _)| verb);
+    match keyword(word, &verbs).and_then(|verb| UNBUILT.iter().find(|(known, _)| *known == verb)) {
+        Some((verb, instead)) => {
+            Failure::new(format_args!("scontrol: error: {verb} is not built in Covey; nothing was changed"))
+                .hint(Some(instead))
+        }
+        None => Failure::new(format_args!("invalid keyword: {word}")),
+    }
+}
+
+/// Refuses words after a verb that takes none.
+fn alone(verb: &str, rest: &[&str]) -> Outcome<()> {
+    if rest.is_empty() { Ok(()) } else { Err(Failure::new(format_args!("too many arguments for keyword:{verb}"))) }
 }
 
 /// The keyword that a word begins, in any case; an exact one before a longer one.
@@ -183,93 +313,41 @@ fn keyword<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     exact.or_else(begun).copied()
 }
 
-async fn jobs(options: &Options, ids: &str) -> Outcome<ExitCode> {
-    let refused = |error: CallError| match error.code() {
-        // What no JobRef can be made of is no job id either.
-        Some(Code::InvalidArgument) => Failure::new("slurm_load_jobs error: Invalid job id specified"),
-        _ => Failure::call("scontrol", "slurm_load_jobs error: ", &error),
-    };
-    let ids = show::items(ids);
-    let channel = connect(options.connect_timeout).await.map_err(refused)?;
-    let request = ListJobsRequest {
-        ids: ids.clone(),
-        ended: true,
-        detail: true,
-        expected_starts: true,
-        ..ListJobsRequest::default()
-    };
-    let (rows, now_ms) = match load(&channel, &request).await {
-        Err(CallError::Refused(status)) if status.code() == Code::NotFound && ids.iter().any(|id| id.contains('_')) => {
-            return Err(Failure::new(format_args!("Job {} not found", ids.join(","))));
-        }
-        loaded => loaded.map_err(refused)?,
-    };
-    if rows.is_empty() {
-        return match ids.as_slice() {
-            [] => print("No jobs in the system\n"),
-            ids => Err(Failure::new(format_args!("Job {} not found", ids.join(",")))),
-        };
-    }
-    let style = Style::of(options.oneliner);
-    print(rows.iter().map(|row| show_job::block(row, now_ms, options.details).text(style)).collect::<String>())
+async fn describe(timeout: Option<u32>) -> Result<GetClusterReply, CallError> {
+    let channel = connect(timeout).await?;
+    Ok(client(&channel).get_cluster(GetClusterRequest {}).await?.into_inner())
 }
 
-async fn cluster(options: &Options) -> Result<ListNodesReply, CallError> {
-    let channel = connect(options.connect_timeout).await?;
-    Ok(client(&channel).list_nodes(ListNodesRequest {}).await?.into_inner())
+async fn check_cluster(name: &str, timeout: Option<u32>) -> Outcome<()> {
+    let reply = describe(timeout).await;
+    let reply = reply.map_err(|error| Failure::call("scontrol", "slurm_load_ctl_conf error: ", &error))?;
+    if name == reply.name || name == "all" {
+        return Ok(());
+    }
+    Err(Failure::new(format_args!(
+        "scontrol: error: '{name}' can't be reached now, or it is an invalid entry for --cluster.  Use 'sacctmgr list \
+         clusters' to see available clusters."
+    )))
 }
 
-async fn nodes(options: &Options, names: &str) -> Outcome<ExitCode> {
-    let reply = cluster(options).await.map_err(|error| Failure::call("scontrol", "slurm_load_node error: ", &error))?;
-    let wanted = expand(names)?;
-    if let Some(name) = wanted.iter().find(|name| !reply.nodes.iter().any(|node| node.name == **name)) {
-        return Err(Failure::new(format_args!("Node {name} not found")));
-    }
-    if reply.nodes.is_empty() {
-        return print("No nodes in the system\n");
-    }
-    let shown = reply.nodes.iter().filter(|node| wanted.is_empty() || wanted.contains(&node.name));
-    let style = Style::of(options.oneliner);
-    print(shown.map(|node| show_node::node(node).text(style)).collect::<String>())
-}
-
-async fn partitions(options: &Options, names: &str) -> Outcome<ExitCode> {
+async fn reconfigure(timeout: Option<u32>) -> Outcome<ExitCode> {
+    let told = async {
+        let channel = connect(timeout).await?;
+        Ok(client(&channel).reconfigure(ReconfigureRequest {}).await?.into_inner())
+    };
     let reply =
-        cluster(options).await.map_err(|error| Failure::call("scontrol", "slurm_load_partitions error: ", &error))?;
-    let wanted = show::items(names);
-    if let Some(name) = wanted.iter().find(|name| !reply.partitions.iter().any(|known| known.name == **name)) {
-        return Err(Failure::new(format_args!("Partition {name} not found")));
+        told.await.map_err(|error: CallError| Failure::call("scontrol", "slurm_reconfigure error: ", &error))?;
+    if !reply.kept.is_empty() {
+        let keys = reply.kept.join(", ");
+        eprintln!("scontrol: warning: a restart of the controller is needed for {keys}; all else holds from now on");
     }
-    let unasked = |partition: &PartitionRow| wanted.is_empty() && (options.all || !partition.hidden);
-    let shown = reply.partitions.iter().filter(|partition| unasked(partition) || wanted.contains(&partition.name));
-    let style = Style::of(options.oneliner);
-    print(shown.map(|partition| show_partition::partition(partition, &reply.nodes).text(style)).collect::<String>())
+    Ok(ExitCode::SUCCESS)
 }
 
-async fn describe(options: &Options) -> Result<(GetClusterReply, i64), CallError> {
-    let channel = connect(options.connect_timeout).await?;
-    let reply = client(&channel).get_cluster(GetClusterRequest {}).await?.into_inner();
-    Ok((reply, jiff::Timestamp::now().as_millisecond()))
-}
-
-async fn config(options: &Options) -> Outcome<ExitCode> {
-    let refused = |error| Failure::call("scontrol", "slurm_load_ctl_conf error: ", &error);
-    let (reply, now_ms) = describe(options).await.map_err(refused)?;
-    print(config_text(&reply, now_ms))
-}
-
-fn config_text(reply: &GetClusterReply, now_ms: i64) -> String {
-    let mut text = format!("Configuration data as of {}\n", show::time(now_ms).unwrap_or_default());
-    for setting in &reply.settings {
-        text += &format!("{:<23} = {}\n", setting.key, show::or_null(&setting.value));
-    }
-    text + &format!("\nSlurmctld(primary) at {} is UP\n", reply.host)
-}
-
-fn ping(options: &Options) -> Outcome<ExitCode> {
+fn ping(timeout: Option<u32>) -> Outcome<ExitCode> {
     block_on(async {
-        match describe(options).await {
-            Ok((reply, _)) => print(format_args!("Slurmctld(primary) at {} is UP\n", reply.host)),
+        match describe(timeout).await {
+            Ok(reply) => print(format_args!("Slurmctld(primary) at {} is UP\n", reply.host)),
             Err(error @ (CallError::Dial(_) | CallError::Lost(_))) => {
                 let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
                 print(format_args!("Slurmctld(primary) at {host} is DOWN\n"))?;
@@ -282,17 +360,4 @@ fn ping(options: &Options) -> Outcome<ExitCode> {
 
 fn expand(list: &str) -> Outcome<Vec<String>> {
     hostlist::expand(list).map_err(|error| Failure::new(format_args!("Invalid hostlist: {list}")).hint(Some(error)))
-}
-
-/// Without a list, the nodes of the job that this runs in.
-fn host_names(list: &str) -> Outcome<ExitCode> {
-    let own = || std::env::var("SLURM_JOB_NODELIST").unwrap_or_default();
-    let list = if list.is_empty() { own() } else { list.to_owned() };
-    print(expand(&list)?.iter().map(|name| format!("{name}\n")).collect::<String>())
-}
-
-fn host_list(names: &str, sorted: bool) -> Outcome<ExitCode> {
-    let hosts = expand(names)?;
-    let list = if sorted { hostlist::compress_sorted(&hosts) } else { hostlist::compress(&hosts) };
-    print(format_args!("{list}\n"))
 }

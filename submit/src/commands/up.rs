@@ -29,7 +29,7 @@ use crate::local::shell::instructions;
                   covey up --nodes 4 --cpus 2 --dir /tmp/c   four nodes of two CPUs, elsewhere\n  \
                   eval \"$(covey env)\"; covey squeue          talk to it"
 )]
-struct Args {
+pub(super) struct Args {
     #[command(flatten)]
     asked: Asked,
     /// The cluster's folder [default: $COVEY_DIR, else ~/.covey]

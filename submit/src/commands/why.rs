@@ -26,7 +26,7 @@ const BOLD: [&str; 2] = ["\x1b[1m", "\x1b[0m"];
     name = "covey why",
     after_help = "Examples:\n  covey why 12\n  covey why 12_3 --json\n\nsqueue --start lists the expected starts of all jobs."
 )]
-struct Args {
+pub(super) struct Args {
     /// A job, or one task of an array, as in 12 or 12_3
     #[arg(value_name = "JOB")]
     job: String,

@@ -16,7 +16,7 @@ fn listed(cluster: &Cluster, journal: &dyn Journal, request: &v1::ListHistoryReq
     let sift =
         Sift { filter: Filter::new(&filter_of), window, states: &jobs.states, pager: Pager::new(sender, Vec::new()) };
     let maker = RowMaker { cluster, detail: true, starts: None };
-    let mut listing = Listing { cluster, journal, maker, sift };
+    let mut listing = Listing { cluster, journal, maker, sift, duplicates: request.duplicates };
     let done = match wanted {
         None => listing.everything(),
         Some(wanted) => listing.named(&wanted, &unknown),
@@ -58,7 +58,7 @@ fn request(ids: &[&str], states: &[v1::JobState]) -> v1::ListHistoryRequest {
     let ids = ids.iter().map(ToString::to_string).collect();
     let states = states.iter().map(|state| (*state).into()).collect();
     let jobs = v1::ListJobsRequest { ids, states, ..v1::ListJobsRequest::default() };
-    v1::ListHistoryRequest { jobs: Some(jobs), from_ms: 0, until_ms: i64::MAX }
+    v1::ListHistoryRequest { jobs: Some(jobs), from_ms: 0, until_ms: i64::MAX, duplicates: false }
 }
 
 #[test]
@@ -109,4 +109,37 @@ fn a_window_takes_what_was_there_at_some_moment_of_it() {
         let found = (takes(&[]), takes(&[pending]), takes(&[running]), takes(&[failed]));
         assert_eq!(found, (any, was_pending, was_running, has_failed), "{row:?}");
     }
+}
+
+#[test]
+fn runs_before_the_last_are_told_where_duplicates_are_asked_for() {
+    let job = JobId(7);
+    let mut cluster = cluster_with(job, fat_job("0-1"));
+    run(&mut cluster, job, 0, 2);
+    let at = Timestamp(1_800_000_060_000);
+    let undone = Event::Undone { job, tasks: 0.into(), hold: None };
+    let rows = history::runs(&cluster, at, &undone);
+    cluster.apply(at, &undone);
+    let rows: Vec<_> = rows.iter().map(history::OwnedRow::borrowed).collect();
+    let journal = MemoryJournal::default();
+    journal
+        .append(&Commit { epoch: 1, sequence: 0, record: b"r", history: &rows, dropped_blobs: &[] })
+        .expect("stored");
+    let plain = |ids: &[&str]| request(ids, &[]);
+    let twice = |ids: &[&str]| v1::ListHistoryRequest { duplicates: true, ..request(ids, &[]) };
+    assert_eq!(listed(&cluster, &journal, &plain(&["7"])), ["PENDING 7_1", "PENDING 8_0"]);
+    for ids in [&["7"][..], &[]] {
+        assert_eq!(listed(&cluster, &journal, &twice(ids)), ["FAILED 8_0", "PENDING 7_1", "PENDING 8_0"], "{ids:?}");
+    }
+    assert_eq!(listed(&cluster, &journal, &twice(&["7_1"])), ["PENDING 7_1"]);
+    // A job that is history itself is told with its runs.
+    cluster.apply(at, &Event::Cancelled { job, tasks: IndexSet::from_iter([0, 1]), uid: 9 });
+    let rows = history::rows(&cluster, cluster.job(job).expect("there"));
+    let rows: Vec<_> = rows.iter().map(history::OwnedRow::borrowed).collect();
+    let commit = Commit { epoch: 1, sequence: 1, record: b"r", history: &rows, dropped_blobs: &[] };
+    journal.append(&commit).expect("stored");
+    cluster.apply(at, &Event::Forgotten { job });
+    let told = ["CANCELLED 7_1", "CANCELLED 8_0", "FAILED 8_0"];
+    assert_eq!(listed(&cluster, &journal, &twice(&["7"])), told);
+    assert_eq!(listed(&cluster, &journal, &plain(&["7"])), told[..2]);
 }

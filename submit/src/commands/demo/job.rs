@@ -65,7 +65,7 @@ pub(super) async fn run(layout: &Layout, stores: &Stores, name: &OutputName, sub
 
     let mut bar = Bar::new(manifest.len());
     let begun = Instant::now();
-    let id = send(&channel, &submission, None).await.map_err(|error| unanswered(&error))?;
+    let id = send(&channel, &submission, None).await.map_err(|error| unanswered(&error))?.job_id;
     let last = wait(&channel, id, |progress| bar.show(progress)).await;
     let seconds = begun.elapsed().as_secs_f64();
     bar.clear();

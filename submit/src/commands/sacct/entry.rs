@@ -1,7 +1,9 @@
 //! A job, task or step as `sacct` shows it, and the texts that take more than a word to make.
 
-use proto::v1::{JobDetail, JobRow, JobState, Usage};
-use sched::spec::array::JobRef;
+use std::num::NonZeroU32;
+
+use proto::v1::{JobDetail, JobRow, JobState, StepRow, Usage};
+use sched::spec::array::{ArraySpec, INDEX_MAX, JobRef, LIST_BYTES_MAX, TaskSelector, list_text};
 use sched::spec::duration;
 
 use super::units::Unit;
@@ -13,66 +15,101 @@ const BATCH: &str = "batch";
 
 /// What is the same for all entries of a listing.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Shown {
-    pub(super) now_ms: i64,
-    pub(super) cluster: String,
-    pub(super) unit: Unit,
+pub(crate) struct Shown {
+    pub(crate) now_ms: i64,
+    pub(crate) cluster: String,
+    pub(crate) unit: Unit,
+    /// `SLURM_BITSTR_LEN`: bytes of the list of tasks that wait; `None` for Slurm's own bound.
+    pub(crate) list_bytes: Option<usize>,
 }
 
 /// One line: the allocation of a job or task, or a step of it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Entry<'a> {
+pub(crate) struct Entry<'a> {
     pub(super) row: &'a JobRow,
     pub(super) shown: &'a Shown,
-    step: Option<&'static str>,
+    part: Part<'a>,
+}
+
+/// What of a job or task a line is about.
+#[derive(Clone, Copy, Debug)]
+enum Part<'a> {
+    Allocation,
+    Batch,
+    Step(&'a StepRow),
 }
 
 impl<'a> Entry<'a> {
-    /// The allocation, and the batch script once it has started.
-    pub(super) fn all(row: &'a JobRow, shown: &'a Shown) -> impl Iterator<Item = Entry<'a>> {
-        let step = (row.started_ms != 0).then_some(Entry { row, shown, step: Some(BATCH) });
-        std::iter::once(Entry { row, shown, step: None }).chain(step)
+    /// The allocation, the batch script once it has started, and the steps in the order of their starts.
+    pub(crate) fn all(row: &'a JobRow, shown: &'a Shown) -> impl Iterator<Item = Entry<'a>> {
+        let batch = row.started_ms != 0 && row.detail.as_ref().is_none_or(|detail| detail.batch);
+        let parts = std::iter::once(Part::Allocation).chain(batch.then_some(Part::Batch));
+        parts.chain(row.steps.iter().map(Part::Step)).map(move |part| Entry { row, shown, part })
     }
 
-    pub(super) fn step_name(&self) -> Option<&'static str> {
-        self.step
+    /// `batch`, or the number of a step; `None` for an allocation.
+    pub(crate) fn step_name(&self) -> Option<String> {
+        match self.part {
+            Part::Allocation => None,
+            Part::Batch => Some(BATCH.into()),
+            Part::Step(step) => Some(step.step.to_string()),
+        }
+    }
+
+    /// Whether it has begun and not ended.
+    pub(crate) fn runs(&self) -> bool {
+        self.started_ms() != 0 && self.ended_ms() == 0
     }
 
     /// Whether it belongs to what an argument of `-j` names.
-    pub(super) fn is_of(&self, job: &str) -> bool {
+    pub(crate) fn is_of(&self, job: &str) -> bool {
         let Ok(named) = job.parse::<JobRef>() else { return false };
         let tasks = |index| match &named.tasks {
-            sched::spec::array::TaskSelector::All => true,
-            sched::spec::array::TaskSelector::One(one) => index == *one,
-            sched::spec::array::TaskSelector::Listed(list) => list.contains(index),
+            TaskSelector::All => true,
+            TaskSelector::One(one) => index == *one,
+            TaskSelector::Listed(list) => list.contains(index),
         };
         named.job == self.row.id || (named.job == self.row.array_id && self.row.index.is_none_or(tasks))
     }
 
     /// For fields that only allocations have.
     pub(super) fn of_job(&self, text: impl FnOnce(&JobRow) -> String) -> String {
-        if self.step.is_none() { text(self.row) } else { String::new() }
+        if matches!(self.part, Part::Allocation) { text(self.row) } else { String::new() }
     }
 
     /// For fields that only steps have.
-    pub(super) fn of_step(&self, text: impl FnOnce(&JobRow) -> String) -> String {
-        if self.step.is_some() { text(self.row) } else { String::new() }
+    pub(super) fn of_step(&self, text: impl FnOnce(&Entry<'a>) -> String) -> String {
+        if matches!(self.part, Part::Allocation) { String::new() } else { text(self) }
     }
 
-    pub(super) fn id(&self, raw: bool) -> String {
-        let id = if raw { self.row.id.to_string() } else { display_id(self.row) };
-        self.step.map_or(id.clone(), |step| format!("{id}.{step}"))
+    pub(crate) fn id(&self, raw: bool) -> String {
+        let id = if raw { self.row.id.to_string() } else { self.long_id() };
+        self.step_name().map_or(id.clone(), |step| format!("{id}.{step}"))
+    }
+
+    /// The number, with as much of the list of what waits as was asked for.
+    fn long_id(&self) -> String {
+        let list = ArraySpec::parse(&self.row.remainder, INDEX_MAX).ok();
+        let Some((list, bytes)) = list.zip(self.shown.list_bytes) else { return display_id(self.row) };
+        let bytes = if bytes == 0 { None } else { Some(bytes.max(LIST_BYTES_MIN)) };
+        format!("{}_[{}]", self.row.array_id, list_text(list.tasks(), NonZeroU32::new(self.row.throttle), bytes))
     }
 
     pub(super) fn name(&self) -> String {
-        self.step.unwrap_or(&self.row.name).to_owned()
+        match self.part {
+            Part::Allocation => self.row.name.clone(),
+            Part::Batch => BATCH.into(),
+            Part::Step(step) => step.name.clone(),
+        }
     }
 
-    /// Who cancelled stands behind the job's state. The step of a job that Slurm stopped for a reason of its own was cancelled.
+    /// Who cancelled stands behind the job's state. The batch script of a job that Slurm stopped for a reason of its own was cancelled.
     pub(super) fn state(&self) -> String {
-        match (self.row.state(), self.step, self.row.cancelled_by) {
-            (JobState::Cancelled, None, Some(uid)) => format!("CANCELLED by {uid}"),
-            (JobState::Timeout | JobState::Deadline | JobState::Preempted | JobState::NodeFail, Some(_), _) => {
+        match (self.row.state(), self.part, self.row.cancelled_by) {
+            (_, Part::Step(step), _) => state_names(step.state()).0.into(),
+            (_, Part::Allocation, _) if self.row.requeued => "REQUEUED".into(),
+            (JobState::Cancelled, Part::Allocation, Some(uid)) => format!("CANCELLED by {uid}"),
+            (JobState::Timeout | JobState::Deadline | JobState::Preempted | JobState::NodeFail, Part::Batch, _) => {
                 "CANCELLED".into()
             }
             (state, ..) => state_names(state).0.into(),
@@ -81,38 +118,50 @@ impl<'a> Entry<'a> {
 
     /// Slurm records the end of a job that it stops when it stops it: only the step tells the signal.
     pub(super) fn exit_code(&self) -> String {
-        let state = self.row.state();
-        let stopped =
-            matches!(state, JobState::Cancelled | JobState::Timeout | JobState::Deadline | JobState::Preempted);
-        if stopped && self.step.is_none() {
-            return "0:0".into();
+        let stopped = matches!(
+            self.row.state(),
+            JobState::Cancelled | JobState::Timeout | JobState::Deadline | JobState::Preempted
+        );
+        match self.part {
+            Part::Allocation if stopped => "0:0".into(),
+            Part::Allocation | Part::Batch => format!("{}:{}", self.row.exit_code, self.row.exit_signal),
+            Part::Step(step) => format!("{}:{}", step.exit_code, step.exit_signal),
         }
-        format!("{}:{}", self.row.exit_code, self.row.exit_signal)
+    }
+
+    fn started_ms(&self) -> i64 {
+        if let Part::Step(step) = self.part { step.started_ms } else { self.row.started_ms }
+    }
+
+    fn ended_ms(&self) -> i64 {
+        if let Part::Step(step) = self.part { step.ended_ms } else { self.row.ended_ms }
     }
 
     pub(super) fn started(&self) -> bool {
-        self.row.started_ms != 0
+        self.started_ms() != 0
     }
 
     pub(super) fn submit_time(&self) -> String {
-        unknown(if self.step.is_some() { self.row.started_ms } else { self.row.submitted_ms })
+        if let Part::Allocation = self.part { unknown(self.row.submitted_ms) } else { unknown(self.started_ms()) }
     }
 
     pub(super) fn eligible_time(&self) -> String {
-        unknown(if self.step.is_some() { self.row.started_ms } else { self.row.eligible_ms })
+        if let Part::Allocation = self.part { unknown(self.row.eligible_ms) } else { unknown(self.started_ms()) }
     }
 
     /// `None` for what ended before it could start.
     pub(super) fn start_time(&self) -> String {
-        if !self.started() && self.row.ended_ms != 0 { "None".into() } else { unknown(self.row.started_ms) }
+        if !self.started() && self.ended_ms() != 0 { "None".into() } else { unknown(self.started_ms()) }
     }
 
     pub(super) fn end_time(&self) -> String {
-        unknown(self.row.ended_ms)
+        unknown(self.ended_ms())
     }
 
     pub(super) fn elapsed_s(&self) -> u64 {
-        elapsed_s(self.row, self.shown.now_ms)
+        let Part::Step(step) = self.part else { return elapsed_s(self.row, self.shown.now_ms) };
+        let end_ms = if step.ended_ms == 0 { self.shown.now_ms } else { step.ended_ms };
+        if step.started_ms == 0 { 0 } else { u64::try_from(end_ms - step.started_ms).unwrap_or(0) / 1000 }
     }
 
     /// How long it stood still, which no other time counts.
@@ -125,16 +174,24 @@ impl<'a> Entry<'a> {
         self.elapsed_s() * u64::from(self.cpus())
     }
 
-    /// From the moment when it could have started until it did, or was given up.
-    pub(super) fn planned(&self) -> String {
+    /// From the moment when it could have started until it did, or was given up; seconds.
+    pub(super) fn planned_s(&self) -> Option<u64> {
         let until_ms = [self.row.started_ms, self.row.ended_ms, self.shown.now_ms].into_iter().find(|ms| *ms != 0);
         let waited_ms = until_ms.unwrap_or(0) - self.row.eligible_ms;
-        if self.row.eligible_ms == 0 { String::new() } else { padded(u64::try_from(waited_ms).unwrap_or(0) / 1000) }
+        (self.row.eligible_ms != 0).then(|| u64::try_from(waited_ms).unwrap_or(0) / 1000)
     }
 
     /// CPUs that are, or were, its own.
     pub(super) fn cpus(&self) -> u32 {
-        if self.started() { self.row.cpus } else { 0 }
+        match self.part {
+            Part::Step(step) => step.cpus,
+            Part::Allocation | Part::Batch if self.started() => self.row.cpus,
+            Part::Allocation | Part::Batch => 0,
+        }
+    }
+
+    pub(super) fn requested_cpus(&self) -> u32 {
+        if let Part::Step(step) = self.part { step.cpus } else { self.row.cpus }
     }
 
     pub(super) fn time_limit(&self) -> String {
@@ -142,7 +199,24 @@ impl<'a> Entry<'a> {
     }
 
     pub(super) fn nodes(&self) -> String {
-        if self.row.nodes.is_empty() { "None assigned".into() } else { self.row.nodes.clone() }
+        match self.part {
+            Part::Step(step) => step.nodes.clone(),
+            Part::Batch => self.row.batch_host.clone(),
+            Part::Allocation if self.row.nodes.is_empty() => "None assigned".into(),
+            Part::Allocation => self.row.nodes.clone(),
+        }
+    }
+
+    pub(super) fn node_count(&self) -> u32 {
+        match self.part {
+            Part::Step(step) => step.node_count,
+            Part::Batch => 1,
+            Part::Allocation => self.row.node_count,
+        }
+    }
+
+    pub(super) fn tasks(&self) -> u32 {
+        if let Part::Step(step) = self.part { step.tasks } else { 1 }
     }
 
     /// The memory that was asked for, over all nodes; what it holds where nothing was asked for.
@@ -156,43 +230,70 @@ impl<'a> Entry<'a> {
         self.shown.unit.text(mib, MEBI)
     }
 
-    fn held_memory(&self) -> String {
+    pub(super) fn held_memory(&self) -> String {
         self.shown.unit.text(self.row.memory_held_mib * u64::from(self.row.node_count), MEBI)
     }
 
-    pub(super) fn allocated_tres(&self) -> String {
-        if !self.started() {
-            return String::new();
+    /// Of an allocation what its scripts, processes and steps used together. Nothing is known of what a process uses before its end.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        let steps = || self.row.steps.iter().filter_map(|step| step.usage);
+        match self.part {
+            Part::Step(step) => step.usage,
+            Part::Batch => self.row.usage,
+            Part::Allocation => self.row.usage.into_iter().chain(steps()).reduce(sum),
         }
-        let (cpus, nodes) = (self.row.cpus, self.row.node_count);
-        let billing = self.of_job(|_| format!("billing={cpus},"));
-        format!("{billing}cpu={cpus},mem={},node={nodes}", self.held_memory())
     }
 
-    pub(super) fn requested_tres(&self) -> String {
-        let (cpus, nodes) = (self.row.cpus, self.row.node_count);
-        format!("billing={cpus},cpu={cpus},mem={},node={nodes}", self.requested_memory())
+    /// The node of a step that has only one.
+    pub(super) fn only_node(&self) -> String {
+        if self.node_count() == 1 && self.usage().is_some() { self.nodes() } else { String::new() }
     }
 
-    /// Nothing is known of what a process uses before its end.
-    pub(super) fn usage(&self, text: impl FnOnce(&Usage) -> String) -> String {
-        self.row.usage.as_ref().map(text).unwrap_or_default()
+    /// The task of a step that has only one.
+    pub(super) fn only_task(&self) -> String {
+        if self.tasks() == 1 && self.usage().is_some() { "0".into() } else { String::new() }
     }
 
     pub(super) fn step_bytes(&self, bytes: fn(&Usage) -> u64) -> String {
-        self.of_step(|_| self.usage(|usage| self.shown.unit.text(bytes(usage), 0)))
+        let text = |usage: Usage| self.shown.unit.text(bytes(&usage), 0);
+        self.of_step(|step| step.usage().map(text).unwrap_or_default())
+    }
+
+    /// CPU time of the mean task of a step.
+    pub(super) fn mean_cpu(&self) -> String {
+        let mean = |usage: Usage| padded(cpu_us(&usage) / u64::from(self.tasks().max(1)) / 1_000_000);
+        self.of_step(|step| step.usage().map(mean).unwrap_or_default())
     }
 
     pub(super) fn detail(&self, field: fn(&JobDetail) -> &String) -> String {
-        self.row.detail.as_ref().map(|detail| field(detail).clone()).unwrap_or_default()
+        self.of_job(|row| row.detail.as_ref().map(|detail| field(detail).clone()).unwrap_or_default())
     }
 }
+
+/// User and system time in microseconds.
+pub(super) fn cpu_us(usage: &Usage) -> u64 {
+    usage.user_us + usage.system_us
+}
+
+fn sum(one: Usage, other: Usage) -> Usage {
+    Usage {
+        user_us: one.user_us + other.user_us,
+        system_us: one.system_us + other.system_us,
+        rss_kib_max: one.rss_kib_max.max(other.rss_kib_max),
+        bytes_in: one.bytes_in + other.bytes_in,
+        bytes_out: one.bytes_out + other.bytes_out,
+    }
+}
+
+/// The shortest list of tasks that can still be cut.
+const LIST_BYTES_MIN: usize = 8;
+const _: () = assert!(LIST_BYTES_MIN <= LIST_BYTES_MAX);
 
 /// Sizes of memory are counted in MiB.
 const MEBI: usize = 2;
 
 /// Seconds as `01:02:03`.
-pub(super) fn padded(seconds: u64) -> String {
+pub(crate) fn padded(seconds: u64) -> String {
     duration::padded(seconds)
 }
 

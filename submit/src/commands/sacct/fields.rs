@@ -1,13 +1,16 @@
 //! The fields of `sacct` with Slurm's names and widths (sacct(1)). What Covey knows nothing of is there all the same, and empty.
 //! Start at [`FIELDS`].
 
-use super::entry::{Entry, cpu_time, padded};
+use super::entry::{Entry, cpu_time, cpu_us, padded};
 use crate::commands::squeue::columns::restarts;
+use crate::fields::Field;
 
 /// What is shown when nobody asks for anything else.
 pub(super) const DEFAULT: &str = "jobid,jobname,partition,account,alloccpus,state,exitcode";
 /// `--brief`.
 pub(super) const BRIEF: &str = "jobid,state,exitcode";
+/// `--completion`.
+pub(super) const COMPLETION: &str = "jobid,uid,jobname,partition,nnodes,nodelist,state,end";
 /// `--long`.
 pub(super) const LONG: &str = "jobid,jobidraw,jobname,partition,maxvmsize,maxvmsizenode,maxvmsizetask,avevmsize,maxrss,\
     maxrssnode,maxrsstask,averss,maxpages,maxpagesnode,maxpagestask,avepages,mincpu,mincpunode,mincputask,avecpu,ntasks,\
@@ -17,164 +20,167 @@ pub(super) const LONG: &str = "jobid,jobidraw,jobname,partition,maxvmsize,maxvms
     tresusageinminnode,tresusageinmintask,tresusageintot,tresusageoutmax,tresusageoutmaxnode,tresusageoutmaxtask,\
     tresusageoutave,tresusageouttot";
 
-/// One field.
-#[derive(Debug)]
-pub(super) struct Field {
-    /// Its name, which is its header.
-    pub(super) name: &'static str,
-    /// Characters; less than nothing aligns left.
-    pub(super) width: i16,
-    pub(super) value: fn(&Entry<'_>) -> String,
-}
+/// Makes the text of a field.
+pub(super) type Value = fn(&Entry<'_>) -> String;
 
-const fn field(name: &'static str, width: i16, value: fn(&Entry<'_>) -> String) -> Field {
-    Field { name, width, value }
+const fn field(name: &'static str, width: i16, value: Value) -> Field<Value> {
+    Field::new(name, width, value)
 }
 
 /// A field of Slurm's that Covey has no value for.
-const fn empty(name: &'static str, width: i16) -> Field {
-    Field { name, width, value: |_| String::new() }
+const fn empty(name: &'static str, width: i16) -> Field<Value> {
+    Field::new(name, width, |_| String::new())
 }
 
 /// Every field, in Slurm's order: a shortened name means the first that begins so.
-pub(super) const FIELDS: &[Field] = &[
-    empty("Account", 10),
-    empty("AdminComment", 19),
+pub(crate) const FIELDS: &[Field<Value>] = &[
+    field("Account", 10, |it| it.row.account.clone()),
+    field("AdminComment", 15, |it| it.detail(|detail| &detail.admin_comment)),
     field("AllocCPUS", 10, |it| it.cpus().to_string()),
-    field("AllocNodes", 10, |it| if it.started() { it.row.node_count } else { 0 }.to_string()),
+    field("AllocNodes", 10, |it| if it.started() { it.node_count() } else { 0 }.to_string()),
     field("AllocTRES", 10, |it| it.allocated_tres()),
     empty("AssocID", 7),
-    field("AveCPU", 10, |it| it.of_step(|_| it.usage(|usage| padded((usage.user_us + usage.system_us) / 1_000_000)))),
+    field("AveCPU", 10, |it| it.mean_cpu()),
     empty("AveCPUFreq", 10),
-    field("AveDiskRead", 14, |it| it.step_bytes(|usage| usage.bytes_in)),
-    field("AveDiskWrite", 14, |it| it.step_bytes(|usage| usage.bytes_out)),
+    field("AveDiskRead", 14, |it| it.of_one_task(|| it.step_bytes(|usage| usage.bytes_in))),
+    field("AveDiskWrite", 14, |it| it.of_one_task(|| it.step_bytes(|usage| usage.bytes_out))),
     empty("AvePages", 10),
-    field("AveRSS", 10, |it| it.step_bytes(|usage| usage.rss_kib_max * 1024)),
+    field("AveRSS", 10, |it| it.of_one_task(|| it.step_bytes(|usage| usage.rss_kib_max * 1024))),
     empty("AveVMSize", 10),
     empty("BlockID", 16),
     field("Cluster", 10, |it| it.shown.cluster.clone()),
-    field("Comment", 14, |it| it.of_job(|_| it.detail(|detail| &detail.comment))),
-    empty("Constraints", 19),
+    field("Comment", 14, |it| it.detail(|detail| &detail.comment)),
+    field("Constraints", 19, |it| it.detail(|detail| &detail.constraint)),
     empty("ConsumedEnergy", 14),
     empty("ConsumedEnergyRaw", 17),
-    empty("Container", 10),
+    empty("Container", 19),
     field("CPUTime", 10, |it| padded(it.cpu_time_s())),
     field("CPUTimeRAW", 10, |it| it.cpu_time_s().to_string()),
-    empty("DBIndex", 10),
-    // The highest exit code of the steps that srun starts; the batch script is none of them, and there are no others yet.
-    field("DerivedExitCode", 15, |it| it.of_job(|_| "0:0".into())),
+    empty("DBIndex", -10),
+    // The highest exit code of the steps that srun starts; the batch script is none of them.
+    field("DerivedExitCode", 15, |it| {
+        it.of_job(|row| format!("{}:{}", row.derived_exit_code, row.derived_exit_signal))
+    }),
     field("Elapsed", 10, |it| padded(it.elapsed_s())),
     field("ElapsedRaw", 10, |it| it.elapsed_s().to_string()),
     field("Eligible", 19, |it| it.eligible_time()),
     field("End", 19, |it| it.end_time()),
     field("ExitCode", 8, |it| it.exit_code()),
-    empty("Extra", 19),
+    field("Extra", 19, |it| it.detail(|detail| &detail.extra)),
     empty("FailedNode", 19),
-    empty("Flags", 20),
+    empty("Flags", 19),
     field("GID", 6, |it| it.of_job(|row| row.gid.to_string())),
     field("Group", 9, |it| it.of_job(|row| row.group.clone())),
     field("JobID", -12, |it| it.id(false)),
     field("JobIDRaw", -12, |it| it.id(true)),
     field("JobName", 10, |it| it.name()),
     empty("Layout", 9),
-    empty("Licenses", 20),
-    field("MaxDiskRead", 12, |it| it.step_bytes(|usage| usage.bytes_in)),
-    empty("MaxDiskReadNode", 15),
-    empty("MaxDiskReadTask", 15),
-    field("MaxDiskWrite", 12, |it| it.step_bytes(|usage| usage.bytes_out)),
-    empty("MaxDiskWriteNode", 16),
-    empty("MaxDiskWriteTask", 16),
+    field("Licenses", 20, |it| it.detail(|detail| &detail.licenses)),
+    field("MaxDiskRead", 12, |it| it.of_one_task(|| it.step_bytes(|usage| usage.bytes_in))),
+    field("MaxDiskReadNode", 15, |it| it.of_step(Entry::only_node)),
+    field("MaxDiskReadTask", 15, |it| it.of_step(Entry::only_task)),
+    field("MaxDiskWrite", 12, |it| it.of_one_task(|| it.step_bytes(|usage| usage.bytes_out))),
+    field("MaxDiskWriteNode", 16, |it| it.of_step(Entry::only_node)),
+    field("MaxDiskWriteTask", 16, |it| it.of_step(Entry::only_task)),
     empty("MaxPages", 8),
     empty("MaxPagesNode", 12),
     empty("MaxPagesTask", 14),
     field("MaxRSS", 10, |it| it.step_bytes(|usage| usage.rss_kib_max * 1024)),
-    field("MaxRSSNode", 10, |it| it.of_step(|row| it.usage(|_| row.batch_host.clone()))),
-    field("MaxRSSTask", 10, |it| it.of_step(|_| it.usage(|_| "0".into()))),
+    field("MaxRSSNode", 10, |it| it.of_step(Entry::only_node)),
+    field("MaxRSSTask", 10, |it| it.of_step(Entry::only_task)),
     empty("MaxVMSize", 10),
     empty("MaxVMSizeNode", 14),
     empty("MaxVMSizeTask", 14),
-    empty("McsLabel", 10),
-    field("MinCPU", 10, |it| it.of_step(|_| it.usage(|usage| padded((usage.user_us + usage.system_us) / 1_000_000)))),
-    field("MinCPUNode", 10, |it| it.of_step(|row| it.usage(|_| row.batch_host.clone()))),
-    field("MinCPUTask", 10, |it| it.of_step(|_| it.usage(|_| "0".into()))),
+    empty("McsLabel", 12),
+    field("MinCPU", 10, |it| it.of_one_task(|| it.mean_cpu())),
+    field("MinCPUNode", 10, |it| it.of_step(Entry::only_node)),
+    field("MinCPUTask", 10, |it| it.of_step(Entry::only_task)),
     field("NCPUS", 10, |it| it.cpus().to_string()),
-    field("NNodes", 8, |it| if it.step_name().is_some() { 1 } else { it.row.node_count }.to_string()),
-    field("NodeList", 15, |it| if it.step_name().is_some() { it.row.batch_host.clone() } else { it.nodes() }),
-    field("NTasks", 8, |it| it.of_step(|_| "1".into())),
+    field("NNodes", 8, |it| it.node_count().to_string()),
+    field("NodeList", 15, |it| it.nodes()),
+    field("NTasks", 8, |it| it.of_step(|it| it.tasks().to_string())),
     field("Partition", 10, |it| it.of_job(|row| row.partition.clone())),
-    field("Planned", 10, |it| it.of_job(|_| it.planned())),
-    empty("PlannedCPU", 10),
-    empty("PlannedCPURAW", 10),
+    field("Planned", 10, planned),
+    field("PlannedCPU", 10, planned_cpu),
+    field("PlannedCPURAW", 10, planned_cpu_raw),
     field("Priority", 10, |it| it.of_job(|row| row.priority.to_string())),
-    empty("QOS", 10),
-    empty("QOSRAW", 10),
-    empty("QOSREQ", 20),
+    field("QOS", 10, |it| it.of_job(|row| row.qos.clone())),
+    empty("QOSRAW", 6),
+    field("QOSREQ", 20, |it| it.of_job(|row| row.qos.clone())),
     field("Reason", 22, |it| it.of_job(|row| row.reason.clone())),
     empty("ReqCPUFreq", 10),
     empty("ReqCPUFreqGov", 13),
     empty("ReqCPUFreqMax", 13),
     empty("ReqCPUFreqMin", 13),
-    field("ReqCPUS", 8, |it| it.row.cpus.to_string()),
+    field("ReqCPUS", 8, |it| it.requested_cpus().to_string()),
     field("ReqMem", 10, |it| it.of_job(|_| it.requested_memory())),
-    field("ReqNodes", 8, |it| it.row.node_count.to_string()),
-    field("ReqTRES", 10, |it| it.of_job(|_| it.requested_tres())),
-    empty("ReqReservation", 20),
-    empty("Reservation", 20),
+    field("ReqNodes", 8, |it| it.node_count().to_string()),
+    field("ReqTRES", 10, |it| it.requested_tres()),
+    field("ReqReservation", 20, |it| it.of_job(|row| row.reservation.clone())),
+    field("Reservation", 20, |it| it.of_job(|row| row.reservation.clone())),
     empty("ReservationId", 8),
+    field("Reserved", 10, planned),
+    field("ResvCPU", 10, planned_cpu),
+    field("ResvCPURAW", 10, planned_cpu_raw),
     field("Restarts", 8, |it| it.of_job(|row| restarts(row).to_string())),
     empty("SegmentSize", 11),
     empty("SLUID", 15),
     field("Start", 19, |it| it.start_time()),
     field("State", 10, |it| it.state()),
-    field("StdErr", 20, |it| it.of_job(|_| it.detail(|detail| &detail.stderr))),
-    field("StdIn", 20, |it| it.of_job(|_| it.detail(|detail| &detail.stdin))),
-    field("StdOut", 20, |it| it.of_job(|_| it.detail(|detail| &detail.stdout))),
+    field("StdErr", 20, |it| it.detail(|detail| &detail.stderr)),
+    field("StdIn", 20, |it| it.detail(|detail| &detail.stdin)),
+    field("StdOut", 20, |it| it.detail(|detail| &detail.stdout)),
     field("Submit", 19, |it| it.submit_time()),
-    empty("SubmitLine", 20),
+    field("SubmitLine", 20, |it| it.detail(|detail| &detail.submit_line)),
     field("Suspended", 10, |it| padded(it.suspended_s())),
-    empty("SystemComment", 19),
-    field("SystemCPU", 10, |it| it.usage(|usage| cpu_time(usage.system_us))),
+    empty("SystemComment", 15),
+    field("SystemCPU", 10, |it| it.usage().map(|usage| cpu_time(usage.system_us)).unwrap_or_default()),
     field("Timelimit", 10, |it| it.of_job(|_| it.time_limit())),
-    field("TimelimitRaw", 12, |it| {
+    field("TimelimitRaw", 10, |it| {
         it.of_job(|row| row.time_limit_minutes.map_or_else(|| "UNLIMITED".into(), |minutes| minutes.to_string()))
     }),
-    field("TotalCPU", 10, |it| it.usage(|usage| cpu_time(usage.user_us + usage.system_us))),
-    empty("TRESUsageInAve", 14),
-    empty("TRESUsageInMax", 14),
-    empty("TRESUsageInMaxNode", 18),
-    empty("TRESUsageInMaxTask", 18),
-    empty("TRESUsageInMin", 14),
-    empty("TRESUsageInMinNode", 18),
-    empty("TRESUsageInMinTask", 18),
-    empty("TRESUsageInTot", 14),
-    empty("TRESUsageOutAve", 15),
-    empty("TRESUsageOutMax", 15),
-    empty("TRESUsageOutMaxNode", 19),
-    empty("TRESUsageOutMaxTask", 19),
-    empty("TRESUsageOutMin", 15),
-    empty("TRESUsageOutMinNode", 19),
-    empty("TRESUsageOutMinTask", 19),
-    empty("TRESUsageOutTot", 15),
+    field("TotalCPU", 10, |it| it.usage().map(|usage| cpu_time(cpu_us(&usage))).unwrap_or_default()),
+    field("TRESUsageInAve", 14, |it| it.of_one_task(|| it.usage_in(true))),
+    field("TRESUsageInMax", 14, |it| it.of_one_task(|| it.usage_in(false))),
+    field("TRESUsageInMaxNode", 18, |it| it.place_in(&it.of_step(Entry::only_node))),
+    field("TRESUsageInMaxTask", 18, |it| it.place_in(&it.of_step(Entry::only_task))),
+    field("TRESUsageInMin", 14, |it| it.of_one_task(|| it.usage_in(false))),
+    field("TRESUsageInMinNode", 18, |it| it.place_in(&it.of_step(Entry::only_node))),
+    field("TRESUsageInMinTask", 18, |it| it.place_in(&it.of_step(Entry::only_task))),
+    field("TRESUsageInTot", 14, |it| it.of_one_task(|| it.usage_in(false))),
+    field("TRESUsageOutAve", 15, |it| it.usage_out(true)),
+    field("TRESUsageOutMax", 15, |it| it.of_one_task(|| it.usage_out(false))),
+    field("TRESUsageOutMaxNode", 19, |it| it.place_out(&it.of_step(Entry::only_node))),
+    field("TRESUsageOutMaxTask", 19, |it| it.place_out(&it.of_step(Entry::only_task))),
+    field("TRESUsageOutMin", 15, |it| it.of_one_task(|| it.usage_out(false))),
+    field("TRESUsageOutMinNode", 19, |it| it.place_out(&it.of_step(Entry::only_node))),
+    field("TRESUsageOutMinTask", 19, |it| it.place_out(&it.of_step(Entry::only_task))),
+    field("TRESUsageOutTot", 15, |it| it.usage_out(false)),
     field("UID", 6, |it| it.of_job(|row| row.uid.to_string())),
     field("User", 9, |it| it.of_job(|row| row.user.clone())),
-    field("UserCPU", 10, |it| it.usage(|usage| cpu_time(usage.user_us))),
-    empty("WCKey", 10),
-    empty("WCKeyID", 8),
-    field("WorkDir", 20, |it| it.of_job(|_| it.detail(|detail| &detail.work_dir))),
+    field("UserCPU", 10, |it| it.usage().map(|usage| cpu_time(usage.user_us)).unwrap_or_default()),
+    field("WCKey", 10, |it| it.of_job(|row| row.wckey.clone())),
+    empty("WCKeyID", 10),
+    field("WorkDir", 20, |it| it.detail(|detail| &detail.work_dir)),
 ];
 
-/// The field that a name, or the beginning of one, means.
-pub(super) fn find(name: &str) -> Option<&'static Field> {
-    let begins = |field: &&Field| field.name.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
-    let exact = FIELDS.iter().find(|field| field.name.eq_ignore_ascii_case(name));
-    exact.or_else(|| FIELDS.iter().find(begins).filter(|_| !name.is_empty()))
+/// How long it waited for its turn.
+fn planned(it: &Entry<'_>) -> String {
+    it.of_job(|_| it.planned_s().map(padded).unwrap_or_default())
 }
 
-/// All names, four a line: `--helpformat`.
-pub(super) fn overview() -> String {
-    let line = |fields: &[Field]| {
-        let names: String = fields.iter().map(|field| format!("{:<20}", field.name)).collect();
-        names.trim_end().to_owned() + "\n"
-    };
-    FIELDS.chunks(4).map(line).collect()
+fn planned_cpu(it: &Entry<'_>) -> String {
+    it.of_job(|row| it.planned_s().map(|seconds| padded(seconds * u64::from(row.cpus))).unwrap_or_default())
+}
+
+fn planned_cpu_raw(it: &Entry<'_>) -> String {
+    it.of_job(|row| it.planned_s().map(|seconds| (seconds * u64::from(row.cpus)).to_string()).unwrap_or_default())
+}
+
+impl Entry<'_> {
+    /// The text of the field with this name, in any case.
+    pub(crate) fn field(&self, name: &str) -> Option<String> {
+        let field = FIELDS.iter().find(|field| field.name.eq_ignore_ascii_case(name));
+        field.map(|field| (field.value)(self))
+    }
 }

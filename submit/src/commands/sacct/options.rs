@@ -7,11 +7,12 @@ use sched::spec::array::JobRef;
 use sched::spec::hostlist;
 
 use super::entry::{Entry, Shown};
-use super::fields::{BRIEF, DEFAULT, LONG};
-use super::table::{Style, Table};
+use super::fields::{BRIEF, COMPLETION, DEFAULT, FIELDS, LONG, Value};
+use super::filter::Filter;
 use super::units::Unit;
 use super::window::Window;
 use crate::failure::{Failure, Outcome};
+use crate::fields::{Style, Table};
 use crate::getopt;
 use crate::show::{FLAGS, STATES, items};
 use crate::submitter::user_name;
@@ -28,7 +29,7 @@ Examples:
 pub(super) struct Options {
     /// Only these jobs, tasks and steps, as in 12,13_4,14.batch; may be repeated
     #[arg(short, long, value_name = "IDS", action = ArgAction::Append)]
-    jobs: Vec<String>,
+    pub(super) jobs: Vec<String>,
     /// Only jobs with these names
     #[arg(long, value_name = "NAMES")]
     name: Option<String>,
@@ -47,9 +48,39 @@ pub(super) struct Options {
     /// Only my jobs, also for root
     #[arg(long)]
     me: bool,
-    /// Only jobs of these accounts; Covey has none yet, so that none matches
+    /// Only jobs of these accounts
     #[arg(short = 'A', long, value_name = "LIST")]
-    accounts: Option<String>,
+    pub(super) accounts: Option<String>,
+    /// Only jobs with these qualities of service
+    #[arg(short, long, value_name = "LIST")]
+    pub(super) qos: Option<String>,
+    /// Only jobs with these wckeys
+    #[arg(short = 'W', long, value_name = "LIST")]
+    pub(super) wckeys: Option<String>,
+    /// Only jobs of these groups, by name or number
+    #[arg(short, long, value_name = "LIST", alias = "gid")]
+    pub(super) group: Option<String>,
+    /// Only jobs that these reasons keep, or kept
+    #[arg(short = 'R', long, value_name = "LIST")]
+    pub(super) reason: Option<String>,
+    /// Only jobs that asked for all of these features
+    #[arg(short = 'C', long, value_name = "LIST")]
+    pub(super) constraints: Option<String>,
+    /// Only jobs with so many nodes
+    #[arg(short = 'i', long, value_name = "MIN[-MAX]")]
+    pub(super) nnodes: Option<String>,
+    /// Only jobs that got so many CPUs
+    #[arg(short = 'I', long, value_name = "MIN[-MAX]")]
+    pub(super) ncpus: Option<String>,
+    /// Only jobs with this time limit; with -K: or a longer one
+    #[arg(short = 'k', long, value_name = "TIME")]
+    pub(super) timelimit_min: Option<String>,
+    /// With -k: the longest time limit
+    #[arg(short = 'K', long, value_name = "TIME")]
+    pub(super) timelimit_max: Option<String>,
+    /// Only jobs of these associations, by number; Covey's have no numbers, so that none matches
+    #[arg(short = 'x', long, value_name = "IDS")]
+    associations: Option<String>,
     /// Only jobs that ran on these nodes
     #[arg(short = 'N', long, value_name = "NODES")]
     nodelist: Option<String>,
@@ -68,7 +99,7 @@ pub(super) struct Options {
     /// One line for every task of an array that waits
     #[arg(long)]
     array: bool,
-    /// All runs of a requeued job; Covey keeps the last
+    /// Also the runs before the last of what was requeued or tried again
     #[arg(short = 'D', long)]
     duplicates: bool,
     /// Fields, as in jobid,state%20,nodelist%-30; -e lists them
@@ -80,6 +111,15 @@ pub(super) struct Options {
     /// Many fields
     #[arg(short, long)]
     long: bool,
+    /// What became of jobs, in the fields of Slurm's completion logs, without steps
+    #[arg(short, long)]
+    completion: bool,
+    /// The script of each job; accounting keeps none, so that it prints NONE
+    #[arg(short = 'B', long)]
+    pub(super) batch_script: bool,
+    /// The environment of each job; accounting keeps none, so that it prints NONE
+    #[arg(long)]
+    pub(super) env_vars: bool,
     /// List the fields
     #[arg(short = 'e', long)]
     pub(super) helpformat: bool,
@@ -110,12 +150,36 @@ pub(super) struct Options {
     /// Of this cluster, which is the default
     #[arg(long)]
     local: bool,
+    /// Of the federation: there is none, so that it is this cluster
+    #[arg(long)]
+    federation: bool,
+    /// Uids as they are on this machine, which are those that Covey keeps
+    #[arg(long)]
+    use_local_uid: bool,
+    /// All parts of heterogeneous jobs; Covey has no such jobs
+    #[arg(long, value_name = "yes|no", num_args = 0..=1, require_equals = true, default_missing_value = "yes", value_parser = ["yes", "no"])]
+    whole_hetjob: Option<String>,
+    /// Ways in which jobs were started; not recorded, and no filter
+    #[arg(short = 'F', long, value_name = "LIST", hide = true)]
+    pub(super) flags: Option<String>,
+    /// A file of job completions; there is none
+    #[arg(short = 'f', long, value_name = "FILE", hide = true)]
+    pub(super) file: Option<String>,
+    /// Say which time window is used
+    #[arg(short, long, action = ArgAction::Count)]
+    verbose: u8,
+    /// The jobs and their steps as JSON in the shape of Slurm's data parser
+    #[arg(long, value_name = "VERSION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub(super) json: Option<String>,
+    /// The same as YAML
+    #[arg(long, value_name = "VERSION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub(super) yaml: Option<String>,
     /// Seconds to look for the controller (a Covey option)
     #[arg(long, value_name = "SECONDS")]
     pub(super) connect_timeout: Option<u32>,
 }
 
-pub(super) fn command() -> clap::Command {
+pub(in crate::commands) fn command() -> clap::Command {
     let command = clap::Command::new("sacct").about("Show what became of jobs, also long after their end");
     getopt::conventions(Options::augment_args(command).after_help(EXAMPLES), Some('h'))
 }
@@ -123,8 +187,11 @@ pub(super) fn command() -> clap::Command {
 /// What the options ask for, checked.
 pub(super) struct Asked {
     pub(super) request: ListHistoryRequest,
-    pub(super) table: Table,
+    pub(super) table: Table<Value>,
     pub(super) shown: Shown,
+    pub(super) filter: Filter,
+    /// The window is to be told.
+    pub(super) verbose: bool,
     pub(super) steps: Steps,
     pub(super) expand: bool,
     /// Nothing can match.
@@ -143,7 +210,7 @@ impl Asked {
     pub(super) fn of(options: &Options, now: &Zoned) -> Outcome<Asked> {
         let given = |text: &Option<String>| items(text.as_deref().unwrap_or_default());
         let states = states(&given(&options.state))?;
-        let (ids, steps) = Steps::read(&options.jobs, options.allocations)?;
+        let (ids, steps) = Steps::read(&options.jobs, options.allocations || options.completion)?;
         let window = Window::of(
             options.starttime.as_deref(),
             options.endtime.as_deref(),
@@ -163,6 +230,7 @@ impl Asked {
             nodes,
             ended: true,
             detail: true,
+            steps: true,
             users: users.clone().unwrap_or_default(),
             ..ListJobsRequest::default()
         };
@@ -174,12 +242,19 @@ impl Asked {
             .map_err(|()| Failure::new("sacct: error: Invalid units type: give K, M, G, T or P"))?;
         let unit = unit.unwrap_or(if options.noconvert { Unit::Counted } else { Unit::Exact });
         Ok(Asked {
-            request: ListHistoryRequest { jobs: Some(jobs), from_ms: window.from_ms, until_ms: window.until_ms },
+            request: ListHistoryRequest {
+                jobs: Some(jobs),
+                from_ms: window.from_ms,
+                until_ms: window.until_ms,
+                duplicates: options.duplicates,
+            },
             table: table(options)?,
-            shown: Shown { unit, ..Shown::default() },
+            shown: Shown { unit, list_bytes: list_bytes(), ..Shown::default() },
+            filter: Filter::of(options)?,
+            verbose: options.verbose > 0,
             steps,
             expand: options.array,
-            nobody: options.accounts.is_some() || users.is_some_and(|users| users.is_empty()),
+            nobody: options.associations.is_some() || users.is_some_and(|users| users.is_empty()),
             window,
             truncate: options.truncate,
             noheader: options.noheader,
@@ -207,6 +282,13 @@ impl Asked {
         if self.noheader { Vec::new() } else { self.table.heading() }
     }
 
+    /// What `-v` says of the time window.
+    pub(super) fn window_text(&self) -> String {
+        let at = |ms: i64| crate::show::time(ms).unwrap_or_else(|| "the beginning".into());
+        let until = if self.window.until_ms == i64::MAX { "now".into() } else { at(self.window.until_ms) };
+        format!("sacct: Jobs eligible from {} to {until}", at(self.window.from_ms))
+    }
+
     /// The row as far as it lies in the window, where that was asked for.
     pub(super) fn truncated(&self, row: &JobRow) -> JobRow {
         if self.truncate { self.window.truncated(row) } else { row.clone() }
@@ -228,6 +310,9 @@ fn users(options: &Options) -> Outcome<Option<Vec<String>>> {
     list.iter().map(known).collect::<Outcome<_>>().map(Some)
 }
 
+/// More of Slurm's states that no job of Covey has.
+const NO_STATES: [(&str, &str); 2] = [("RESIZING", "RS"), ("REVOKED", "RV")];
+
 fn states(items: &[String]) -> Outcome<Vec<JobState>> {
     let mut states = Vec::new();
     for item in items {
@@ -235,28 +320,31 @@ fn states(items: &[String]) -> Outcome<Vec<JobState>> {
         match STATES.iter().find(|(_, long, short)| is(long) || is(short)) {
             Some((state, ..)) => states.push(*state),
             // A state that no job of Covey has filters all the same.
-            None if FLAGS.iter().any(|(long, short)| is(long) || is(short)) => states.push(JobState::Unspecified),
+            None if FLAGS.iter().chain(&NO_STATES).any(|(long, short)| is(long) || is(short)) => {
+                states.push(JobState::Unspecified);
+            }
             None => return Err(Failure::new(format_args!("sacct: error: Invalid job state specified: {item}"))),
         }
     }
     Ok(states)
 }
 
-fn table(options: &Options) -> Outcome<Table> {
-    let style = match (&options.delimiter, options.parsable, options.parsable2) {
-        (_, false, false) => Style::Columns,
-        (delimiter, _, between) => {
-            Style::Delimited { delimiter: delimiter.clone().unwrap_or_else(|| "|".into()), behind_each: !between }
-        }
-    };
+/// `SLURM_BITSTR_LEN`: how long the list of an array's tasks may be, in bytes; 0 for any length.
+fn list_bytes() -> Option<usize> {
+    std::env::var("SLURM_BITSTR_LEN").ok()?.parse().ok()
+}
+
+fn table(options: &Options) -> Outcome<Table<Value>> {
+    let style = Style::of(options.parsable, options.parsable2, options.delimiter.as_deref());
     let variable = || std::env::var("SACCT_FORMAT").ok().filter(|fields| !fields.is_empty());
     let fields = match &options.format[..] {
         _ if options.brief => BRIEF.to_owned(),
         [] if options.long => LONG.to_owned(),
+        [] if options.completion => COMPLETION.to_owned(),
         [] => variable().unwrap_or_else(|| DEFAULT.to_owned()),
         given => given.join(","),
     };
-    Table::parse(&fields, style)
+    Table::parse(&fields, FIELDS, style)
         .map_err(|field| Failure::new(format_args!("sacct: error: Invalid field requested: \"{field}\"")))
 }
 
@@ -291,7 +379,8 @@ impl Steps {
     }
 
     pub(super) fn take(&self, entry: &Entry<'_>) -> bool {
-        let is_step = entry.step_name().is_some();
+        let step_name = entry.step_name();
+        let is_step = step_name.is_some();
         if self.allocations {
             return !is_step;
         }
@@ -300,6 +389,6 @@ impl Steps {
         if named.peek().is_none() || self.whole.iter().any(|job| mine(job)) {
             return true;
         }
-        named.any(|(_, step)| entry.step_name() == Some(step))
+        named.any(|(_, step)| step_name.as_ref() == Some(step))
     }
 }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::FromArgMatches;
 use jiff::Zoned;
 use jiff::tz::TimeZone;
-use proto::v1::{JobDetail, JobRow, JobState, Usage};
+use proto::v1::{JobDetail, JobRow, JobState, StepRow, Usage};
 
 use super::options::{Asked, Options, command};
 use super::*;
@@ -95,7 +95,8 @@ fn fields_for_scripts_are_whole_and_delimited() {
 
 #[test]
 fn every_field_says_what_is_known_of_it() {
-    let detail = JobDetail { work_dir: "/w".into(), stdout: "/w/slurm-5.out".into(), ..JobDetail::default() };
+    let detail =
+        JobDetail { batch: true, work_dir: "/w".into(), stdout: "/w/slurm-5.out".into(), ..JobDetail::default() };
     let full = JobRow {
         detail: Some(detail),
         time_limit_minutes: Some(90),
@@ -145,11 +146,13 @@ fn options_become_a_request() {
     assert_eq!(jobs(&["-u", "root,0", "--name=a,b", "-rdebug"]).users, ["root", "root"]);
     assert_eq!(jobs(&["-s", "f,COMPLETED"]).states, [JobState::Failed, JobState::Completed].map(i32::from));
     assert_eq!(jobs(&["-N", "n[1-2]"]).nodes, ["n1", "n2"]);
-    assert!(asked(&["-A", "physics"]).expect("no account is nobody's").nobody);
+    assert!(asked(&["-x", "5"]).expect("no association has a number").nobody);
     for (words, text) in [
         (&["-o", "jobid,bogus"][..], "sacct: error: Invalid field requested: \"bogus\"\n"),
         (&["-j", "abc"], "sacct: fatal: Bad job/step specified: abc\n"),
         (&["-s", "zz"], "sacct: error: Invalid job state specified: zz\n"),
+        (&["-i", "4-2"], "sacct: error: invalid node range -i '4-2'\n"),
+        (&["-k", "soon"], "sacct: fatal: Invalid time limit specification\n"),
         (&["-S", "soon"], "sacct: error: Invalid time specification: soon\n"),
         (&["-u", "nobody-of-this-name"], "sacct: error: Invalid user id: nobody-of-this-name\n"),
         (&["--units", "x"], "sacct: error: Invalid units type: give K, M, G, T or P\n"),
@@ -186,4 +189,154 @@ fn the_window_has_slurms_defaults() {
     assert_eq!(cut, ["10"]);
     let now = Zoned::now();
     assert!(Asked::of(&Options::default(), &now).is_ok());
+}
+
+/// Job 5, an allocation of three nodes with two steps, one of which runs.
+fn stepped() -> JobRow {
+    let usage = |user_us, rss_kib_max| Some(Usage { user_us, rss_kib_max, bytes_in: 10, ..Usage::default() });
+    let step = StepRow {
+        step: 0,
+        name: "mpi".into(),
+        state: JobState::Failed.into(),
+        nodes: "n[1-2]".into(),
+        node_count: 2,
+        tasks: 4,
+        cpus: 8,
+        started_ms: NOW_MS - 60_000,
+        ended_ms: NOW_MS - 30_000,
+        exit_code: 7,
+        usage: usage(8_000_000, 2048),
+        ..StepRow::default()
+    };
+    let last = StepRow {
+        step: 1,
+        state: JobState::Running.into(),
+        nodes: "n1".into(),
+        node_count: 1,
+        tasks: 1,
+        ended_ms: 0,
+        exit_code: 0,
+        usage: None,
+        ..step.clone()
+    };
+    let detail = JobDetail { gres_per_node: "gres/gpu:a100:2,gres/fpga:1".into(), ..JobDetail::default() };
+    JobRow {
+        account: "physics".into(),
+        qos: "normal".into(),
+        nodes: "n[1-3]".into(),
+        node_count: 3,
+        ended_ms: 0,
+        usage: usage(1_000_000, 1024),
+        derived_exit_code: 7,
+        detail: Some(detail),
+        steps: vec![step, last],
+        ..ran(5, JobState::Running)
+    }
+}
+
+#[test]
+fn steps_have_rows_of_their_own() {
+    let rows = [stepped()];
+    assert_eq!(
+        printed(&[], &rows),
+        [
+            "JobID           JobName  Partition    Account  AllocCPUS      State ExitCode ",
+            "------------ ---------- ---------- ---------- ---------- ---------- -------- ",
+            "5                 train     normal    physics          2    RUNNING      0:0 ",
+            "5.0                 mpi               physics          8     FAILED      7:0 ",
+            "5.1                 mpi               physics          8    RUNNING      0:0 ",
+        ]
+    );
+    for (fields, lines) in [
+        ("elapsed,ntasks,nnodes,nodelist", ["00:01:30||3|n[1-3]", "00:00:30|4|2|n[1-2]", "00:01:00|1|1|n1"]),
+        ("maxrss,maxrssnode,averss,avecpu,mincpu", ["||||", "2M|||00:00:02|", "||||"]),
+        ("totalcpu,derivedexitcode,qos", ["00:09.000|7:0|normal", "00:08.000||", "||"]),
+        (
+            "alloctres",
+            ["billing=2,cpu=2,gres/fpga=3,gres/gpu=6,gres/gpu:a100=6,mem=12G,node=3", "cpu=8,node=2", "cpu=8,node=1"],
+        ),
+        ("tresusageoutave,tresusageintot,end", ["||Unknown", "fs/disk=0||", "||Unknown"]),
+    ] {
+        let told = printed(&["-nP", "-o", fields], &rows);
+        assert!(told[0] == lines[0] && told[1].starts_with(lines[1]) && told[2] == lines[2], "{fields}: {told:?}");
+    }
+    let ids = |words: &[&str]| printed(&[&["-nPo", "jobid"], words].concat(), &rows);
+    assert_eq!(
+        (ids(&["-j5.1"]), ids(&["-X"]), ids(&["-j", "5.batch"])),
+        (vec!["5.1".into()], vec!["5".into()], vec![])
+    );
+}
+
+#[test]
+fn what_is_not_asked_for_is_left_out() {
+    let limited = JobRow { time_limit_minutes: Some(60), wckey: "w".into(), gid: 7, ..stepped() };
+    let count = |words: &[&str]| printed(&[&["-Xn"], words].concat(), std::slice::from_ref(&limited)).len();
+    for (words, lets_pass) in [
+        (&["-A", "physics,chemistry"][..], true),
+        (&["-A", "chemistry"], false),
+        (&["-q", "normal"], true),
+        (&["-q", "high"], false),
+        (&["-W", "w", "-g", "7"], true),
+        (&["--gid=users"], true),
+        (&["-g", "8"], false),
+        (&["-R", "None"], true),
+        (&["-R", "Dependency"], false),
+        (&["-C", "bigmem"], false),
+        (&["-i", "2-4"], true),
+        (&["-i", "2"], false),
+        (&["-I2"], true),
+        (&["-I", "3-9"], false),
+        (&["-k", "1:00:00"], true),
+        (&["-k", "30"], false),
+        (&["-k", "30", "-K", "2-0"], true),
+        (&["-K", "30"], true),
+    ] {
+        assert_eq!(count(words), usize::from(lets_pass), "{words:?}");
+    }
+}
+
+#[test]
+fn the_list_of_what_waits_is_as_long_as_asked_for() {
+    let list = (0..60).filter(|index| index % 3 != 1).map(|index| index.to_string()).collect::<Vec<_>>().join(",");
+    let waiting = JobRow { array_id: 84, remainder: list, throttle: 2, ..row(84, JobState::Pending) };
+    let id = |list_bytes| {
+        let shown = Shown { list_bytes, ..Shown::default() };
+        Entry::all(&waiting, &shown).next().expect("an allocation").id(false)
+    };
+    assert!(id(Some(0)).ends_with(",56-57,59%2]") && id(Some(0)).len() > 100, "{}", id(Some(0)));
+    assert!(id(None).ends_with("...%2]") && id(Some(20)).len() < 32, "{} {}", id(None), id(Some(20)));
+}
+
+#[test]
+fn runs_that_were_requeued_say_so() {
+    assert!(asked(&["-D"]).expect("all is well").request.duplicates);
+    let requeued = JobRow { requeued: true, ..ran(5, JobState::NodeFail) };
+    assert_eq!(printed(&["-nPo", "jobid,state"], &[requeued]), ["5|REQUEUED", "5.batch|CANCELLED"]);
+}
+
+#[test]
+fn what_client_programs_ask_is_understood() {
+    for line in [
+        // Snakemake, its accounting of a run, and submitit.
+        "-X --parsable2 --clusters all --noheader --format=JobIdRaw,State --starttime 2026-11-18T10:00 --endtime now --name abc",
+        "--name=abc --parsable2 --noheader --format=JobID,JobName,Comment,Elapsed,TotalCPU,NNodes,NCPUS,MaxRSS,ReqMem",
+        "-o JobID,State,NodeList --parsable2 -j 1 -j 2_[0-3]",
+        // Nextflow, parsl, psij, Galaxy, AiiDA, Cromwell, Open OnDemand.
+        "-X -n -o State,ExitCode -j 7",
+        "-X --noheader --format=jobid,state --jobs 1,2,3",
+        "-j 5 -n -P -X -o jobid,jobidraw,state,exitcode,reason",
+        "-n -o state%30 -j 12",
+        "-n -j 12 -b -P",
+        "--user=root --format=AllocCPUS,Account,AssocID,AveCPU,CPUTime,Submit,Timelimit,UID,WCKey --jobs=12 --parsable",
+        "-j 12 --format=State,ExitCode --noheader --parsable2 --duplicates",
+        "--allusers --noheader -p -o jobid,user,start,end,alloctres -S 2026-11-01 -E 2026-11-20 -s CA,CD,F,NF,TO,OOM -M all",
+        "-L -a -T --units=M -l -n -p --local",
+        "-c -S midnight --delimiter=;  -P",
+    ] {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let failure = asked(&words).err().map(|failure| failure.text());
+        assert_eq!(failure, None, "{line}");
+    }
+    // Without a shell, Snakemake's guess at an account ends up as words that sacct does not know, and Snakemake goes on without one.
+    assert_eq!(asked(&["-nu", "root", "-o", "Account%256", "|", "tail", "-1"]).err().map(|it| it.code()), Some(1));
 }

@@ -7,7 +7,7 @@ const LETTERS: [&str; 6] = ["", "K", "M", "G", "T", "P"];
 
 /// How sizes are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Unit {
+pub(crate) enum Unit {
     /// The largest unit without a remainder.
     #[default]
     Exact,
@@ -28,7 +28,7 @@ impl FromStr for Unit {
 
 impl Unit {
     /// A size that was counted in units of 1024 to the power of `counted`.
-    pub(super) fn text(self, size: u64, counted: usize) -> String {
+    pub(crate) fn text(self, size: u64, counted: usize) -> String {
         let (mut size, mut at) = (size, counted);
         match self {
             Unit::Counted => {}

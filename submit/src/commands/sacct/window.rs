@@ -20,8 +20,8 @@ impl Window {
     /// A text that is no time.
     pub(super) fn of(start: Option<&str>, end: Option<&str>, jobs: bool, states: bool, now: &Zoned) -> Outcome<Window> {
         let now_ms = now.timestamp().as_millisecond();
-        let start_ms = start.map(|text| moment(text, now)).transpose()?;
-        let end_ms = end.map(|text| moment(text, now)).transpose()?;
+        let start_ms = start.map(|text| moment("sacct", text, now)).transpose()?;
+        let end_ms = end.map(|text| moment("sacct", text, now)).transpose()?;
         let midnight = || now.start_of_day().map_or(now_ms, |day| day.timestamp().as_millisecond());
         let from_ms = start_ms.unwrap_or_else(|| match (jobs, states) {
             (true, _) => 0,
@@ -51,9 +51,12 @@ impl Window {
 }
 
 /// A moment as `--begin` takes it, or `now-2days`. A time of day is today's, even where it has passed.
-fn moment(text: &str, now: &Zoned) -> Outcome<i64> {
+///
+/// # Errors
+/// A text that is no time, in the name of `command`.
+pub(crate) fn moment(command: &str, text: &str, now: &Zoned) -> Outcome<i64> {
     let bad = |error: BeginError| {
-        Failure::new(format_args!("sacct: error: Invalid time specification: {text}")).hint(Some(error))
+        Failure::new(format_args!("{command}: error: Invalid time specification: {text}")).hint(Some(error))
     };
     let lower = text.trim().to_ascii_lowercase();
     let now_ms = now.timestamp().as_millisecond();

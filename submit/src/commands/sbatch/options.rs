@@ -2,20 +2,22 @@
 //! one wins.
 //!
 //! All three become words for the same parser, joined in that order, so that precedence needs no code of its own. Start
-//! at [`read`]. Options that Slurm has and Covey not yet are in `unbuilt`.
+//! at [`read`]. Options that Slurm has and Covey not are in `unbuilt`.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 
-use clap::{Args, FromArgMatches};
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, Args, FromArgMatches};
 use sched::spec::directives::{self, Directive};
+use sched::spec::duration::TimeLimit;
 
 use super::script::Script;
-use super::unbuilt;
 use crate::ask::Ask;
 use crate::failure::{Failure, Outcome};
 use crate::getopt;
 use crate::submitter::Submitter;
+use crate::unbuilt;
 
 /// What `sbatch --help` adds.
 const EXAMPLES: &str = "\
@@ -31,29 +33,77 @@ Examples:
   sbatch --map-from=az://input/ --map-to=az://output/ --map-op=grayscale
   sbatch --map-from='photos/*.jpg' --map-to=gray/ convert.sh     (the script sees COVEY_IN and COVEY_OUT)";
 
-/// The options that `SBATCH_*` variables set, and whether the option takes the variable's value.
-const VARIABLES: [(&str, &str, bool); 21] = [
-    ("SBATCH_ARRAY_INX", "--array", true),
-    ("SBATCH_COMMENT", "--comment", true),
-    ("SBATCH_CONSTRAINT", "--constraint", true),
-    ("SBATCH_DEBUG", "--verbose", false),
-    ("SBATCH_ERROR", "--error", true),
-    ("SBATCH_EXPORT", "--export", true),
-    ("SBATCH_GPUS", "--gpus", true),
-    ("SBATCH_GPUS_PER_NODE", "--gpus-per-node", true),
-    ("SBATCH_GPUS_PER_TASK", "--gpus-per-task", true),
-    ("SBATCH_GRES", "--gres", true),
-    ("SBATCH_INPUT", "--input", true),
-    ("SBATCH_JOB_NAME", "--job-name", true),
-    ("SBATCH_MEM_PER_CPU", "--mem-per-cpu", true),
-    ("SBATCH_MEM_PER_NODE", "--mem", true),
-    ("SBATCH_NO_REQUEUE", "--no-requeue", false),
-    ("SBATCH_OPEN_MODE", "--open-mode", true),
-    ("SBATCH_OUTPUT", "--output", true),
-    ("SBATCH_PARTITION", "--partition", true),
-    ("SBATCH_REQUEUE", "--requeue", false),
-    ("SBATCH_SIGNAL", "--signal", true),
-    ("SBATCH_TIMELIMIT", "--time", true),
+/// What a variable says to its option.
+#[derive(Clone, Copy)]
+enum Says {
+    /// Its value.
+    Value,
+    /// Whether it is given; see [`is_on`].
+    Switch,
+    /// That it is given, with a value if it has one.
+    Perhaps,
+}
+use Says::{Perhaps, Switch, Value};
+
+/// The options that variables set; of two variables for one option the later one wins.
+const VARIABLES: &[(&str, &str, Says)] = &[
+    ("SBATCH_ACCOUNT", "--account", Value),
+    ("SBATCH_ACCTG_FREQ", "--acctg-freq", Value),
+    ("SBATCH_ARRAY_INX", "--array", Value),
+    ("SBATCH_BURST_BUFFER", "--bb", Value),
+    ("SBATCH_CLUSTER_CONSTRAINT", "--cluster-constraint", Value),
+    ("SLURM_CLUSTERS", "--clusters", Value),
+    ("SBATCH_CLUSTERS", "--clusters", Value),
+    ("SBATCH_COMMENT", "--comment", Value),
+    ("SBATCH_CONSTRAINT", "--constraint", Value),
+    ("SBATCH_CONTAINER", "--container", Value),
+    ("SBATCH_CORE_SPEC", "--core-spec", Value),
+    ("SBATCH_CPUS_PER_GPU", "--cpus-per-gpu", Value),
+    ("SBATCH_DEBUG", "--verbose", Switch),
+    ("SBATCH_DELAY_BOOT", "--delay-boot", Value),
+    ("SBATCH_DISTRIBUTION", "--distribution", Value),
+    ("SBATCH_ERROR", "--error", Value),
+    ("SBATCH_EXCLUSIVE", "--exclusive", Perhaps),
+    ("SBATCH_EXPORT", "--export", Value),
+    ("SBATCH_GET_USER_ENV", "--get-user-env", Perhaps),
+    ("SBATCH_GPU_BIND", "--gpu-bind", Value),
+    ("SBATCH_GPU_FREQ", "--gpu-freq", Value),
+    ("SBATCH_GPUS", "--gpus", Value),
+    ("SBATCH_GPUS_PER_NODE", "--gpus-per-node", Value),
+    ("SBATCH_GPUS_PER_TASK", "--gpus-per-task", Value),
+    ("SBATCH_GRES", "--gres", Value),
+    ("SBATCH_GRES_FLAGS", "--gres-flags", Value),
+    ("SLURM_HINT", "--hint", Value),
+    ("SBATCH_HINT", "--hint", Value),
+    ("SBATCH_IGNORE_PBS", "--ignore-pbs", Switch),
+    ("SBATCH_INPUT", "--input", Value),
+    ("SBATCH_JOB_NAME", "--job-name", Value),
+    ("SBATCH_MEM_BIND", "--mem-bind", Value),
+    ("SBATCH_MEM_PER_CPU", "--mem-per-cpu", Value),
+    ("SBATCH_MEM_PER_GPU", "--mem-per-gpu", Value),
+    ("SBATCH_MEM_PER_NODE", "--mem", Value),
+    ("SBATCH_NETWORK", "--network", Value),
+    ("SBATCH_NO_KILL", "--no-kill", Perhaps),
+    ("SBATCH_NO_REQUEUE", "--no-requeue", Switch),
+    ("SBATCH_OPEN_MODE", "--open-mode", Value),
+    ("SBATCH_OUTPUT", "--output", Value),
+    ("SBATCH_OVERCOMMIT", "--overcommit", Switch),
+    ("SBATCH_PARTITION", "--partition", Value),
+    ("SBATCH_POWER", "--power", Value),
+    ("SBATCH_PROFILE", "--profile", Value),
+    ("SBATCH_QOS", "--qos", Value),
+    ("SBATCH_REQ_SWITCH", "--switches", Value),
+    ("SBATCH_REQUEUE", "--requeue", Switch),
+    ("SBATCH_RESERVATION", "--reservation", Value),
+    ("SBATCH_SIGNAL", "--signal", Value),
+    ("SBATCH_SPREAD_JOB", "--spread-job", Switch),
+    ("SBATCH_THREAD_SPEC", "--thread-spec", Value),
+    ("SBATCH_THREADS_PER_CORE", "--threads-per-core", Value),
+    ("SBATCH_TIMELIMIT", "--time", Value),
+    ("SBATCH_TRES_PER_TASK", "--tres-per-task", Value),
+    ("SBATCH_USE_MIN_NODES", "--use-min-nodes", Switch),
+    ("SBATCH_WAIT_ALL_NODES", "--wait-all-nodes", Value),
+    ("SBATCH_WCKEY", "--wckey", Value),
 ];
 
 /// Everything that sbatch can be told.
@@ -67,9 +117,21 @@ pub(super) struct Options {
     /// Run a command line instead of a script
     #[arg(long, value_name = "COMMAND")]
     pub(super) wrap: Option<String>,
-    /// Say more on stderr
+    /// Show the options on stderr
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
+    /// Say when and where the job would start, and submit nothing
+    #[arg(long)]
+    pub(super) test_only: bool,
+    /// Only on one of these clusters: this one, or all
+    #[arg(short = 'M', long, value_name = "NAMES")]
+    pub(super) clusters: Option<String>,
+    /// Whose job it is, a name or number (root only)
+    #[arg(long, value_name = "USER")]
+    pub(super) uid: Option<String>,
+    /// Its group, a name or number (root only)
+    #[arg(long, value_name = "GROUP")]
+    pub(super) gid: Option<String>,
     /// Map: the URL or folder whose blobs are read, one task each; its last part may be a glob (a Covey option)
     #[arg(long, value_name = "URL")]
     pub(super) map_from: Option<String>,
@@ -101,20 +163,23 @@ pub(super) fn read(args: &[OsString], submitter: &Submitter) -> Outcome<(Options
     };
     let given: Vec<OsString> = directives.iter().chain(args).cloned().collect();
     let (given, _) = parse(&mut command, &given)?;
-    given.ask.check("sbatch")?;
+    given.ask.shape.check("sbatch")?;
     // Memory that is asked for in any way leaves nothing to the environment.
-    let has_memory = given.ask.mem.is_some() || given.ask.mem_per_cpu.is_some();
+    let has_memory = given.ask.shape.mem.is_some() || given.ask.shape.mem_per_cpu.is_some();
     let variable = |name: &str| {
         let passed = has_memory && name.starts_with("SBATCH_MEM_PER_");
         if passed { None } else { std::env::var(name).ok() }
     };
     let words: Vec<OsString> =
         directives.into_iter().chain(of_environment(variable)).chain(args.iter().cloned()).collect();
-    let (options, unbuilt) = parse(&mut command, &words)?;
-    options.ask.check("sbatch")?;
-    unbuilt::announce(&unbuilt, options.ask.quiet)?;
+    let (options, matches) = parse(&mut command, &words)?;
+    options.ask.shape.check("sbatch")?;
     if options.verbose > 0 {
-        print_options(&options);
+        eprint!("{}", shown(&command, &matches));
+    }
+    if !options.ask.quiet {
+        let unbuilt = unbuilt::given(unbuilt::SBATCH, &matches).into_iter().map(unbuilt::warning);
+        options.ask.shape.warnings().into_iter().chain(unbuilt).for_each(|text| eprintln!("sbatch: warning: {text}"));
     }
     match script {
         // A file with directives may ask for an op, and then nobody runs its body.
@@ -123,19 +188,19 @@ pub(super) fn read(args: &[OsString], submitter: &Submitter) -> Outcome<(Options
     }
 }
 
-fn command() -> clap::Command {
+pub(in crate::commands) fn command() -> clap::Command {
     let command = Options::augment_args(clap::Command::new("sbatch"))
         .about("Submit a batch script, a command, or a map over blobs")
         .override_usage("sbatch [OPTIONS] [SCRIPT [ARGUMENTS]...]")
         .after_help(EXAMPLES);
-    getopt::conventions(command.args(unbuilt::arguments()), Some('h'))
+    getopt::conventions(command.args(unbuilt::arguments(unbuilt::SBATCH)), Some('h'))
 }
 
-/// The options in these words, and the long names of those that are not built.
-fn parse(command: &mut clap::Command, words: &[OsString]) -> Outcome<(Options, Vec<&'static str>)> {
+/// The options in these words, and which were given.
+fn parse(command: &mut clap::Command, words: &[OsString]) -> Outcome<(Options, ArgMatches)> {
     let matches = getopt::read(command, words)?;
     let options = Options::from_arg_matches(&matches).expect("the matches are of the same options");
-    Ok((options, unbuilt::given(&matches)))
+    Ok((options, matches))
 }
 
 /// The script: wrapped, a file, or stdin; none where the command line asks for an op and names no file.
@@ -146,6 +211,7 @@ fn script(typed: &Options, submitter: &Submitter) -> Outcome<Option<Script>> {
         }
         Some(command) => Ok(Some(Script::wrapped(command))),
         None if typed.words.is_empty() && typed.map_op.is_some() => Ok(None),
+        None if typed.words.first().is_some_and(|word| word == ":") => Err(heterogeneous()),
         None => Script::read(&typed.words, submitter).map(Some),
     }
 }
@@ -164,61 +230,65 @@ fn read_directives(command: &mut clap::Command, script: &Script) -> Outcome<Vec<
     Err(failure.hint(guilty.map(|line| format!("it stands in line {} of the script", line.line))))
 }
 
+/// Parts of one job that differ: passing over all but the first would run something else.
+fn heterogeneous() -> Failure {
+    Failure::new("sbatch: error: Heterogeneous jobs are not built in Covey; nothing was submitted")
+        .hint(Some("submit the parts as jobs of their own, with --dependency between them"))
+}
+
 fn stray(word: &OsStr) -> Failure {
+    if word == "hetjob" || word == "packjob" || word == ":" {
+        return heterogeneous();
+    }
     Failure::new(format_args!("sbatch: error: Invalid directive found in batch script: {}", word.display()))
 }
 
 /// What the variables say, as words.
 fn of_environment(value: impl Fn(&str) -> Option<String>) -> Vec<OsString> {
-    let set = |name: &str| value(name).filter(|value| !value.is_empty());
-    let word = |(name, option, takes_value): &(&str, &str, bool)| {
-        let value = set(name)?;
-        if *takes_value { Some(format!("{option}={value}").into()) } else { is_on(&value).then(|| (*option).into()) }
+    let word = |(name, option, says): &(&str, &str, Says)| {
+        let value = value(name)?;
+        match says {
+            Switch => is_on(&value).then(|| (*option).into()),
+            // Any word but these two asks for whole nodes.
+            Perhaps if value.is_empty() || *option == "--exclusive" && !["user", "mcs"].contains(&&*value) => {
+                Some((*option).into())
+            }
+            Value if value.is_empty() => None,
+            Value | Perhaps => Some(format!("{option}={value}").into()),
+        }
     };
     let mut words: Vec<OsString> = VARIABLES.iter().filter_map(word).collect();
-    for (name, option) in [("SBATCH_EXCLUSIVE", "--exclusive"), ("SBATCH_WAIT", "--wait")] {
-        words.extend(set(name).map(|_| option.into()));
-    }
+    words.extend(value("SBATCH_WAIT").map(|_| "--wait".into()));
     words
 }
 
 /// How Slurm reads a switch in a variable.
 fn is_on(value: &str) -> bool {
-    value.eq_ignore_ascii_case("yes") || value.parse::<i64>().is_ok_and(|number| number != 0)
+    value.is_empty() || value.eq_ignore_ascii_case("yes") || value.parse::<i64>().is_ok_and(|number| number != 0)
 }
 
 /// What `-v` shows; scripts look for `name *: value`.
-fn print_options(options: &Options) {
-    let ask = &options.ask;
-    let time = ask.time.map(|time| time.to_string());
-    let number = |number: Option<u32>| number.map(|number| number.to_string());
-    eprintln!("sbatch: defined options");
-    for (name, value) in [
-        ("array", options.array.clone()),
-        ("chdir", ask.chdir.clone()),
-        ("constraint", ask.wishes.constraint.as_ref().map(ToString::to_string)),
-        ("cpus-per-task", number(ask.cpus_per_task)),
-        ("error", ask.error.clone()),
-        ("exclude", ask.wishes.exclude.clone()),
-        ("export", ask.export.clone()),
-        ("job-name", ask.job_name.clone()),
-        ("mem", ask.mem.map(|size| size.to_string())),
-        ("mem-per-cpu", ask.mem_per_cpu.map(|size| size.to_string())),
-        ("nodelist", ask.wishes.nodelist.clone()),
-        ("ntasks", number(ask.ntasks)),
-        ("ntasks-per-node", number(ask.wishes.ntasks_per_node)),
-        ("output", ask.output.clone()),
-        ("partition", ask.partition.clone()),
-        ("signal", ask.signal.map(|signal| signal.to_string())),
-        ("time", time),
-        ("verbose", Some(options.verbose.to_string())),
-        ("wrap", options.wrap.clone()),
-    ] {
-        if let Some(value) = value {
-            eprintln!("sbatch: {name:<19} : {value}");
+fn shown(command: &clap::Command, matches: &ArgMatches) -> String {
+    let value = |arg: &clap::Arg| match arg.get_action() {
+        ArgAction::Count => matches.get_count(arg.get_id().as_str()).to_string(),
+        ArgAction::SetTrue => "set".to_owned(),
+        _ if arg.get_long() == Some("time") => {
+            matches.get_one::<TimeLimit>("time").map(ToString::to_string).unwrap_or_default()
         }
-    }
-    eprintln!("sbatch: end of defined options");
+        _ => {
+            let typed = matches.get_raw(arg.get_id().as_str()).and_then(|mut values| values.next_back());
+            let typed = typed.unwrap_or_default().to_string_lossy();
+            let in_front = if arg.get_long() == Some("gres") { "gres:" } else { "" };
+            if typed.is_empty() { "set".to_owned() } else { format!("{in_front}{typed}") }
+        }
+    };
+    let is_given = |arg: &&clap::Arg| matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+    let options = command.get_arguments().filter(is_given);
+    let mut lines: Vec<String> =
+        options.filter_map(|arg| Some(format!("sbatch: {:<20}: {}\n", arg.get_long()?, value(arg)))).collect();
+    lines.sort_unstable();
+    let rule = "sbatch: -------------------- --------------------\n";
+    format!("sbatch: defined options\n{rule}{}{rule}sbatch: end of defined options\n", lines.concat())
 }
 
 #[cfg(test)]
@@ -250,18 +320,21 @@ mod tests {
         let mut all = read_directives(&mut command, &script).expect("all are known");
         all.extend(of_environment(environment));
         all.extend(words(&["--job=typed", "--mem-per-cpu", "2G", "--gres=none", "job.sh", "-J", "argument"]));
-        let (options, unbuilt) = parse(&mut command, &all).expect("all are known");
-        let ask = &options.ask;
+        let (options, matches) = parse(&mut command, &all).expect("all are known");
+        let (ask, shape) = (&options.ask, &options.ask.shape);
         assert_eq!(
-            (ask.job_name.as_deref(), ask.partition.as_deref(), ask.cpus_per_task),
+            (shape.job_name.as_deref(), shape.partition.as_deref(), shape.cpus_per_task),
             (Some("typed"), Some("variable"), Some(1))
         );
-        assert_eq!((ask.mem, ask.mem_per_cpu.map(|size| size.0)), (None, Some(2048)));
+        assert_eq!((shape.mem, shape.mem_per_cpu.map(|size| size.0)), (None, Some(2048)));
         let request = ask.spec(String::new(), String::new(), v1::work::Kind::Op("x".into()), &Submitter::ada()).request;
         let request = request.expect("there is always a shape");
         assert_eq!((request.gres.len(), request.constraint.as_str(), request.exclusive), (0, "fast", true));
         assert_eq!((ask.requeue, ask.no_requeue, options.verbose), (false, true, 1));
-        assert_eq!((options.map_from.as_deref(), ask.time.is_none(), unbuilt.len()), (Some("in"), true, 0));
+        assert_eq!(
+            (options.map_from.as_deref(), shape.time.is_none(), unbuilt::given(unbuilt::SBATCH, &matches).len()),
+            (Some("in"), true, 0)
+        );
         assert_eq!(options.words, words(&["job.sh", "-J", "argument"]));
     }
 
@@ -290,6 +363,17 @@ mod tests {
     }
 
     #[test]
+    fn heterogeneous_jobs_are_refused_by_name() {
+        let refused = super::script(
+            &parse(&mut command(), &words(&["-n1", ":", "-n2", "x.sh"])).expect("words").0,
+            &Submitter::ada(),
+        );
+        assert!(refused.expect_err("two parts").text().contains("Heterogeneous jobs are not built"));
+        let refused = read_directives(&mut command(), &script("#!/bin/sh\n#SBATCH hetjob\n")).expect_err("two parts");
+        assert!(refused.text().contains("Heterogeneous jobs are not built"), "{}", refused.text());
+    }
+
+    #[test]
     fn what_scripts_in_the_wild_write_is_understood() {
         for line in [
             "-J name -o out.%j --err=e -t 00:30:00 --mem 512MB -N1-2 -n4 -c 2",
@@ -305,9 +389,54 @@ mod tests {
     }
 
     #[test]
+    fn verbose_shows_what_scripts_grep_for() {
+        let mut command = command();
+        let typed =
+            words(&["-vvv", "-A", "acct", "-t", "3", "--exclusive", "-v", "--gres=gpu:1", "-H", "--hint=x", "x.sh"]);
+        let (_, matches) = parse(&mut command, &typed).expect("known");
+        let expected = "sbatch: defined options\n\
+                        sbatch: -------------------- --------------------\n\
+                        sbatch: account             : acct\n\
+                        sbatch: exclusive           : set\n\
+                        sbatch: gres                : gres:gpu:1\n\
+                        sbatch: hint                : x\n\
+                        sbatch: hold                : set\n\
+                        sbatch: time                : 00:03:00\n\
+                        sbatch: verbose             : 4\n\
+                        sbatch: -------------------- --------------------\n\
+                        sbatch: end of defined options\n";
+        assert_eq!(shown(&command, &matches), expected);
+    }
+
+    #[test]
+    fn switches_and_optional_values_of_variables_follow_slurm() {
+        let of = |name: &'static str, value: &'static str| {
+            of_environment(move |asked: &str| (asked == name).then(|| value.to_owned()))
+        };
+        for (name, value, word) in [
+            ("SBATCH_EXCLUSIVE", "", Some("--exclusive")),
+            ("SBATCH_EXCLUSIVE", "user", Some("--exclusive=user")),
+            ("SBATCH_REQUEUE", "", Some("--requeue")),
+            ("SBATCH_REQUEUE", "no", None),
+            ("SBATCH_REQUEUE", "2", Some("--requeue")),
+            ("SBATCH_WAIT", "0", Some("--wait")),
+            ("SBATCH_QOS", "high", Some("--qos=high")),
+            ("SBATCH_QOS", "", None),
+        ] {
+            assert_eq!(of(name, value), word.into_iter().map(OsString::from).collect::<Vec<_>>(), "{name}={value}");
+        }
+        let mut command = command();
+        for (name, option, says) in VARIABLES {
+            let word = if matches!(says, Value) { format!("{option}=1") } else { (*option).to_owned() };
+            let unknown = parse(&mut command, &words(&[&word])).err().filter(|error| error.text().contains("unrecog"));
+            assert!(unknown.is_none(), "{name}: {unknown:?}");
+        }
+    }
+
+    #[test]
     fn memory_is_asked_for_in_one_way() {
         let (options, _) = parse(&mut command(), &words(&["--mem=1G", "--mem-per-cpu=1G", "x.sh"])).expect("known");
-        let text = options.ask.check("sbatch").expect_err("two ways").text();
+        let text = options.ask.shape.check("sbatch").expect_err("two ways").text();
         assert_eq!(text, "sbatch: fatal: --mem, --mem-per-cpu, and --mem-per-gpu are mutually exclusive.\n");
     }
 

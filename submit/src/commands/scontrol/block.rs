@@ -31,6 +31,18 @@ impl Block {
         self.lines.push(pairs.iter().map(pair).collect::<Vec<_>>().join(" "));
     }
 
+    /// Leaves a blank behind the last line, as Slurm does behind some: `-o` then shows two.
+    pub(super) fn blank(&mut self) {
+        if let Some(last) = self.lines.last_mut() {
+            last.push(' ');
+        }
+    }
+
+    /// Adds a line as it is.
+    pub(super) fn text_line(&mut self, line: String) {
+        self.lines.push(line);
+    }
+
     /// The text, with its last line break.
     pub(super) fn text(&self, style: Style) -> String {
         match style {

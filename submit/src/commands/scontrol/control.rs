@@ -1,40 +1,65 @@
 //! `scontrol hold`, `uhold`, `release`, `requeue`, `requeuehold`, `suspend` and `resume`: jobs and tasks by their ids. Silent where
 //! all goes well.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use proto::v1::{ControlReply, HoldRequest, HoldVerb, RequeueRequest, SuspendRequest, Verdict};
-
+use proto::v1::{ControlReply, HoldRequest, HoldVerb, ListJobsRequest, RequeueRequest, SuspendRequest, Verdict};
 use sched::spec::array::JobRef;
 
 use crate::call::{CallError, client, connect};
+use crate::commands::squeue::load;
 use crate::failure::{Failure, Outcome};
 use crate::show::items;
 
 /// The verbs, as `scontrol` takes them.
 pub(super) const VERBS: [&str; 7] = ["hold", "uhold", "release", "requeue", "requeuehold", "suspend", "resume"];
 
+/// What `requeuehold` takes beside ids: the jobs are held in a state of its own.
+const SPECIAL_EXIT: &str = "State=SpecialExit";
+
 /// Does what the verb says to all jobs that are named.
 pub(super) async fn run(verb: &str, words: &[&str], timeout_s: Option<u32>) -> Outcome<ExitCode> {
-    // `requeue incomplete 5`, and what Slurm sets beside it, stand before the ids.
-    let (settings, ids): (Vec<&str>, Vec<&str>) =
-        words.iter().partition(|word| word.eq_ignore_ascii_case("incomplete") || word.contains('='));
-    let incomplete = settings.iter().any(|word| word.eq_ignore_ascii_case("incomplete"));
-    if let Some(setting) = settings.iter().find(|word| word.contains('=')) {
-        return Err(Failure::new(format_args!(
-            "scontrol: error: {setting} is not built in Covey yet; name jobs by their ids"
-        )));
-    }
+    // What Slurm lets stand before the ids of jobs to requeue.
+    let is = |word: &&&str, options: &[&str]| options.iter().any(|option| word.eq_ignore_ascii_case(option));
+    let (options, ids): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| match verb {
+        "requeue" => is(word, &["incomplete"]),
+        "requeuehold" => is(word, &["incomplete", SPECIAL_EXIT]),
+        _ => false,
+    });
     let ids = items(&ids.join(","));
     if ids.is_empty() {
         return Err(Failure::new(format_args!("too few arguments for keyword:{verb}")));
     }
     // Only where it changes holds does Slurm say it a second time.
     let prefix = matches!(verb, "hold" | "uhold" | "release").then_some("slurm_suspend error");
+    let ids = if prefix.is_some() { of_names(ids, timeout_s).await? } else { ids };
+    if ids.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
     check(&ids, prefix)?;
-    let reply = ask(verb, ids.clone(), incomplete, timeout_s).await;
+    let reply = ask(verb, ids.clone(), &options, timeout_s).await;
     let verdicts = reply.map_err(|error| Failure::call("scontrol", "slurm_suspend error: ", &error))?.verdicts;
     answer(&ids, &verdicts, prefix)
+}
+
+/// The ids, with those of all jobs that are not done in the place of `jobname=NAME`; a name that none has stands for none.
+async fn of_names(ids: Vec<String>, timeout_s: Option<u32>) -> Outcome<Vec<String>> {
+    let name_of = |id: &str| {
+        let (key, name) = id.split_once('=')?;
+        (key.eq_ignore_ascii_case("jobname") || key.eq_ignore_ascii_case("name")).then(|| name.to_owned())
+    };
+    let names: Vec<String> = ids.iter().filter_map(|id| name_of(id)).collect();
+    if names.is_empty() {
+        return Ok(ids);
+    }
+    let refused = |error| Failure::call("scontrol", "slurm_load_jobs error: ", &error);
+    let channel = connect(timeout_s).await.map_err(refused)?;
+    let request = ListJobsRequest { names, ..ListJobsRequest::default() };
+    let (rows, _) = load(&channel, &request).await.map_err(refused)?;
+    let named: BTreeSet<u32> = rows.iter().map(|row| if row.array_id == 0 { row.id } else { row.array_id }).collect();
+    let plain = ids.into_iter().filter(|id| name_of(id).is_none());
+    Ok(plain.chain(named.iter().map(u32::to_string)).collect())
 }
 
 /// Refuses what can be no job's id, before anything is changed.
@@ -53,14 +78,16 @@ fn refusal(id: &str, text: &str, prefix: Option<&str>) -> String {
 async fn ask(
     verb: &str,
     ids: Vec<String>,
-    incomplete: bool,
+    options: &[&str],
     timeout_s: Option<u32>,
 ) -> Result<ControlReply, CallError> {
     let channel = connect(timeout_s).await?;
     let mut client = client(&channel);
     let reply = match verb {
         "requeue" | "requeuehold" => {
-            client.requeue(RequeueRequest { ids, hold: verb == "requeuehold", incomplete }).await?
+            let has = |wanted: &str| options.iter().any(|option| option.eq_ignore_ascii_case(wanted));
+            let (hold, incomplete, special_exit) = (verb == "requeuehold", has("incomplete"), has(SPECIAL_EXIT));
+            client.requeue(RequeueRequest { ids, hold, incomplete, special_exit }).await?
         }
         "suspend" | "resume" => client.suspend(SuspendRequest { ids, suspend: verb == "suspend" }).await?,
         verb => {

@@ -1,7 +1,7 @@
 //! `scontrol show job`: Slurm's keys in Slurm's order. What Covey does not have yet prints what Slurm prints where it
 //! is not used.
 
-use proto::v1::{JobRow, JobState};
+use proto::v1::{HeldShare, JobRow, JobState};
 use sched::spec::duration;
 use sched::spec::size::Mebibytes;
 
@@ -17,7 +17,8 @@ pub(super) fn block(row: &JobRow, now_ms: i64, details: bool) -> Block {
     identity(row, &mut block);
     how_it_stands(row, details, &mut block);
     times(row, now_ms, &mut block);
-    shape(row, &mut block);
+    place(row, &mut block);
+    shape(row, details, &mut block);
     files(row, &mut block);
     block
 }
@@ -37,7 +38,14 @@ fn identity(row: &JobRow, block: &mut Block) {
     block.line(&first);
     let (user, group) = (format!("{}({})", row.user, row.uid), format!("{}({})", row.group, row.gid));
     block.line(&[("UserId", &user), ("GroupId", &group), ("MCS_label", &"N/A")]);
-    block.line(&[("Priority", &row.priority), ("Nice", &row.nice), ("Account", &NONE), ("QOS", &NONE)]);
+    let (account, qos) = (or_null(&row.account), or_null(&row.qos));
+    let mut worth: Vec<(&str, &dyn std::fmt::Display)> =
+        vec![("Priority", &row.priority), ("Nice", &row.nice), ("Account", &account), ("QOS", &qos)];
+    let wckey = or_null(&row.wckey);
+    if !row.wckey.is_empty() {
+        worth.push(("WCKey", &wckey));
+    }
+    block.line(&worth);
 }
 
 fn how_it_stands(row: &JobRow, details: bool, block: &mut Block) {
@@ -46,25 +54,27 @@ fn how_it_stands(row: &JobRow, details: bool, block: &mut Block) {
     let reason = row.reason.replace(' ', "_");
     block.line(&[("JobState", &state(row).0), ("Reason", &reason), ("Dependency", &or_null(&row.dependency))]);
     let exit = format!("{}:{}", row.exit_code, row.exit_signal);
-    let requeue = u8::from(detail.requeue);
+    let (requeue, batch) = (u8::from(detail.requeue), u8::from(detail.batch));
     let restarts = restarts(row);
     block.line(&[
         ("Requeue", &requeue),
         ("Restarts", &restarts),
-        ("BatchFlag", &1),
+        ("BatchFlag", &batch),
         ("Reboot", &0),
         ("ExitCode", &exit),
     ]);
     if details {
-        // The highest exit code of the job's steps; it has none yet.
-        block.line(&[("DerivedExitCode", &"0:0")]);
+        let derived = format!("{}:{}", row.derived_exit_code, row.derived_exit_signal);
+        block.line(&[("DerivedExitCode", &derived)]);
     }
 }
 
 fn times(row: &JobRow, now_ms: i64, block: &mut Block) {
     let limit = row.time_limit_minutes.map_or_else(|| "UNLIMITED".into(), |minutes| duration::padded(minutes * 60));
     let ran = duration::padded(elapsed_s(row, now_ms));
-    block.line(&[("RunTime", &ran), ("TimeLimit", &limit), ("TimeMin", &"N/A")]);
+    let least = row.detail.as_ref().and_then(|detail| detail.time_min_minutes);
+    let least = least.map_or_else(|| "N/A".into(), |minutes| duration::padded(minutes * 60));
+    block.line(&[("RunTime", &ran), ("TimeLimit", &limit), ("TimeMin", &least)]);
     let known = |unix_ms| time(unix_ms).unwrap_or_else(|| "Unknown".into());
     let (submitted, eligible) = (known(row.submitted_ms), known(row.eligible_ms));
     block.line(&[("SubmitTime", &submitted), ("EligibleTime", &eligible)]);
@@ -86,9 +96,9 @@ fn times(row: &JobRow, now_ms: i64, block: &mut Block) {
     ]);
 }
 
-fn shape(row: &JobRow, block: &mut Block) {
+fn place(row: &JobRow, block: &mut Block) {
     let detail = row.detail.clone().unwrap_or_default();
-    let host = format!("{}:0", or_null(&detail.submit_host));
+    let host = format!("{}:{}", or_null(&detail.submit_host), detail.submit_session);
     block.line(&[("Partition", &row.partition), ("AllocNode:Sid", &host)]);
     block.line(&[("ReqNodeList", &or_null(&detail.nodes_asked)), ("ExcNodeList", &or_null(&detail.nodes_excluded))]);
     if row.expected_nodes.is_empty() {
@@ -99,6 +109,10 @@ fn shape(row: &JobRow, block: &mut Block) {
     if !row.batch_host.is_empty() {
         block.line(&[("BatchHost", &row.batch_host)]);
     }
+}
+
+fn shape(row: &JobRow, details: bool, block: &mut Block) {
+    let detail = row.detail.clone().unwrap_or_default();
     let cpus_per_process = row.cpus_per_process.max(1);
     block.line(&[
         ("NumNodes", &row.node_count),
@@ -114,10 +128,16 @@ fn shape(row: &JobRow, block: &mut Block) {
     block.line(&[("AllocTRES", if allocated { &held } else { &NONE })]);
     let per_node = format!("{}:0:*:*", detail.processes_per_node);
     block.line(&[("Socks/Node", &"*"), ("NtasksPerN:B:S:C", &per_node), ("CoreSpec", &"*")]);
+    if details {
+        shares(row, block);
+    }
     let memory = Mebibytes(row.memory_mib);
     let memory_key = if row.memory_per_cpu { "MinMemoryCPU" } else { "MinMemoryNode" };
     block.line(&[("MinCPUsNode", &cpus_per_process), (memory_key, &memory), ("MinTmpDiskNode", &0)]);
     block.line(&[("Features", &or_null(&detail.constraint)), ("DelayBoot", &"00:00:00")]);
+    if !row.reservation.is_empty() {
+        block.line(&[("Reservation", &row.reservation)]);
+    }
     let over_subscribe = if detail.exclusive { "EXCLUSIVE" } else { "OK" };
     let licenses = or_null(&detail.licenses);
     block.line(&[("OverSubscribe", &over_subscribe), ("Contiguous", &0), ("Licenses", &licenses), ("Network", &NONE)]);
@@ -126,8 +146,16 @@ fn shape(row: &JobRow, block: &mut Block) {
 fn files(row: &JobRow, block: &mut Block) {
     let detail = row.detail.clone().unwrap_or_default();
     block.line(&[("Command", &detail.command)]);
+    if !detail.submit_line.is_empty() {
+        block.line(&[("SubmitLine", &detail.submit_line)]);
+    }
     block.line(&[("WorkDir", &detail.work_dir)]);
-    for (key, value) in [("Comment", &detail.comment), ("Note", &row.note)] {
+    for (key, value) in [
+        ("AdminComment", &detail.admin_comment),
+        ("Comment", &detail.comment),
+        ("Extra", &detail.extra),
+        ("Note", &row.note),
+    ] {
         if !value.is_empty() {
             block.line(&[(key, value)]);
         }
@@ -143,6 +171,25 @@ fn files(row: &JobRow, block: &mut Block) {
         if !value.is_empty() {
             block.line(&[(key, value)]);
         }
+    }
+    if !detail.mail_user.is_empty() || !detail.mail_type.is_empty() {
+        block.line(&[("MailUser", &or_null(&detail.mail_user)), ("MailType", &or_null(&detail.mail_type))]);
+    }
+}
+
+/// What it holds on each of its nodes. Covey counts CPUs and gives none by its number.
+fn shares(row: &JobRow, block: &mut Block) {
+    if row.shares.is_empty() {
+        return;
+    }
+    let gres = row
+        .detail
+        .as_ref()
+        .map_or(NONE, |detail| if detail.gres_per_node.is_empty() { NONE } else { &detail.gres_per_node });
+    block.line(&[("JOB_GRES", &gres)]);
+    for share in &row.shares {
+        let HeldShare { nodes, memory_mib, gres, .. } = share;
+        block.text_line(format!("  Nodes={nodes} CPU_IDs=N/A Mem={memory_mib} GRES={}", or_null(gres)));
     }
 }
 

@@ -13,6 +13,7 @@ const NONE: &str = "(null)";
 pub(super) fn node(row: &NodeRow) -> Block {
     let mut block = Block::default();
     block.line(&[("NodeName", &row.name), ("Arch", &std::env::consts::ARCH), ("CoresPerSocket", &row.cpus)]);
+    block.blank();
     block.line(&[("CPUAlloc", &row.cpus_held), ("CPUEfctv", &row.cpus), ("CPUTot", &row.cpus), ("CPULoad", &"N/A")]);
     let features = or_null(&row.features.join(","));
     block.line(&[("AvailableFeatures", &features)]);
@@ -41,15 +42,16 @@ pub(super) fn node(row: &NodeRow) -> Block {
     ]);
     let partitions = row.partitions.join(",");
     block.line(&[("Partitions", &partitions)]);
+    block.blank();
     let since = time(row.since_ms).unwrap_or_else(|| "None".into());
     let away = row.state() == NodeState::Down && !row.responds;
     block.line(&[("BootTime", &"None"), ("SlurmdStartTime", if away { &"None" } else { &since })]);
-    if let Some(resumed) = row.reason.as_ref().and_then(|reason| time(reason.resume_ms)) {
-        block.line(&[("ResumeAfterTime", &resumed)]);
-    }
+    let resumed = row.reason.as_ref().and_then(|reason| time(reason.resume_ms)).unwrap_or_else(|| "None".into());
+    block.line(&[("LastBusyTime", &"Unknown"), ("ResumeAfterTime", &resumed)]);
     block.line(&[("CfgTRES", &format!("cpu={},mem={}M,billing={}", row.cpus, row.memory_mib, row.cpus))]);
     let held = format!("cpu={},mem={}M", row.cpus_held, row.memory_held_mib);
     block.line(&[("AllocTRES", if row.cpus_held == 0 { &NONE } else { &held })]);
+    block.line(&[("CurrentWatts", &"0"), ("AveWatts", &"0")]);
     if let Some(reason) = &row.reason {
         let at = time(reason.at_ms).unwrap_or_else(|| "Unknown".into());
         block.line(&[("Reason", &format!("{} [{}@{at}]", reason.text, reason.user))]);

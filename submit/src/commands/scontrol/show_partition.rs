@@ -55,7 +55,10 @@ pub(super) fn partition(row: &PartitionRow, nodes: &[NodeRow]) -> Block {
     let max = if row.memory_per_cpu_mib_max.is_some() { "MaxMemPerCPU" } else { "MaxMemPerNode" };
     let limits = (or_unlimited(row.memory_per_cpu_mib_default), or_unlimited(row.memory_per_cpu_mib_max));
     block.line(&[(default, &limits.0), (max, &limits.1)]);
-    let total = format!("cpu={cpus},mem={memory_mib}M,node={},billing={cpus}", row.nodes.len());
+    let total = match row.nodes.len() {
+        0 => NONE.to_owned(),
+        nodes => format!("cpu={cpus},mem={memory_mib}M,node={nodes},billing={cpus}"),
+    };
     block.line(&[("TRES", &total)]);
     block
 }

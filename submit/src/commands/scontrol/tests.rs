@@ -1,6 +1,10 @@
 //! Rows as values to exact blocks, and keywords.
 
-use proto::v1::{JobDetail, JobRow, JobState, NodeReason, NodeRow, NodeState, PartitionRow, Setting};
+use proto::v1::{
+    GetClusterReply, HeldShare, JobDetail, JobRow, JobState, NodeReason, NodeRow, NodeState, PartitionRow, Setting,
+};
+
+use super::block::Style;
 
 use super::*;
 
@@ -13,6 +17,8 @@ fn row() -> JobRow {
         stderr: "/home/ada/slurm-6_%a.out".into(),
         submit_host: "desk".into(),
         requeue: true,
+        batch: true,
+        submit_session: 77,
         ..JobDetail::default()
     };
     JobRow {
@@ -54,7 +60,7 @@ fn a_waiting_array_shows_slurms_keys_in_slurms_order() {
    AccrueTime=Unknown
    StartTime=Unknown EndTime=Unknown Deadline=N/A
    SuspendTime=None SecsPreSuspend=0 LastSchedEval=Unknown Scheduler=Main
-   Partition=normal AllocNode:Sid=desk:0
+   Partition=normal AllocNode:Sid=desk:77
    ReqNodeList=(null) ExcNodeList=(null)
    NodeList=(null)
    NumNodes=1 NumCPUs=4 NumTasks=2 CPUs/Task=2 ReqB:S:C:T=0:0:*:*
@@ -139,7 +145,7 @@ fn nodes_and_partitions_have_their_keys() {
         " RealMemory=4096 AllocMem=1024 FreeMem=3072 ",
         " State=MIXED ThreadsPerCore=1 ",
         " Partitions=normal ",
-        " CfgTRES=cpu=4,mem=4096M,billing=4 AllocTRES=cpu=1,mem=1024M Enforces=cgroup1:memory,cpus\n",
+        " CfgTRES=cpu=4,mem=4096M,billing=4 AllocTRES=cpu=1,mem=1024M CurrentWatts=0 AveWatts=0 Enforces=cgroup1:memory,cpus\n",
     ] {
         assert!(text.contains(part), "{part:?} in {text}");
     }
@@ -185,28 +191,54 @@ fn settings_can_be_read_by_whoever_looks_for_key_blanks_equals() {
         Setting { key: "Prolog".into(), value: String::new() },
     ];
     let reply = GetClusterReply { host: "desk".into(), settings, ..GetClusterReply::default() };
-    let text = config_text(&reply, 1);
+    let text = show::config_text(&reply, 1);
     assert!(text.starts_with("Configuration data as of 1970-01-01T"), "{text}");
+    assert!(text.contains("\nBOOT_TIME               = ") && text.contains("\nMinJobAge               = 300 sec\n"));
     assert!(text.ends_with(
-        "\nMinJobAge               = 300 sec\nProlog                  = (null)\n\nSlurmctld(primary) at desk is UP\n"
+        "\nProlog                  = (null)\nSLURM_VERSION           = 25.05.3\n\nSlurmctld(primary) at desk is UP\n"
     ));
 }
 
 #[test]
-fn keywords_may_be_shortened() {
-    let known = ["jobs", "jobid", "nodes", "partitions", "config", "hostnames", "hostlist", "hostlistsorted"];
-    for (word, meant) in [
-        ("job", "jobs"),
-        ("JobId=5", "jobid"),
-        ("job=5", "jobs"),
-        ("part", "partitions"),
-        ("n", "nodes"),
-        ("hostname", "hostnames"),
-        ("hostlist", "hostlist"),
-        ("hostlists", "hostlistsorted"),
-        ("", ""),
-        ("bogus", ""),
+fn what_jobs_say_of_themselves_stands_where_slurm_has_it() {
+    let detail = JobDetail {
+        submit_line: "sbatch -A ai job.sh".into(),
+        mail_user: "ada".into(),
+        mail_type: "END".into(),
+        time_min_minutes: Some(5),
+        ..row().detail.expect("a detail")
+    };
+    let labelled = JobRow {
+        account: "ai".into(),
+        qos: "high".into(),
+        wckey: "w".into(),
+        reservation: "r".into(),
+        derived_exit_code: 3,
+        shares: vec![HeldShare { nodes: "n[1-2]".into(), cpus: 2, memory_mib: 400, gres: String::new() }],
+        detail: Some(detail),
+        ..row()
+    };
+    let text = show_job::block(&labelled, 0, true).text(Style::Lines);
+    for part in [
+        "\n   Priority=7 Nice=0 Account=ai QOS=high WCKey=w\n",
+        "\n   DerivedExitCode=3:0\n   RunTime=00:00:00 TimeLimit=UNLIMITED TimeMin=00:05:00\n",
+        "\n   JOB_GRES=(null)\n     Nodes=n[1-2] CPU_IDs=N/A Mem=400 GRES=(null)\n   MinCPUsNode=",
+        " DelayBoot=00:00:00\n   Reservation=r\n   OverSubscribe=",
+        "\n   SubmitLine=sbatch -A ai job.sh\n   WorkDir=",
+        "\n   MailUser=ada MailType=END\n\n",
     ] {
-        assert_eq!(keyword(word, &known).unwrap_or_default(), meant, "{word}");
+        assert!(text.contains(part), "{part:?} in {text}");
     }
+}
+
+#[test]
+fn verbs_are_known_by_their_beginnings_and_others_named() {
+    for (word, verb) in
+        [("sh", "show"), ("UPDATE", "update"), ("requeueh", "requeuehold"), ("h", "hold"), ("v", "version")]
+    {
+        assert_eq!(keyword(word, &VERBS), Some(verb), "{word}");
+    }
+    assert!(refused("bogus").text().starts_with("invalid keyword: bogus\n"));
+    assert!(refused("shut").text().starts_with("scontrol: error: shutdown is not built in Covey"));
+    assert!(check_user(Some("nobody-of-that-name")).is_err() && check_user(None).is_ok());
 }

@@ -10,6 +10,7 @@ use sched::spec::dependency::Dependency;
 use sched::spec::duration::TimeLimit;
 use sched::spec::gres::{GresAsk, Per};
 use sched::spec::hostlist;
+use sched::spec::labels::MailTypes;
 use sched::spec::licenses::LicenseAsk;
 use sched::spec::size::Mebibytes;
 
@@ -19,7 +20,7 @@ use crate::failure::{Failure, Outcome};
 use crate::show::items;
 
 /// The keys, and those that Slurm has and Covey not yet.
-const KEYS: [&str; 36] = [
+const KEYS: [&str; 47] = [
     "jobid",
     "timelimit",
     "endtime",
@@ -51,6 +52,17 @@ const KEYS: [&str; 36] = [
     "gres",
     "trespernode",
     "licenses",
+    "account",
+    "admincomment",
+    "contiguous",
+    "extra",
+    "mailtype",
+    "mailuser",
+    "oversubscribe",
+    "qos",
+    "reservationname",
+    "timemin",
+    "wckey",
     "numcpus",
     "minmemory",
     "ntasks",
@@ -119,7 +131,7 @@ fn key_of(word: &str) -> Result<&'static str, String> {
     }
     let begun: Vec<&'static str> = KEYS.into_iter().filter(|key| !word.is_empty() && key.starts_with(&word)).collect();
     match begun.as_slice() {
-        [] => Err(format!("the keys are {}", KEYS[1..31].join(", "))),
+        [] => Err(format!("the keys are {}", KEYS[1..42].join(", "))),
         [one] => Ok(one),
         several => Err(format!("{word} could be {}", several.join(", "))),
     }
@@ -148,6 +160,21 @@ fn change(key: &str, sign: &str, value: &str, now: &jiff::Zoned) -> Result<Kind,
         "arraytaskthrottle" => Kind::Throttle(number()?),
         "requeue" => Kind::Requeue(number().map_err(|_| "0 or 1 is wanted".to_owned())? != 0),
         "comment" => Kind::Comment(value.to_owned()),
+        "account" => Kind::Account(value.to_owned()),
+        "admincomment" => Kind::AdminComment(value.to_owned()),
+        "extra" => Kind::Extra(value.to_owned()),
+        "mailtype" => Kind::MailType(checked(value, value.parse::<MailTypes>())?),
+        "mailuser" => Kind::MailUser(value.to_owned()),
+        "qos" => Kind::Qos(value.to_owned()),
+        "reservationname" => Kind::Reservation(value.to_owned()),
+        "wckey" => Kind::Wckey(value.to_owned()),
+        "timemin" => Kind::TimeMinMinutes(minutes()?),
+        "oversubscribe" => match value.to_ascii_lowercase().as_str() {
+            "no" | "0" | "exclusive" => Kind::Exclusive(true),
+            "yes" | "1" | "ok" => Kind::Exclusive(false),
+            _ => return Err("YES or NO is wanted".into()),
+        },
+        "contiguous" => return Err("Covey does not look at which nodes are neighbours".into()),
         "jobname" | "name" => Kind::Name(value.to_owned()),
         "deadline" => Kind::DeadlineMs(moment()?),
         "partition" => Kind::Partitions(value.to_owned()),
@@ -218,6 +245,12 @@ mod tests {
             "ReqNodeList=n[1-2]",
             "tresper=gres/gpu:2",
             "Licenses=",
+            "acc=chem",
+            "QOS=high",
+            "Reservation=",
+            "TimeMin=1:00:00",
+            "mailt=END,fail",
+            "OverSubscribe=NO",
         ];
         let (ids, changes) = read(&words, &now()).expect("all are known");
         assert_eq!(ids, ["5", "6_[1-2]"]);
@@ -234,6 +267,12 @@ mod tests {
                 Kind::NodeList("n[1-2]".into()),
                 Kind::Gres("gpu:2".into()),
                 Kind::Licenses(String::new()),
+                Kind::Account("chem".into()),
+                Kind::Qos("high".into()),
+                Kind::Reservation(String::new()),
+                Kind::TimeMinMinutes(60),
+                Kind::MailType("END,fail".into()),
+                Kind::Exclusive(true),
             ]
         );
     }
@@ -249,6 +288,7 @@ mod tests {
                 &["jobid=5", "n=4"],
                 "Update of this parameter is not supported: n=4\nRequest aborted\ncovey: hint: n could be nice, name, ",
             ),
+            (&["jobid=5", "mailtype=SOON"], "Invalid value for mailtype: SOON\n"),
             (&["jobid=5", "features=a&"], "Invalid value for features: a&\n"),
             (&["jobid=5", "numnodes=4-2"], "Invalid value for numnodes: 4-2\n"),
             (&["jobid=5", "priority+=2"], "Invalid value for priority: 2\n"),

@@ -16,39 +16,56 @@ use crate::table::Format;
 pub(super) struct Listing {
     pub(super) partitions: Vec<PartitionRow>,
     pub(super) nodes: Vec<NodeRow>,
-    /// Whether nodes were left out: then a partition without any is left out, too.
-    pub(super) filtered: bool,
+    /// The cluster's name.
+    pub(super) cluster: String,
 }
 
-/// Nodes of a partition on one line. Without nodes it stands for an empty partition.
+/// How the nodes of a listing become lines.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Grouping {
+    /// A line for every node of every partition: `-N`.
+    pub(super) by_node: bool,
+    /// Nodes on one line are the same in every column: `-e`.
+    pub(super) exact: bool,
+    /// A partition of which nothing is to be shown has no line: `-R`.
+    pub(super) skip_empty: bool,
+}
+
+/// Nodes of a partition on one line. Without nodes it stands for a partition of which nothing is shown.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
     pub(super) partition: PartitionRow,
+    /// Where the partition stands among all.
+    pub(super) rank: usize,
     pub(super) nodes: Vec<NodeRow>,
+    pub(super) cluster: String,
 }
 
 /// The lines of a table, in Slurm's order: by partition and state, or by node.
-pub(super) fn lines(listing: &Listing, format: &Format<Line>, by_node: bool, exact: bool) -> Vec<Line> {
+pub(super) fn lines(listing: &Listing, format: &Format<Line>, grouping: Grouping) -> Vec<Line> {
+    let Grouping { by_node, exact, skip_empty } = grouping;
     let by_name: HashMap<&str, &NodeRow> = listing.nodes.iter().map(|node| (node.name.as_str(), node)).collect();
+    let of_partitions = format.columns().any(tells_of_partition);
     let mut all = Vec::new();
-    for partition in &partitions(listing, format, by_node) {
+    for (rank, partition) in partitions(listing, of_partitions || by_node).into_iter().enumerate() {
+        let line = |nodes| Line { partition: partition.clone(), rank, nodes, cluster: listing.cluster.clone() };
         let members = partition.nodes.iter().filter_map(|name| by_name.get(name.as_str()));
         let mut lines: Vec<Line> = Vec::new();
         let mut places: HashMap<Vec<String>, usize> = HashMap::new();
         for node in members {
-            let line = Line { partition: partition.clone(), nodes: vec![(*node).clone()] };
-            let mut key = key(&line, format, exact);
+            let alone = line(vec![(*node).clone()]);
+            let mut key = key(&alone, format, exact);
             if by_node {
                 key.push(node.name.clone());
             }
             let place = *places.entry(key).or_insert(lines.len());
             match lines.get_mut(place) {
-                Some(known) => known.nodes.extend(line.nodes),
-                None => lines.push(line),
+                Some(known) => known.nodes.extend(alone.nodes),
+                None => lines.push(alone),
             }
         }
-        if lines.is_empty() && !listing.filtered {
-            lines.push(Line { partition: partition.clone(), nodes: Vec::new() });
+        if lines.is_empty() && of_partitions && !by_node && !skip_empty {
+            lines.push(line(Vec::new()));
         }
         lines.sort_by_key(|line| Reverse(line.nodes.first().map(state_rank)));
         all.extend(lines);
@@ -61,9 +78,9 @@ pub(super) fn lines(listing: &Listing, format: &Format<Line>, by_node: bool, exa
 
 /// The partitions, each with its own lines; all of them as one where no column speaks of partitions. By node there is always
 /// one line for each pair, as in Slurm.
-fn partitions(listing: &Listing, format: &Format<Line>, by_node: bool) -> Vec<PartitionRow> {
+fn partitions(listing: &Listing, apart: bool) -> Vec<PartitionRow> {
     match listing.partitions.as_slice() {
-        [first, _, ..] if !by_node && !format.columns().any(|column| tells_of_partition(column.letter)) => {
+        [first, _, ..] if !apart => {
             let has = |name: &String| listing.partitions.iter().any(|partition| partition.nodes.contains(name));
             let nodes = listing.nodes.iter().map(|node| node.name.clone()).filter(has).collect();
             vec![PartitionRow { nodes, ..first.clone() }]
@@ -74,12 +91,12 @@ fn partitions(listing: &Listing, format: &Format<Line>, by_node: bool) -> Vec<Pa
 
 /// What the columns say that part nodes from each other.
 fn key(line: &Line, format: &Format<Line>, exact: bool) -> Vec<String> {
-    let columns = format.columns().filter(|column| parts_nodes(column.letter, exact));
+    let columns = format.columns().filter(|column| parts_nodes(column, exact));
     columns.map(|column| (column.value)(line)).collect()
 }
 
 /// Slurm's number for a node's state: a flag weighs more than any base state, and the flags in this order.
-fn state_rank(node: &NodeRow) -> ([bool; 4], u8) {
+pub(super) fn state_rank(node: &NodeRow) -> ([bool; 4], u8) {
     let base = match node.state() {
         NodeState::Unspecified => 0,
         NodeState::Down => 1,

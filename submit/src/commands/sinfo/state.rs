@@ -5,8 +5,34 @@
 use proto::v1::{NodeRow, NodeState};
 
 /// Words for states that Slurm has and Covey's nodes never get; asking for them finds nothing.
-const OTHERS: [&str; 10] =
-    ["blocked", "future", "maint", "planned", "plnd", "power_down", "power_up", "reserved", "resv", "unknown"];
+const OTHERS: [&str; 26] = [
+    "blocked",
+    "cloud",
+    "external",
+    "future",
+    "futr",
+    "inval",
+    "maint",
+    "npc",
+    "perfctrs",
+    "planned",
+    "plnd",
+    "pow_dn",
+    "pow_up",
+    "power_down",
+    "power_up",
+    "powered_down",
+    "powering_down",
+    "powering_up",
+    "reboot",
+    "reboot^",
+    "reboot_issued",
+    "reboot_requested",
+    "reserved",
+    "resv",
+    "unk",
+    "unknown",
+];
 
 /// The long and the short word of sinfo's tables, without the star of a node that does not respond.
 pub(crate) fn words(row: &NodeRow) -> (&'static str, &'static str) {
@@ -39,15 +65,76 @@ pub(crate) fn joined(row: &NodeRow) -> String {
     std::iter::once(base(row.state()).0.to_uppercase().as_str()).chain(set).collect::<Vec<_>>().join("+")
 }
 
+/// The words of `-t` that mean something here.
+const KNOWN: [&str; 17] = [
+    "all",
+    "alloc",
+    "allocated",
+    "comp",
+    "completing",
+    "down",
+    "drain",
+    "drained",
+    "draining",
+    "drng",
+    "fail",
+    "failg",
+    "failing",
+    "idle",
+    "mix",
+    "mixed",
+    "no_respond",
+];
+
+/// Every word that `-t` knows.
+pub(super) fn every_word() -> impl Iterator<Item = &'static str> {
+    KNOWN.into_iter().chain(OTHERS)
+}
+
 /// Whether `-t` knows this word, in small letters.
-pub(super) fn is_known(word: &str) -> bool {
-    let ours = ["all", "alloc", "allocated", "comp", "completing", "down", "drain", "drained", "draining", "drng"];
-    let more = ["fail", "failg", "failing", "idle", "mix", "mixed", "no_respond"];
-    ours.contains(&word) || more.contains(&word) || OTHERS.contains(&word)
+fn is_known(word: &str) -> bool {
+    KNOWN.contains(&word) || OTHERS.contains(&word)
+}
+
+/// What `-t` asks for: any of the terms between commas, each of words that all have to be true, with `&` or `+` between them
+/// and `~` or `!` before what must not be.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Asked(Vec<Vec<(String, bool)>>);
+
+impl Asked {
+    /// Reads the list.
+    ///
+    /// # Errors
+    /// The first word that is no state.
+    pub(super) fn read(list: &str) -> Result<Asked, String> {
+        let word = |word: &str| {
+            let bare = word.trim_start_matches(['~', '!']).to_ascii_lowercase();
+            if is_known(&bare) { Ok((bare.clone(), bare.len() == word.len())) } else { Err(word.to_owned()) }
+        };
+        let term = |term: String| term.split(['&', '+']).map(word).collect();
+        Ok(Asked(crate::show::items(list).into_iter().map(term).collect::<Result<_, _>>()?))
+    }
+
+    /// Whether nothing was asked for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether the node is meant. Beside other words, the word of a base state means it whatever the flags are.
+    pub(super) fn takes(&self, row: &NodeRow) -> bool {
+        let has_base = |word: &str| {
+            let (long, short) = base(row.state());
+            word == long || word == short
+        };
+        let is = |word: &str, alone: bool| is_meant(word, row) || (!alone && has_base(word));
+        let term =
+            |words: &Vec<(String, bool)>| words.iter().all(|(word, wanted)| is(word, words.len() == 1) == *wanted);
+        self.0.is_empty() || self.0.iter().any(term)
+    }
 }
 
 /// Whether a word of `-t` means this node: its own words, `drain` and `fail` for both of their kinds, and any flag.
-pub(super) fn is_meant(word: &str, row: &NodeRow) -> bool {
+fn is_meant(word: &str, row: &NodeRow) -> bool {
     let (long, short) = words(row);
     match word {
         "all" => true,
@@ -123,6 +210,21 @@ mod tests {
             assert!(is_known(long) && is_known(short) && is_meant(long, &row), "{long}");
         }
         assert!(is_meant("drain", &row(Mixed, "d")) && !is_meant("mix", &row(Mixed, "d")));
+        for (list, state, flags, taken) in [
+            ("mixed&drain", Mixed, "d", true),
+            ("MIX+Drain", Mixed, "", false),
+            ("~drain", Idle, "d", false),
+            ("~drain", Idle, "", true),
+            ("idle&~no_respond,down", Idle, "*", false),
+            ("idle&~no_respond,down", Down, "*", true),
+            ("idle", Idle, "d", false),
+            ("powered_down,resv", Idle, "", false),
+            ("", Down, "d", true),
+        ] {
+            let asked = Asked::read(list).expect("known states");
+            assert_eq!(asked.takes(&row(state, flags)), taken, "{list} {flags}");
+        }
+        assert_eq!(Asked::read("idle,mix&bogus").map(|_| ()), Err("bogus".into()));
         assert!(is_out(&row(Idle, "f")) && is_out(&row(Down, "")) && !is_out(&row(Idle, "*")));
     }
 }

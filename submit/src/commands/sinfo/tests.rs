@@ -1,6 +1,9 @@
 //! Nodes as values to exact lines.
 
-use proto::v1::{NodeReason, NodeState, PartitionRow};
+mod formats;
+
+use clap::FromArgMatches;
+use proto::v1::{NodeReason, NodeRow, NodeState, PartitionRow};
 
 use super::*;
 
@@ -38,19 +41,23 @@ fn reply() -> ListNodesReply {
         time_max_minutes: Some(90),
         ..PartitionRow::default()
     };
-    ListNodesReply { nodes, partitions: vec![partition, empty], now_ms: 1 }
+    ListNodesReply { nodes, partitions: vec![partition, empty], now_ms: 1, cluster: "lab".into() }
+}
+
+fn asked(words: &[&str], variables: &[(&str, &str)]) -> Outcome<Asked> {
+    let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+    let matches = getopt::read(&mut command(), &words)?;
+    let options = Options::from_arg_matches(&matches).expect("the matches are of these options");
+    let variable =
+        |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+    Asked::of(&options, &variable)
 }
 
 fn shown(words: &[&str], reply: ListNodesReply) -> Vec<String> {
-    let words: Vec<OsString> = words.iter().map(OsString::from).collect();
-    let matches = getopt::read(&mut command(), &words).expect("the options are known");
-    let options = Options::from_arg_matches(&matches).expect("the matches are of these options");
-    let mut format = format(&options).expect("the letters are known");
-    let listing = Choice::read(&options).expect("the filters are known").applied(reply);
-    let lines = lines(&listing, &format, options.node, options.exact);
-    format.fit(&lines);
-    let header = (!options.noheader).then(|| format.header());
-    header.into_iter().chain(lines.iter().map(|line| format.row(line))).collect()
+    let mut asked = asked(words, &[]).expect("the options are known");
+    asked.dated = false;
+    let header = !words.contains(&"-h");
+    table(&mut asked, reply, header)
 }
 
 #[test]
@@ -73,14 +80,14 @@ fn the_other_tables_are_slurms_too() {
     assert_eq!(
         shown(&["-s"], reply()),
         [
-            "PARTITION AVAIL  TIMELIMIT   NODES(A/I/O/T)  NODELIST",
-            "normal*      up   infinite          3/5/1/9  linux[0-8]",
-            "short     drain    1:30:00          0/0/0/0  ",
+            "PARTITION AVAIL  TIMELIMIT   NODES(A/I/O/T) NODELIST",
+            "normal*      up   infinite          3/5/1/9 linux[0-8]",
+            "short     drain    1:30:00          0/0/0/0 ",
         ]
     );
     assert_eq!(
         shown(&["-N", "-n", "linux[2-3]"], reply()),
-        ["NODELIST   NODES PARTITION STATE ", "linux2         1 normal*   alloc ", "linux3         1 normal*   down* "]
+        ["NODELIST   NODES PARTITION STATE ", "linux2         1   normal* alloc ", "linux3         1   normal* down* "]
     );
     let header =
         "NODELIST   NODES PARTITION       STATE CPUS    S:C:T MEMORY TMP_DISK WEIGHT AVAIL_FE REASON              ";
@@ -95,11 +102,10 @@ fn filters_leave_out_what_is_not_asked_for() {
     assert_eq!(nodes(&["-d"]), ["linux3"]);
     assert_eq!(nodes(&["-R"]), ["linux3"]);
     assert_eq!(nodes(&["-p", "nosuch"]), [""; 0]);
-    assert_eq!(nodes(&["-p", "short"]), [""]);
-    let words = ["-t", "bogus"].map(OsString::from);
-    let matches = getopt::read(&mut command(), &words).expect("the option is known");
-    let options = Options::from_arg_matches(&matches).expect("the matches are of these options");
-    let failure = Choice::read(&options).err().expect("a bad state");
+    assert_eq!(nodes(&["-p", "short"]), [""; 0]);
+    assert_eq!(nodes(&["-t", "~idle"]), ["linux[0-3]"]);
+    assert_eq!(nodes(&["-t", "down&no_respond,alloc"]), ["linux[2-3]"]);
+    let failure = asked(&["-t", "bogus"], &[]).expect_err("a bad state");
     assert!(failure.text().starts_with("sinfo: error: Bad state string: \"bogus\"\n"), "{}", failure.text());
 }
 

@@ -1,8 +1,18 @@
 //! Rows as values to exact lines, and what is asked of the controller.
 
-use proto::v1::JobDetail;
+mod formats;
+mod stepping;
 
+use std::ffi::OsString;
+
+use clap::FromArgMatches;
+use proto::v1::{JobDetail, JobState};
+
+use super::columns::COLUMNS;
+use super::options::{DEFAULT, LONG, START};
+use super::states::Wanted;
 use super::*;
+use crate::table::Format;
 
 fn row(id: u32, state: JobState) -> JobRow {
     JobRow {
@@ -25,10 +35,26 @@ fn running(id: u32) -> JobRow {
     JobRow { started_ms: 1_000_000, nodes: "linux0".into(), batch_host: "linux0".into(), ..row(id, JobState::Running) }
 }
 
+fn shown() -> Rc<Shown> {
+    Rc::new(Shown { now_ms: 4_723_000, cluster: "lab".into(), noconvert: false, list_bytes_max: Some(64) })
+}
+
 fn lines(format: &str, rows: Vec<JobRow>, expand: bool) -> Vec<String> {
-    let format = Format::parse(format, COLUMNS).expect("the letters are known");
-    let rows = rows.into_iter().flat_map(|row| rows_of(row, 4_723_000, expand));
+    let (format, unknown) = Format::letters(format, COLUMNS);
+    assert!(unknown.is_empty(), "{unknown:?}");
+    let shown = shown();
+    let rows = rows.into_iter().flat_map(|row| rows_of(row, &shown, expand, false));
     std::iter::once(format.header()).chain(rows.map(|row| format.row(&row))).collect()
+}
+
+/// What words on the command line mean, with these variables.
+fn asked(words: &[&str], variables: &[(&str, &str)]) -> Outcome<Asked> {
+    let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+    let matches = getopt::read(&mut command(), &words)?;
+    let options = Options::from_arg_matches(&matches).expect("the matches are of these options");
+    let variable =
+        |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+    Asked::of(&options, &variable)
 }
 
 #[test]
@@ -149,27 +175,105 @@ fn expected_starts_are_listed_where_they_are_known_the_earliest_first() {
 
 #[test]
 fn options_become_a_request() {
-    let read = |words: &[&str]| {
-        let words: Vec<OsString> = words.iter().map(OsString::from).collect();
-        let matches = getopt::read(&mut command(), &words)?;
-        let options = Options::from_arg_matches(&matches).expect("the matches are of these options");
-        let states = Wanted::read(options.states.as_deref().unwrap_or_default())?;
-        request(&options, &states)
-    };
+    let read = |words: &[&str]| asked(words, &[]).map(|asked| asked.request);
     let listing = read(&["-ahj5,6_1,", "-nx,y", "-p", "a", "-u", "root,0", "-w", "n[1-2]"]).expect("all is well");
     assert_eq!((listing.ids, listing.names), (vec!["5".into(), "6_1".to_owned()], vec!["x".into(), "y".to_owned()]));
     assert_eq!((listing.users, listing.ended), (vec!["root".into(), "root".to_owned()], false));
     assert_eq!(listing.nodes, ["n1", "n2"]);
     assert!(!read(&["--states=pd,RUNNING"]).expect("known states").ended);
     assert!(read(&["-tall"]).expect("all of them").ended && read(&["-t", "f"]).expect("a known state").ended);
+    let listing = read(&["-A", "x,y", "-q", "high", "-R", "r"]).expect("lists");
+    assert_eq!((listing.accounts.len(), listing.qos, listing.reservations), (2, vec!["high".into()], vec!["r".into()]));
     for (words, text) in [
-        (["-j", "abc"], "squeue: error: Invalid job id: abc\n"),
-        (["-t", "zz"], "squeue: error: Invalid job state specified: zz\n"),
-        (["--bogus", "x"], "squeue: unrecognized option '--bogus'\n"),
+        (&["-j", "abc"][..], "squeue: error: Invalid job id: abc\n"),
+        (
+            &["-t", "zz"],
+            "squeue: error: Invalid job state specified: zz\nsqueue: error: Valid job states include: \
+             PENDING,RUNNING,SUSPENDED,COMPLETED,CANCELLED,FAILED,TIMEOUT,NODE_FAIL,PREEMPTED,BOOT_FAIL,DEADLINE,\
+             OUT_OF_MEMORY,COMPLETING,CONFIGURING,RESIZING,RESV_DEL_HOLD,REQUEUED,REQUEUE_FED,REQUEUE_HOLD,REVOKED,\
+             SIGNALING,SPECIAL_EXIT,STAGE_OUT,STOPPED\n\n",
+        ),
+        (&["--bogus", "x"], "squeue: unrecognized option '--bogus'\n"),
+        (&["-i", "0"], "squeue: error: --iterate=0\n\n"),
+        (&["-S", "i,?"], "squeue: error: Invalid sort specification: ?\n"),
+        (&["-sabc"], "squeue: error: Invalid job_step id: abc.??\n"),
+        (&["-s1"], "squeue: error: Invalid job_step id: 1.??\n"),
+        (&["--json=v0.0.39"], "squeue: fatal: Unable to find plugin: data_parser/v0.0.39\n"),
     ] {
-        let failure = read(&words).expect_err(text);
+        let failure = asked(words, &[]).expect_err(text);
         assert!(failure.text().starts_with(text), "{}", failure.text());
+        assert_eq!(failure.code(), 1);
     }
+}
+
+#[test]
+fn variables_stand_behind_the_command_line() {
+    let header = |words: &[&str], variables: &[(&str, &str)]| match asked(words, variables).expect("known").table {
+        Table::Jobs { format, .. } => format.header(),
+        Table::Steps { format, .. } => format.header(),
+        Table::Data(_) => String::new(),
+    };
+    let both = [("SQUEUE_FORMAT", "%i"), ("SQUEUE_FORMAT2", "name:,state:")];
+    assert_eq!(header(&[], &both[..1]), "JOBID");
+    assert_eq!(header(&[], &both), "NAMESTATE");
+    assert_eq!(header(&["-o%j|"], &both), "NAME|");
+    assert_eq!(header(&["-O", "jobid:8x"], &both[..1]), "JOBID   x");
+    assert!(header(&["-l"], &both).ends_with("TIME_LIMI  NODES NODELIST(REASON)"));
+    assert!(header(&["--start"], &both).contains("SCHEDNODES"));
+    assert_eq!(header(&["--only-job-state"], &both), "             JOBID ST");
+    assert_eq!(header(&["-s"], &both[1..]), "         STEPID     NAME PARTITION     USER      TIME NODELIST");
+    let variables = [
+        ("SQUEUE_USERS", "root"),
+        ("SQUEUE_STATES", "all"),
+        ("SQUEUE_PARTITION", "p"),
+        ("SQUEUE_QOS", "q"),
+        ("SQUEUE_ACCOUNT", "a"),
+        ("SQUEUE_NAMES", "n"),
+        ("SQUEUE_ARRAY", "1"),
+        ("SQUEUE_PRIORITY", "1"),
+        ("SLURM_BITSTR_LEN", "0"),
+    ];
+    let seen = asked(&[], &variables).expect("known");
+    assert!(seen.by_task && seen.by_partition && seen.list_bytes_max.is_none() && seen.request.ended);
+    assert_eq!(
+        (seen.request.users.as_slice(), seen.request.qos.as_slice()),
+        (&["root".to_owned()][..], &["q".into()][..])
+    );
+    let typed = asked(&["-tpd", "-u", "0,1", "--start"], &variables).expect("known");
+    assert!(!typed.request.ended && typed.request.expected_starts && typed.request.users.len() == 2);
+    assert!(asked(&["-a"], &[]).is_ok_and(|asked| !asked.request.skip_hidden));
+    assert!(asked(&["--hide"], &[("SQUEUE_ALL", "1")]).is_ok_and(|asked| asked.request.skip_hidden));
+}
+
+#[test]
+fn only_what_is_shown_is_asked_for() {
+    let needs = |words: &[&str]| {
+        let request = asked(words, &[]).expect("known").request;
+        (request.detail, request.expected_starts, request.steps)
+    };
+    assert_eq!(needs(&[]), (false, false, false));
+    assert_eq!(needs(&["-o%i %t %M %C %a %q"]), (false, false, false));
+    assert_eq!(needs(&["-o%Z"]), (true, false, false));
+    assert_eq!(needs(&["-O", "stdout"]), (true, false, false));
+    assert_eq!(needs(&["-O", "starttime,tres-alloc"]), (false, true, false));
+    assert_eq!(needs(&["-o%S", "-tR"]), (false, false, false));
+    assert_eq!(needs(&["-S", "k"]), (true, false, false));
+    assert_eq!(needs(&["-L", "matlab"]), (true, false, false));
+    assert_eq!(needs(&["-s"]), (true, false, true));
+    assert_eq!(needs(&["--json"]), (true, true, false));
+}
+
+#[test]
+fn rows_are_kept_by_what_only_the_counter_looks_at() {
+    let licensed = JobDetail { licenses: "matlab:2,abc:1".into(), ..JobDetail::default() };
+    let row = JobRow { account: "lab".into(), qos: "high".into(), detail: Some(licensed), ..running(1) };
+    let keeps = |words: &[&str]| asked(words, &[]).expect("known").keeps(&row);
+    assert!(keeps(&["-Ax,lab"]) && keeps(&["-qhigh"]) && keeps(&["-L", "abc"]) && keeps(&["-L", "x,matlab"]));
+    let mine = JobRow { uid: rustix::process::getuid().as_raw(), ..row.clone() };
+    let others = JobRow { uid: mine.uid + 1, ..row.clone() };
+    let not_mine = asked(&["--notme"], &[]).expect("known");
+    assert!(!not_mine.keeps(&mine) && not_mine.keeps(&others));
+    assert!(!keeps(&["-Ax"]) && !keeps(&["-qx"]) && !keeps(&["-L", "mat"]) && !keeps(&["-Rr"]) && !keeps(&["-tPD"]));
 }
 
 #[test]

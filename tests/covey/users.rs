@@ -1,0 +1,94 @@
+//! A cluster that root has started serves every user of the machine, each with their own rights.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Output};
+
+use crate::rig::{COVEY, Rig, wait_for};
+
+/// Another user than root, and their group.
+const NOBODY: u32 = 65_534;
+
+/// A cluster that others may use, with the binary where they can run it; `None` where this is not root.
+fn open_house() -> Option<Rig> {
+    if fs::metadata("/proc/self").expect("/proc is mounted").uid() != 0 {
+        return None;
+    }
+    let rig = Rig::start(1);
+    for (folder, mode) in [(rig.dir().parent().expect("a folder").to_owned(), 0o755), (rig.work(), 0o777)] {
+        fs::set_permissions(folder, fs::Permissions::from_mode(mode)).expect("chmod");
+    }
+    fs::copy(COVEY, rig.dir().join("covey")).expect("copied");
+    Some(rig)
+}
+
+fn as_nobody(rig: &Rig, name: &str, args: &[&str]) -> Output {
+    let mut command = Command::new(rig.dir().join("covey"));
+    command.arg(name).args(args).current_dir(rig.work()).uid(NOBODY).gid(NOBODY);
+    command.env("COVEY_CONTROLLER", rig.endpoint()).env("HOME", "/nonexistent");
+    command.output().expect("it can be started")
+}
+
+fn submit_as_nobody(rig: &Rig, args: &[&str]) -> String {
+    let args: Vec<&str> = ["--parsable"].iter().chain(args).copied().collect();
+    let output = as_nobody(rig, "sbatch", &args);
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("text").trim().to_owned()
+}
+
+#[test]
+fn a_job_runs_with_the_rights_of_its_user_and_no_others() {
+    let Some(rig) = open_house() else { return };
+    let script = "echo $(id -u) $(id -g) $(id -G) $(umask); touch mine; cat $0 >copy; [ $$ = $SLURM_TASK_PID ]";
+    let job = submit_as_nobody(&rig, &["-o", "out", "--wrap", script]);
+    assert_eq!(rig.wait_done(&job), ["COMPLETED"]);
+    assert!(rig.read("out").starts_with("65534 65534 65534 "), "{}", rig.read("out"));
+    for file in ["out", "mine", "copy"] {
+        let found = fs::metadata(rig.work().join(file)).expect("it was made");
+        assert_eq!((found.uid(), found.gid()), (NOBODY, NOBODY), "{file}");
+    }
+    let shown = rig.run("scontrol", &["show", "job", &job]);
+    assert!(shown.contains("UserId=nobody(65534)"), "{shown}");
+
+    let secret = rig.work().join("secret");
+    fs::write(&secret, "root's").expect("written");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).expect("chmod");
+    symlink(&secret, rig.work().join("link")).expect("a link");
+    let job = submit_as_nobody(&rig, &["-o", "link", "--wrap", "echo overwritten"]);
+    assert_eq!(rig.wait_done(&job), ["FAILED"]);
+    let job = submit_as_nobody(&rig, &["-o", "seen", "--wrap", "cat secret"]);
+    assert_eq!(rig.wait_done(&job), ["FAILED"]);
+    assert_eq!((rig.read("secret"), rig.read("seen").contains("Permission denied")), ("root's".into(), true));
+}
+
+#[test]
+fn users_touch_their_own_jobs_and_root_touches_any() {
+    let Some(rig) = open_house() else { return };
+    let (roots, nobodys) = (rig.submit(&["-H", "--wrap", "true"]), submit_as_nobody(&rig, &["-H", "--wrap", "true"]));
+    for (name, args) in [
+        ("scancel", &[roots.as_str()][..]),
+        ("scontrol", &["release", &roots]),
+        ("scontrol", &["requeue", &roots]),
+        ("scontrol", &["update", &format!("jobid={roots}"), "nice=5"]),
+        ("scontrol", &["update", "nodename=linux0", "state=drain", "reason=x"]),
+        ("sbatch", &["--nice=-5", "--wrap", "true"]),
+        ("sbatch", &["--uid=root", "--wrap", "true"]),
+    ] {
+        let refused = as_nobody(&rig, name, args);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        let told = said.contains("Access/permission denied") || said.contains("only permitted by root");
+        assert!(!refused.status.success() && told, "{name} {args:?}: {said}");
+    }
+    // A filter passes over what is not theirs.
+    assert!(as_nobody(&rig, "scancel", &["-u", "root", "-t", "pending"]).status.success());
+    assert_eq!(rig.states(&roots), ["PENDING"]);
+    assert!(as_nobody(&rig, "scontrol", &["release", &nobodys]).status.success());
+    wait_for("it has run", || rig.states(&nobodys) == ["COMPLETED"]);
+    let another = submit_as_nobody(&rig, &["-H", "--wrap", "true"]);
+    rig.run("scancel", &[&another]);
+    assert_eq!(rig.states(&another), ["CANCELLED"]);
+    let for_nobody = rig.submit(&["--uid=nobody", "-o", "by_root", "--wrap", "id -u"]);
+    assert_eq!(rig.wait_done(&for_nobody), ["COMPLETED"]);
+    assert_eq!(rig.read("by_root"), "65534\n");
+}
