@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         "controller" => controller::run(arguments),
         "noded" => noded::run_noded(arguments),
         "launcher" => noded::run_launcher(arguments),
+        "stepd" => noded::run_stepd(&arguments),
         name => {
             let daemons = || vec![controller::command(), noded::command()];
             submit::describe(name, &arguments, daemons).unwrap_or_else(|| submit::run(name, arguments))

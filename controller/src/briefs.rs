@@ -165,6 +165,7 @@ impl Briefs {
             }
             SpecWork::Command(words) => Work::Command(words.clone()),
             SpecWork::Op(op) => Work::Op(op.clone()),
+            SpecWork::Allocation => Work::Allocation,
         };
         let brief = Brief {
             job: job.id,

@@ -232,9 +232,9 @@ impl Driver {
                     }
                 }
             }
-            Letter::Ends { node, session, ends } => {
+            Letter::Ends { node, session, ends, steps } => {
                 if self.links.is_current(node, session) {
-                    self.decide(Input::Ends { node, ends }, batch);
+                    self.decide(Input::Ends { node, ends, steps }, batch);
                 }
             }
             Letter::LinkClosed { node, session, left } => {

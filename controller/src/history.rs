@@ -11,13 +11,15 @@ use sched::cluster::Cluster;
 use sched::event::Event;
 use sched::ids::{JobId, NodeId, Timestamp};
 use sched::job::Job;
-use sched::reason::{Ending, Outcome, StopWhy};
+use sched::reason::{Ending, Exit, Outcome, StopWhy};
 use sched::resources::Share;
 use sched::spec::array::{ArraySpec, INDEX_MAX};
+use sched::spec::duration::TimeLimit;
 use sched::spec::hostlist;
 use sched::spec::index_set::IndexSet;
 use sched::spec::job::{Files, JobDraft, JobSpec, Map, Origin, Request, User, Work};
 use sched::spec::labels::Labels;
+use sched::steps::{Step, StepState};
 use sched::task::{Done, EndedTasks, Task, TaskState, Usage};
 use sched::terms::Terms;
 use serde::{Deserialize, Serialize};
@@ -32,6 +34,8 @@ const TEXT_BYTES_MAX: usize = 1024;
 const SHORT_TEXT_BYTES_MAX: usize = 64;
 /// The longest list of nodes that a task keeps, in bytes.
 const NODES_BYTES_MAX: usize = 4 * 1024;
+/// The longest list of nodes that a step keeps, in bytes.
+const STEP_NODES_BYTES_MAX: usize = 512;
 /// Of a remainder that was cancelled, so many ranges of indices are kept.
 const RANGES_MAX: usize = 512;
 /// A row of tasks is closed when it has this many bytes; the last task added may be a long one.
@@ -74,6 +78,57 @@ pub(crate) struct PastTask {
     /// Its shares are in `held`.
     pub(crate) done: Done,
     pub(crate) held: Option<Held>,
+    /// The steps of its last attempt; of many, some are in the entries after it.
+    #[serde(default)]
+    pub(crate) steps: Vec<PastStep>,
+    /// It is no other task, and holds more steps of the one before.
+    #[serde(default)]
+    pub(crate) more: bool,
+}
+
+/// A step as listings show it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PastStep {
+    pub(crate) number: u32,
+    pub(crate) name: String,
+    /// A hostlist.
+    pub(crate) nodes: String,
+    pub(crate) node_count: u32,
+    pub(crate) tasks: u32,
+    pub(crate) cpus: u32,
+    pub(crate) started: Timestamp,
+    pub(crate) time_limit: Option<TimeLimit>,
+    /// When and how it ended, and what it used; nothing while it runs.
+    pub(crate) end: Option<(Timestamp, Ending, Exit, Usage)>,
+}
+
+impl PastStep {
+    pub(crate) fn of(cluster: &Cluster, number: u32, step: &Step) -> PastStep {
+        let name = |node: NodeId| cluster.node_name(node).map(ToString::to_string).unwrap_or_default();
+        PastStep {
+            number,
+            name: cut(&step.name, SHORT_TEXT_BYTES_MAX),
+            nodes: hostlist::compress(step.parts.iter().map(|part| name(part.node))),
+            node_count: u32::try_from(step.parts.len()).unwrap_or(u32::MAX),
+            tasks: step.tasks(),
+            cpus: step.parts.iter().map(|part| part.cpus.count()).sum(),
+            started: step.started,
+            time_limit: step.time_limit,
+            end: match &step.state {
+                StepState::Running { .. } => None,
+                StepState::Ended { at, outcome, usage } => Some((*at, outcome.ending, outcome.exit, *usage)),
+            },
+        }
+    }
+
+    /// Cut, so that it has a bound.
+    fn past(self) -> PastStep {
+        PastStep { nodes: cut(&self.nodes, STEP_NODES_BYTES_MAX), ..self }
+    }
+
+    fn bytes(&self) -> usize {
+        100 + self.name.len() + self.nodes.len()
+    }
 }
 
 /// What a task holds or held over all its nodes, by the names that they have, or had.
@@ -138,6 +193,16 @@ pub(crate) fn rows(cluster: &Cluster, job: &Job) -> Vec<OwnedRow> {
         bytes += task.done.terms.as_ref().map_or(0, |terms| pack(terms).len());
         bytes += 100 + nodes + done.outcome.note.as_ref().map_or(0, |note| note.len());
         tasks.push(task);
+        for (number, step) in job.steps_of(*index) {
+            let step = PastStep::of(cluster, number, step).past();
+            bytes += step.bytes();
+            if bytes > TASKS_BYTES_MAX {
+                add(pack(&tasks));
+                bytes = 100 + step.bytes();
+                tasks = vec![more_of(*index, done)];
+            }
+            tasks.last_mut().expect("one was pushed").steps.push(step);
+        }
         if bytes > TASKS_BYTES_MAX {
             add(pack(&tasks));
             tasks.clear();
@@ -199,6 +264,7 @@ fn stopped_run(task: &Task, at: Timestamp, failed: bool) -> Option<Run> {
             (since, shares, None)
         }
         TaskState::Finishing { since, shares, why, .. } => (since, shares, Some(*why)),
+        TaskState::Closing { since, shares, .. } => (since, shares, (!failed).then_some(StopWhy::Requeue)),
         TaskState::Pending { .. } => return None,
     };
     let requeued = why == Some(StopWhy::Requeue);
@@ -275,7 +341,15 @@ fn past_task(cluster: &Cluster, index: u32, done: &Done) -> PastTask {
     let held = Held::of(cluster, &done.shares);
     let held = held.map(|held| Held { nodes: cut(&held.nodes, NODES_BYTES_MAX), ..held });
     let terms = done.terms.as_ref().map(|terms| Arc::new(past_terms(terms)));
-    PastTask { index, done: Done { shares: Arc::new([]), terms, ..done.clone() }, held }
+    let done = Done { shares: Arc::new([]), terms, ..done.clone() };
+    PastTask { index, done, held, steps: Vec::new(), more: false }
+}
+
+/// An entry for more steps of a task that has one already.
+fn more_of(index: u32, done: &Done) -> PastTask {
+    let outcome = Outcome { note: None, ..done.outcome.clone() };
+    let done = Done { shares: Arc::new([]), terms: None, partition: None, outcome, ..done.clone() };
+    PastTask { index, done, held: None, steps: Vec::new(), more: true }
 }
 
 fn past_job(job: &Job, spec: JobSpec) -> Job {
@@ -286,7 +360,7 @@ fn past_job(job: &Job, spec: JobSpec) -> Job {
         EndedTasks { tasks: IndexSet::new(), last, ..*ended }
     });
     let terms = Arc::new(Terms { spec: Arc::new(spec), ..Terms::clone(&job.terms) });
-    Job { terms, done: Default::default(), ended_waiting, waits: None, ..job.clone() }
+    Job { terms, done: Default::default(), steps: Default::default(), ended_waiting, waits: None, ..job.clone() }
 }
 
 /// Terms of a task's own, which are few: short, so that they fit beside those of other tasks.
@@ -305,6 +379,7 @@ fn past_spec(spec: &JobSpec, text_bytes_max: usize) -> JobSpec {
         Work::Script { script, .. } => Work::Script { script: *script, arguments: Vec::new() },
         Work::Command(words) => Work::Command(words.iter().take(1).map(|word| text(word)).collect()),
         Work::Op(op) => Work::Op(text(op)),
+        Work::Allocation => Work::Allocation,
     };
     let map = spec.map.as_ref().map(|map| Map {
         from: text(&map.from),

@@ -127,13 +127,17 @@ fn weight(order: &Order) -> usize {
         Order::Start { tasks, .. } => {
             tasks.iter().map(|task| 64 + 64 * task.shares.len() + task.blob.as_ref().map_or(0, String::len)).sum()
         }
+        Order::StartStep(start) => 8192 + start.spec.size_bytes() + 64 * (start.shares.len() + start.task.shares.len()),
         Order::Stop { .. }
         | Order::Forget(_)
         | Order::JobGone(_)
         | Order::Suspend(_)
         | Order::Resume(_)
         | Order::Limit { .. }
-        | Order::Signal { .. } => 32,
+        | Order::Signal { .. }
+        | Order::StopStep { .. }
+        | Order::SignalStep { .. }
+        | Order::ForgetStep(_) => 32,
     }
 }
 

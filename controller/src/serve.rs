@@ -32,9 +32,11 @@ use crate::driver::{Driver, Letter, Post, Published, mailbox};
 use crate::journal::{Alone, Election, Journal, JournalError, SledJournal};
 use crate::recover::{RecoverError, recover};
 use crate::rpc::admission::Gatekeeper;
+use crate::rpc::allocate::Watcher;
 use crate::rpc::caller::{nodes_only, users_only};
 use crate::rpc::link::Links;
 use crate::rpc::membership::Members;
+use crate::rpc::relay::Relay;
 use crate::rpc::{Desk, SUBMIT_BYTES_MAX};
 use crate::statistics::calls::CountCalls;
 use crate::statistics::scrape;
@@ -154,7 +156,7 @@ pub fn serve(serve: Serve) -> Result<(), ServeError> {
     let driver = std::thread::Builder::new().name("driver".into()).spawn(run).map_err(ServeError::Runtime)?;
     let desk = Desk {
         post: post.clone(),
-        published,
+        published: published.clone(),
         journal,
         config: Arc::new(ArcSwap::from_pointee(serve.config)),
         config_file: Arc::new(serve.config_file),
@@ -163,6 +165,8 @@ pub fn serve(serve: Serve) -> Result<(), ServeError> {
         started_ms: clock::now().0,
         submit_bytes: Arc::new(Semaphore::new(SUBMIT_BYTES_MAX)),
         submit_rate: Arc::default(),
+        relay: Relay::new(post.clone(), published.clone()),
+        holders: Arc::default(),
         dir: serve.dir.as_path().into(),
     };
     if let Some(listener) = metrics {
@@ -235,6 +239,8 @@ async fn listen_until_told(
     };
     let Ways { unix, tcp, secure, node_life } = ways;
     let count = CountCalls(desk.published.clone());
+    Watcher { post: desk.post.clone(), published: desk.published.clone(), holders: desk.holders.clone() }
+        .wait_for_all();
     let routes = routes(desk, post, secure.as_ref().map(|secure| secure.authority.clone()), node_life).await;
     let by_unix = server()
         .layer(count.clone())
@@ -308,10 +314,11 @@ async fn routes(desk: Desk, post: Post, authority: Option<Arc<Authority>>, node_
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .expect("the descriptors were compiled with this program");
+    let relay = desk.relay.clone();
     let controller = ControllerServer::new(desk)
         .max_decoding_message_size(CALL_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(CALL_MESSAGE_BYTES_MAX);
-    let links = NodeLinkServer::new(Links { post })
+    let links = NodeLinkServer::new(Links { post, relay })
         .max_decoding_message_size(LINK_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(LINK_MESSAGE_BYTES_MAX);
     let nodes = move |request: Request<()>| nodes_only(&published, request);

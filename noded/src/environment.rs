@@ -10,10 +10,14 @@ use std::os::unix::ffi::OsStrExt;
 use proto::link::NodeShare;
 use sched::spec::gres::{GPU, Per};
 use sched::spec::hostlist;
-use sched::spec::job::Memory;
+use sched::spec::job::{Memory, Request};
 
 use crate::launcher::frame::RawStr;
 use crate::roster::Job;
+
+mod step;
+
+pub(crate) use step::step_variables;
 
 /// What a node adds to a task's environment.
 #[derive(Clone, Debug)]
@@ -61,6 +65,10 @@ impl Variables {
     fn set(&mut self, name: &str, value: &str) {
         self.all.retain(|(known, _)| known.as_os_str() != name);
         self.all.push((name.into(), value.into()));
+    }
+
+    fn unset(&mut self, name: &str) {
+        self.all.retain(|(known, _)| known.as_os_str() != name);
     }
 
     fn set_if_absent(&mut self, name: &str, value: &str) {
@@ -170,7 +178,7 @@ fn shape(job: &Job, variables: &mut Variables) {
     if let Some(each) = request.processes_per_node {
         variables.set("SLURM_NTASKS_PER_NODE", &each.to_string());
     }
-    gpus(job, variables);
+    gpus(request, shares.first(), variables);
     match request.memory {
         Memory::Default => {}
         Memory::PerNode(0) => {
@@ -183,9 +191,8 @@ fn shape(job: &Job, variables: &mut Variables) {
 }
 
 /// The GPUs of the node that this runs on, under the names that Slurm, CUDA and ROCm know.
-fn gpus(job: &Job, variables: &mut Variables) {
-    let (request, shares) = (&job.brief.request, &job.task.shares);
-    let Some(devices) = shares.first().map(|share| share.devices).filter(|devices| !devices.is_empty()) else { return };
+fn gpus(request: &Request, held: Option<&NodeShare>, variables: &mut Variables) {
+    let Some(devices) = held.map(|share| share.devices).filter(|devices| !devices.is_empty()) else { return };
     let (list, count) = (devices.to_string(), devices.count().to_string());
     for (name, value) in [
         ("CUDA_VISIBLE_DEVICES", &list),
@@ -221,7 +228,7 @@ fn array(job: &Job, variables: &mut Variables) {
 }
 
 /// Slurm's short form of equal numbers on neighbouring nodes: `2(x3),1`.
-fn runs(shares: &[NodeShare], number: impl Fn(&NodeShare) -> u32) -> String {
+fn runs<T>(shares: &[T], number: impl Fn(&T) -> u32) -> String {
     let mut text = String::new();
     for run in shares.chunk_by(|a, b| number(a) == number(b)) {
         let comma = if text.is_empty() { "" } else { "," };
@@ -243,7 +250,7 @@ mod tests {
     use sched::resources::Cpus;
     use sched::spec::duration::TimeLimit;
     use sched::spec::gres::GresAsk;
-    use sched::spec::job::{Files, Origin, Request, User};
+    use sched::spec::job::{Files, Origin, User};
     use sched::spec::labels::Labels;
 
     use super::*;

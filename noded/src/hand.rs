@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use sched::ids::AttemptKey;
+use sched::ids::{AttemptKey, StepKey};
 use sched::node::{Abilities, Means};
 use sched::reason::{Exit, Scope, StopWhy};
 use sched::reconcile::How;
@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
 
 use crate::clock;
-use crate::launcher::frame::{self, AttemptStatus, Controller, Ending, Notice, RawStr, Request};
+use crate::launcher::frame::{self, AttemptStatus, Controller, Ending, Notice, RawStr, Request, RunKey};
 use crate::launcher::wire::{FRAME_BYTES_MAX, FrameError};
 use crate::launcher::{self, LauncherError, Link, LinkError, NoticeReceiver, RequestSender};
 use crate::roster::Seen;
@@ -30,9 +30,11 @@ pub(crate) struct Hand {
 /// What the launcher said, in the roster's words.
 pub(crate) enum Word {
     /// Everything that it knows, after a connection. Another id means that its records are new.
-    Hello { launcher_id: String, attempts: Vec<(AttemptKey, Seen)>, abilities: Abilities },
+    Hello { launcher_id: String, attempts: Vec<(AttemptKey, Seen)>, steps: Vec<(StepKey, Seen)>, abilities: Abilities },
     /// News of one attempt.
     Of(AttemptKey, Seen),
+    /// News of one step's part.
+    OfStep(StepKey, Seen),
 }
 
 impl Hand {
@@ -65,7 +67,7 @@ impl Hand {
 
     /// Sends requests; what a broken connection swallows is asked again after the next hello. Answers the launches that are
     /// too long to be asked for at all, each with a note that says so.
-    pub(crate) async fn ask(&mut self, requests: &[Request]) -> Vec<(AttemptKey, String)> {
+    pub(crate) async fn ask(&mut self, requests: &[Request]) -> Vec<(RunKey, String)> {
         if requests.is_empty() || !self.greeted {
             return Vec::new();
         }
@@ -104,7 +106,7 @@ fn log(sent: Result<(), LinkError>) {
 }
 
 /// What to tell of a request that is too long; only launches can be.
-fn refusal(request: &Request, error: &FrameError) -> Option<(AttemptKey, String)> {
+fn refusal(request: &Request, error: &FrameError) -> Option<(RunKey, String)> {
     let Request::Launch(launch) = request else {
         error!(%error, "a request to the launcher is too long");
         return None;
@@ -122,7 +124,8 @@ fn refusal(request: &Request, error: &FrameError) -> Option<(AttemptKey, String)
 /// A stop's reason in the launcher's words.
 pub(crate) fn stop_why(why: StopWhy) -> frame::StopWhy {
     match why {
-        StopWhy::Cancelled(_) => frame::StopWhy::Cancelled,
+        StopWhy::Cancelled(_) | StopWhy::JobOver => frame::StopWhy::Cancelled,
+        StopWhy::Released(_) => frame::StopWhy::Released,
         StopWhy::TimeLimit => frame::StopWhy::TimeLimit,
         StopWhy::Requeue => frame::StopWhy::Requeue,
         StopWhy::NodeDown => frame::StopWhy::NodeFailure,
@@ -130,12 +133,12 @@ pub(crate) fn stop_why(why: StopWhy) -> frame::StopWhy {
     }
 }
 
-/// A signal in the launcher's words; `None` where it would reach nothing, because no steps exist yet.
+/// A signal in the launcher's words; `None` where it is for steps, which have orders of their own.
 pub(crate) fn signal(key: AttemptKey, signal: i32, scope: Scope) -> Option<Request> {
     match scope {
         Scope::Steps => None,
-        Scope::Batch => Some(Request::Signal { key, signal, whole_tree: false }),
-        Scope::Full => Some(Request::Signal { key, signal, whole_tree: true }),
+        Scope::Batch => Some(Request::Signal { key: key.into(), signal, whole_tree: false }),
+        Scope::Full => Some(Request::Signal { key: key.into(), signal, whole_tree: true }),
     }
 }
 
@@ -143,15 +146,26 @@ fn word(notice: Notice) -> Word {
     match notice {
         Notice::Hello { launcher_id, attempts, abilities } => {
             info!(limits_by = %abilities, "the launcher says hello");
-            let seen = attempts.into_iter().map(|(key, status)| match status {
-                AttemptStatus::Claimed | AttemptStatus::Running { .. } => (key, Seen::Running),
-                AttemptStatus::Ended(ending) => (key, left(&ending)),
-            });
-            Word::Hello { launcher_id, attempts: seen.collect(), abilities: able(&abilities) }
+            let (mut of_attempts, mut steps) = (Vec::new(), Vec::new());
+            for (key, status) in attempts {
+                let seen = match status {
+                    AttemptStatus::Claimed | AttemptStatus::Running { .. } => Seen::Running,
+                    AttemptStatus::Ended(ending) => left(&ending),
+                };
+                match key.step_key() {
+                    Some(key) => steps.push((key, seen)),
+                    None => of_attempts.push((key.attempt(), seen)),
+                }
+            }
+            Word::Hello { launcher_id, attempts: of_attempts, steps, abilities: able(&abilities) }
         }
-        Notice::Started { key, .. } => Word::Of(key, Seen::Running),
-        Notice::Ended { key, ending } => Word::Of(key, left(&ending)),
+        Notice::Started { key, .. } => of(key, Seen::Running),
+        Notice::Ended { key, ending } => of(key, left(&ending)),
     }
+}
+
+fn of(key: RunKey, seen: Seen) -> Word {
+    key.step_key().map_or_else(|| Word::Of(key.attempt(), seen.clone()), |step| Word::OfStep(step, seen.clone()))
 }
 
 /// What the launcher is able to do, in the words of the core.
@@ -183,7 +197,9 @@ fn left(ending: &Ending) -> Seen {
             (How::Lost, None)
         }
         (frame::Outcome::OutOfMemory, _) => (How::OutOfMemory, None),
-        (_, Some(frame::StopWhy::Cancelled | frame::StopWhy::Shutdown) | None) => (How::Exited(exit), None),
+        (_, Some(frame::StopWhy::Cancelled | frame::StopWhy::Shutdown | frame::StopWhy::Released) | None) => {
+            (How::Exited(exit), None)
+        }
     };
     let usage = Usage {
         user_us: ending.usage.user_us,

@@ -59,11 +59,13 @@ impl LaunchRules {
                 let program = find_program(&words[0], path, Path::new(&brief.files.work_dir));
                 std::iter::once(program.into()).chain(words[1..].iter().map(|word| word.as_str().into())).collect()
             }
+            // Whatever may be installed here: this program can wait as well as any other.
+            Work::Allocation => vec!["/proc/self/exe".into(), "stepd".into(), "--hold".into()],
             Work::Op(op) => unreachable!("the op {op} runs in this process, and is never launched"),
         };
         let files = self.files(job);
         Ok(Launch {
-            key: job.key(),
+            key: job.key().into(),
             argv,
             env,
             cwd: brief.files.work_dir.as_str().into(),
@@ -80,8 +82,7 @@ impl LaunchRules {
             },
             node_name: self.node.name.clone(),
             limits: limits(task.shares.first()),
-            // Without `B:` it is for the steps, of which there are none yet, and for nothing else.
-            warning: brief.warning.filter(|warning| warning.batch_only).map(warning),
+            warning: brief.warning.map(warning),
             user,
             soft_limits: brief.limits.clone(),
         })
@@ -147,7 +148,12 @@ impl LaunchRules {
         let named = |text: &Option<String>| text.as_ref().map(|text| path(&FileNamePattern::new(text.as_str())));
         // A run that follows another one adds to its output only when asked to, as in Slurm.
         let to = |path: PathBuf| FileSpec { path: path.into(), append: brief.files.append };
-        let default = || path(&FileNamePattern::default_output(brief.array.is_some()));
+        let default = || match &brief.work {
+            Work::Allocation => PathBuf::from("/dev/null"),
+            Work::Script { .. } | Work::Command(_) | Work::Op(_) => {
+                path(&FileNamePattern::default_output(brief.array.is_some()))
+            }
+        };
         Files {
             stdin: named(&brief.files.stdin).map(Into::into),
             stdout: to(named(&brief.files.stdout).unwrap_or_else(default)),
@@ -157,7 +163,7 @@ impl LaunchRules {
 }
 
 /// As whom a job's tasks run: as their user where this node is root's. Any other node runs what is its own user's, and root's.
-fn run_as(user: &User) -> io::Result<Option<RunAs>> {
+pub(crate) fn run_as(user: &User) -> io::Result<Option<RunAs>> {
     let own = Uid::effective().as_raw();
     if user.uid == own {
         return Ok(None);
@@ -175,7 +181,7 @@ fn run_as(user: &User) -> io::Result<Option<RunAs>> {
 }
 
 /// What a task may use of this node: what it holds there. Nothing held is nothing asked for, and no limit.
-fn limits(share: Option<&NodeShare>) -> Limits {
+pub(crate) fn limits(share: Option<&NodeShare>) -> Limits {
     Limits {
         memory_mib: share.map(|share| share.memory_mib).filter(|&mib| mib > 0),
         cpus_milli: share.map(|share| share.cpus.milli()).filter(|&milli| milli > 0),

@@ -19,5 +19,8 @@ mod papers;
 pub mod roster;
 mod signals;
 pub mod stage;
+mod step;
+mod stepd;
 
 pub use cli::{command, run_launcher, run_noded};
+pub use stepd::run as run_stepd;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use blobs::Environment;
 use proto::endpoint::Endpoints;
 use proto::link::{FromNode, Register, ToNode, Welcome};
-use sched::ids::{AttemptKey, Name};
+use sched::ids::{AttemptKey, Name, StepKey};
 use sched::node::Abilities;
 use sched::reconcile::AttemptEnd;
 use sched::resources::Amount;
@@ -25,14 +25,15 @@ use crate::count::Registrations;
 use crate::environment::NodeFacts;
 use crate::hand::{self, Hand, Word, stop_why};
 use crate::launch::LaunchRules;
-use crate::launcher::frame::Request;
+use crate::launcher::frame::{Request, RunKey};
 use crate::launcher::{self, LauncherError, LinkError};
 use crate::link::{Heard, MESSAGES_MAX, keep_up};
 use crate::meters::Meters;
 use crate::papers::{Applicant, Papers, PapersError};
-use crate::roster::{Act, Ends, Job, Roster};
+use crate::roster::{Act, Ends, Job, Roster, Seen, StepAct};
 use crate::signals::{self, Signals};
 use crate::stage::{Moved, Pipeline};
+use crate::step::Steps;
 
 /// What the link may have said and nobody has heard yet.
 const HEARD_MAX: usize = 256;
@@ -141,6 +142,7 @@ struct Node {
     registrations: Registrations,
     roster: Roster,
     rules: LaunchRules,
+    steps: Steps,
     hand: Hand,
     pipeline: Pipeline,
     moved: mpsc::Receiver<Moved>,
@@ -165,7 +167,7 @@ impl Node {
             },
         };
         let mut words = hand.listen().await?.into_iter();
-        let Some(Word::Hello { launcher_id, attempts, abilities }) = words.next() else {
+        let Some(Word::Hello { launcher_id, attempts, steps, abilities }) = words.next() else {
             return Err(NodeError::NoHello(settings.folder.clone()));
         };
         let mut node = Node {
@@ -176,6 +178,7 @@ impl Node {
             registrations: Registrations::of(&settings.folder),
             roster: Roster::default(),
             rules,
+            steps: Steps::of(&settings.folder),
             hand,
             pipeline,
             moved,
@@ -196,7 +199,10 @@ impl Node {
             }
             known
         });
-        let acts = node.roster.on_launcher_hello(attempts, false, now_ms, |key| commands.get(&key).cloned());
+        let mut acts = node.roster.on_launcher_hello(attempts, false, now_ms, |key| commands.get(&key).cloned());
+        acts.extend(node.on_steps_hello(steps, false, now_ms));
+        let known: Vec<String> = node.roster.steps().map(Steps::name).collect();
+        node.steps.forget_but(|name| known.iter().any(|known| known == name));
         node.rules.drop_jobs_but(|job| node.roster.has_attempts(job));
         node.carry_out(acts).await;
         info!(node = settings.name, live = node.roster.live_count(), "launcher adopted");
@@ -264,6 +270,7 @@ impl Node {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             epoch_seen: self.roster.epoch_seen(),
             claims: self.roster.claims(clock::monotonic_ms()),
+            step_claims: self.roster.step_claims(clock::monotonic_ms()),
             registration: self.registrations.next(clock::wall_ms_unsigned()),
             abilities: self.abilities,
             features: self.settings.features.clone(),
@@ -289,7 +296,11 @@ impl Node {
         for word in words {
             acts.extend(match word {
                 Word::Of(key, seen) => self.roster.on_process(key, seen, now_ms),
-                Word::Hello { launcher_id, attempts, abilities } => {
+                Word::OfStep(key, seen) => {
+                    let seen = self.steps.told(key, seen);
+                    self.roster.on_step(key, seen, now_ms)
+                }
+                Word::Hello { launcher_id, attempts, steps, abilities } => {
                     let fresh = launcher_id != self.launcher_id;
                     if fresh {
                         warn!("the launcher has lost its records");
@@ -300,11 +311,18 @@ impl Node {
                         self.abilities = abilities;
                         self.to_controller = None;
                     }
-                    self.roster.on_launcher_hello(attempts, fresh, now_ms, |_| None)
+                    let mut acts = self.roster.on_launcher_hello(attempts, fresh, now_ms, |_| None);
+                    acts.extend(self.on_steps_hello(steps, fresh, now_ms));
+                    acts
                 }
             });
         }
         acts
+    }
+
+    fn on_steps_hello(&mut self, seen: Vec<(StepKey, Seen)>, fresh: bool, now_ms: u64) -> Vec<Act> {
+        let told = seen.into_iter().map(|(key, seen)| (key, self.steps.told(key, seen))).collect();
+        self.roster.on_steps_hello(told, fresh, now_ms)
     }
 
     fn on_moved(&mut self, moved: Moved) -> Vec<Act> {
@@ -322,21 +340,27 @@ impl Node {
             let requests = self.begin(acts, &mut failed);
             failed.extend(self.hand.ask(&requests).await);
             let now_ms = clock::monotonic_ms();
-            let end = |(key, note)| self.roster.on_unlaunched(key, AttemptEnd::failed(note), now_ms);
+            let end = |(key, note): (RunKey, String)| match key.step_key() {
+                Some(step) => self.roster.on_unlaunched_step(step, AttemptEnd::failed(note), now_ms),
+                None => self.roster.on_unlaunched(key.attempt(), AttemptEnd::failed(note), now_ms),
+            };
             acts = failed.into_iter().flat_map(end).collect();
         }
     }
 
     /// Begins what is to be done here; answers what the launcher is to be asked, and says what failed at once.
-    fn begin(&mut self, acts: Vec<Act>, failed: &mut Vec<(AttemptKey, String)>) -> Vec<Request> {
+    fn begin(&mut self, acts: Vec<Act>, failed: &mut Vec<(RunKey, String)>) -> Vec<Request> {
         let mut requests = Vec::new();
         let mut ends: Vec<(AttemptKey, AttemptEnd)> = Vec::new();
+        let mut step_ends: Vec<(StepKey, AttemptEnd)> = Vec::new();
         let mut forget = Vec::new();
         for act in acts {
             match act {
                 Act::Launch(job) => match self.launch(&job) {
                     Ok(request) => requests.push(request),
-                    Err(error) => failed.push((job.key(), format!("it cannot be started on this node: {error}"))),
+                    Err(error) => {
+                        failed.push((job.key().into(), format!("it cannot be started on this node: {error}")))
+                    }
                 },
                 Act::Convert(job) => {
                     info!(attempt = %job.key(), blob = job.task.blob, "convert");
@@ -348,26 +372,53 @@ impl Node {
                 Act::Stop(key, why) => {
                     info!(attempt = %key, ?why, "stop");
                     let kill_wait_ms = self.rules.kill_wait_ms;
-                    requests.push(Request::Stop { key, why: stop_why(why), kill_wait_ms });
+                    requests.push(Request::Stop { key: key.into(), why: stop_why(why), kill_wait_ms });
                 }
-                Act::Suspend(key) => requests.push(Request::Suspend { key }),
-                Act::Resume(key) => requests.push(Request::Resume { key }),
-                Act::Limit(key, limit) => requests.push(Request::Limit { key, time_limit_s: limit.seconds() }),
+                Act::Suspend(key) => requests.push(Request::Suspend { key: key.into() }),
+                Act::Resume(key) => requests.push(Request::Resume { key: key.into() }),
+                Act::Limit(key, limit) => {
+                    requests.push(Request::Limit { key: key.into(), time_limit_s: limit.seconds() })
+                }
                 Act::Signal(key, signal, scope) => requests.extend(hand::signal(key, signal, scope)),
                 Act::Abandon(key) => self.pipeline.abandon(key),
                 Act::Report(key, end) => ends.push((key, end)),
                 Act::Drop(key) => {
                     self.pipeline.drop_attempt(key);
-                    forget.push(key);
+                    forget.push(key.into());
                 }
                 Act::DropJob(job) => self.rules.drop_job(job),
+                Act::Step(StepAct::Report(key, end)) => step_ends.push((key, end)),
+                Act::Step(StepAct::Drop(key)) => {
+                    self.steps.forget(key);
+                    forget.push(key.into());
+                }
+                Act::Step(act) => requests.extend(self.step(act, failed)),
             }
         }
         if !forget.is_empty() {
             requests.push(Request::Forget { keys: forget });
         }
-        self.report(ends);
+        self.report(ends, step_ends);
         requests
+    }
+
+    /// What the launcher is to be asked for a step.
+    fn step(&self, act: StepAct, failed: &mut Vec<(RunKey, String)>) -> Option<Request> {
+        let kill_wait_ms = self.rules.kill_wait_ms;
+        match act {
+            StepAct::Launch(start) => {
+                info!(step = %start.key, "launch");
+                let launch = self.steps.launch(&start, &self.rules.node, kill_wait_ms, clock::wall_s());
+                let note = |error| (start.key.into(), format!("the step cannot be started on this node: {error}"));
+                launch.map_err(|error| failed.push(note(error))).ok().map(|launch| Request::Launch(Box::new(launch)))
+            }
+            StepAct::Stop(key, why) => {
+                info!(step = %key, ?why, "stop");
+                Some(Request::Stop { key: key.into(), why: stop_why(why), kill_wait_ms })
+            }
+            StepAct::Signal(key, signal) => Some(Request::Signal { key: key.into(), signal, whole_tree: true }),
+            StepAct::Report(..) | StepAct::Drop(_) => None,
+        }
     }
 
     fn launch(&self, job: &Job) -> io::Result<Request> {
@@ -381,8 +432,8 @@ impl Node {
     }
 
     /// Tells the controller, if it listens; the next registration says it again.
-    fn report(&mut self, ends: Vec<(AttemptKey, AttemptEnd)>) {
-        if ends.is_empty() {
+    fn report(&mut self, ends: Vec<(AttemptKey, AttemptEnd)>, steps: Vec<(StepKey, AttemptEnd)>) {
+        if ends.is_empty() && steps.is_empty() {
             return;
         }
         for (key, end) in &ends {
@@ -390,7 +441,7 @@ impl Node {
             self.meters.end(end);
         }
         if let Some(sender) = &self.to_controller
-            && sender.try_send(FromNode::Ends(ends)).is_err()
+            && sender.try_send(FromNode::Ends { attempts: ends, steps }).is_err()
         {
             warn!("the controller does not take reports; its link is dropped");
             self.to_controller = None;

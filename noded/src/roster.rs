@@ -6,15 +6,20 @@
 //! What suspends, resumes or limits an attempt is for its process: one whose blob is on its way in hears of it when it is
 //! launched, and operations and transfers go on as they were, because they are short. A signal is for a process that runs.
 
+mod steps;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proto::link::{Brief, Order, StartTask, Welcome, Work};
-use sched::ids::{AttemptKey, JobId};
+use sched::ids::{AttemptKey, JobId, StepKey};
 use sched::reason::{Exit, Scope, StopWhy};
-use sched::reconcile::{AttemptEnd, Claim, How};
+use sched::reconcile::{AttemptEnd, Claim, How, StepClaim};
 use sched::spec::duration::TimeLimit;
 use sched::task::Usage;
+
+pub use steps::StepAct;
+use steps::Steps;
 
 /// What the shell is to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +50,8 @@ pub enum Act {
     Drop(AttemptKey),
     /// Drop what is kept for a job.
     DropJob(JobId),
+    /// Something for a step.
+    Step(StepAct),
 }
 
 /// An attempt with all that is known of its job.
@@ -87,6 +94,7 @@ pub enum Seen {
 pub struct Roster {
     attempts: BTreeMap<AttemptKey, Entry>,
     briefs: BTreeMap<JobId, Arc<Brief>>,
+    steps: Steps,
     epoch_seen: u64,
 }
 
@@ -171,6 +179,32 @@ impl Roster {
             .collect()
     }
 
+    /// As [`Roster::on_launcher_hello`], of steps.
+    pub fn on_steps_hello(&mut self, seen: Vec<(StepKey, Seen)>, fresh: bool, now_ms: u64) -> Vec<Act> {
+        self.steps.on_hello(seen, fresh, now_ms).into_iter().map(Act::Step).collect()
+    }
+
+    /// The launcher's word on a stepd.
+    pub fn on_step(&mut self, key: StepKey, seen: Seen, now_ms: u64) -> Vec<Act> {
+        step(self.steps.on_process(key, seen, now_ms))
+    }
+
+    /// The launcher could not even be asked for a step.
+    pub fn on_unlaunched_step(&mut self, key: StepKey, end: AttemptEnd, now_ms: u64) -> Vec<Act> {
+        step(self.steps.end(key, end, now_ms))
+    }
+
+    /// The steps that have a record here.
+    pub fn steps(&self) -> impl Iterator<Item = StepKey> + '_ {
+        self.steps.keys()
+    }
+
+    /// What is told of steps at a registration.
+    #[must_use]
+    pub fn step_claims(&self, now_ms: u64) -> Vec<StepClaim> {
+        self.steps.claims(now_ms)
+    }
+
     /// Remembers an operation that was under way when noded last died.
     pub fn on_lost_operation(&mut self, key: AttemptKey, now_ms: u64) {
         self.attempts.entry(key).or_insert_with(|| Entry::new(State::Ended { end: AttemptEnd::lost(), at_ms: now_ms }));
@@ -234,6 +268,10 @@ impl Roster {
                 self.briefs.remove(&job);
                 vec![Act::DropJob(job)]
             }
+            Order::StartStep(start) => step(self.steps.start(*start)),
+            Order::StopStep { key, why } => step(self.steps.stop(key, why)),
+            Order::SignalStep { key, signal } => step(self.steps.signal(key, signal)),
+            Order::ForgetStep(key) => step(self.steps.forget(key)),
         }
     }
 
@@ -249,7 +287,9 @@ impl Roster {
         let (state, act) = match (&brief.work, is_staged) {
             (Work::Op(_), _) => (State::Converting, Act::Convert(job)),
             (Work::Script { .. } | Work::Command(_), true) => (State::Staging(job.clone()), Act::Stage(job)),
-            (Work::Script { .. } | Work::Command(_), false) => (State::Launched(Some(job.clone())), Act::Launch(job)),
+            (Work::Script { .. } | Work::Command(_), false) | (Work::Allocation, _) => {
+                (State::Launched(Some(job.clone())), Act::Launch(job))
+            }
         };
         self.attempts.insert(key, Entry::new(state));
         Some(act)
@@ -369,6 +409,10 @@ impl Entry {
         let pace = self.suspended.map(|suspended| if suspended { Act::Suspend(key) } else { Act::Resume(key) });
         limit.into_iter().chain(pace)
     }
+}
+
+fn step(act: Option<StepAct>) -> Vec<Act> {
+    act.map(Act::Step).into_iter().collect()
 }
 
 /// Ends that noded itself brings about.

@@ -15,6 +15,7 @@ pub mod request;
 mod secret;
 mod short_path;
 pub mod spec;
+mod step;
 pub mod tls;
 pub mod trust;
 

@@ -4,16 +4,18 @@
 
 mod kept;
 mod read;
+mod step;
 mod write;
 
 pub use kept::{keep, read_kept};
+pub use step::{StartStep, StepShare};
 
 use bytes::Bytes;
 use sched::devices::Devices;
-use sched::ids::{AttemptKey, JobId, Name};
+use sched::ids::{AttemptKey, JobId, Name, StepKey};
 use sched::node::{Abilities, Offer};
 use sched::reason::{Scope, StopWhy};
-use sched::reconcile::{AttemptEnd, Claim};
+use sched::reconcile::{AttemptEnd, Claim, StepClaim};
 use sched::resources::{Amount, Cpus};
 use sched::spec::duration::TimeLimit;
 use sched::spec::gres::Gres;
@@ -27,8 +29,13 @@ use sched::spec::signal::Warning;
 pub enum FromNode {
     /// First on every stream: who it is, what it has, and what it has records of.
     Register(Register),
-    /// Ends of attempts; each is said again at the next registration until it is forgotten.
-    Ends(Vec<(AttemptKey, AttemptEnd)>),
+    /// Ends; each is said again at the next registration until it is forgotten.
+    Ends {
+        /// Of attempts.
+        attempts: Vec<(AttemptKey, AttemptEnd)>,
+        /// Of the node's parts of steps.
+        steps: Vec<(StepKey, AttemptEnd)>,
+    },
     /// It leaves for good, and has stopped what it ran.
     Leave,
 }
@@ -50,6 +57,8 @@ pub struct Register {
     pub epoch_seen: u64,
     /// What it has records of.
     pub claims: Vec<Claim>,
+    /// The steps that it has records of.
+    pub step_claims: Vec<StepClaim>,
     /// Higher than in all its registrations before.
     pub registration: u64,
     /// What it holds tasks to.
@@ -61,12 +70,13 @@ pub struct Register {
 }
 
 impl Register {
-    /// What the scheduler is offered, and what the node has records of.
+    /// What the scheduler is offered, and the attempts and steps that the node has records of.
     #[must_use]
-    pub fn into_offer(self) -> (Offer, Vec<Claim>) {
-        let Register { amount, spool, address, claims, registration, abilities, features, gres, .. } = self;
+    pub fn into_offer(self) -> (Offer, Vec<Claim>, Vec<StepClaim>) {
+        let Register { amount, spool, address, claims, step_claims, registration, abilities, features, gres, .. } =
+            self;
         let offer = Offer { amount, spool, address, registration, abilities, features, gres: Vec::new() };
-        (offer.with_gres(gres), claims)
+        (offer.with_gres(gres), claims, step_claims)
     }
 }
 
@@ -138,9 +148,27 @@ pub enum Order {
         key: AttemptKey,
         /// The signal's number, 1 to [`SIGNAL_MAX`](sched::spec::signal::SIGNAL_MAX).
         signal: i32,
-        /// Whom it reaches.
+        /// Whom it reaches; steps have signals of their own.
         scope: Scope,
     },
+    /// Start this node's part of a step.
+    StartStep(Box<StartStep>),
+    /// Stop a step: TERM, and KILL after the kill wait.
+    StopStep {
+        /// Which.
+        key: StepKey,
+        /// Why.
+        why: StopWhy,
+    },
+    /// Send the tasks of a step a signal without ending it. A step stands still by SIGSTOP, and goes on by SIGCONT.
+    SignalStep {
+        /// Which.
+        key: StepKey,
+        /// The signal's number, 1 to [`SIGNAL_MAX`](sched::spec::signal::SIGNAL_MAX).
+        signal: i32,
+    },
+    /// The end of a step's part is counted: drop its record.
+    ForgetStep(StepKey),
 }
 
 /// All that a node must know of a job to run its tasks.
@@ -198,6 +226,8 @@ pub enum Work {
     Command(Vec<String>),
     /// A built-in operation.
     Op(String),
+    /// Nothing: what runs comes in steps.
+    Allocation,
 }
 
 /// Where a map reads and writes.

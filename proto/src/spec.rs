@@ -148,7 +148,7 @@ fn read_work(work: Option<v1::Work>, parts: Parts) -> Result<Work, WireError> {
         }
         v1::work::Kind::Command(command) => Ok(Work::Command(command.words)),
         v1::work::Kind::Op(op) => Ok(Work::Op(op)),
-        v1::work::Kind::Allocation(_) => Err(WireError::Missing("work")),
+        v1::work::Kind::Allocation(v1::work::Allocation {}) => Ok(Work::Allocation),
     }
 }
 

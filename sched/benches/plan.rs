@@ -119,7 +119,7 @@ impl Followed {
         self.input(Input::Submit { request, spec: spec.clone() });
         let node = NodeId(1 + self.turns % 10_000);
         let key = self.cluster.attempts_on(node).next().expect("every node is full");
-        Input::Ends { node, ends: vec![(key, ended(How::Exited(Exit::default())))] }
+        Input::Ends { node, ends: vec![(key, ended(How::Exited(Exit::default())))], steps: Vec::new() }
     }
 }
 

@@ -95,7 +95,7 @@ impl<'a> Forecast<'a> {
                 // Nobody knows when it goes on.
                 TaskState::Suspended { .. } => {}
                 // It has been told to go.
-                TaskState::Finishing { shares, .. } => note(now, shares),
+                TaskState::Finishing { shares, .. } | TaskState::Closing { shares, .. } => note(now, shares),
                 TaskState::Pending { .. } => {}
             }
         }

@@ -11,7 +11,7 @@ use crate::devices::Devices;
 use crate::ids::{JobId, Name, NodeId};
 use crate::job::Job;
 use crate::node::Node;
-use crate::resources::Amount;
+use crate::resources::{Amount, Cpus};
 use crate::settings::Settings;
 use crate::task::{Task, TaskState};
 
@@ -44,8 +44,8 @@ pub enum Broken {
     /// More is held of a node than it offers.
     #[error("node {0:?} is over-committed")]
     OverCommitted(NodeId),
-    /// An attempt is wanted and unwanted at once.
-    #[error("node {0:?} is to end an attempt that it is to run")]
+    /// An attempt or step is wanted and unwanted at once.
+    #[error("node {0:?} is to end an attempt or step that it is to run")]
     Unwanted(NodeId),
     /// A task is in two places, or the counts of a job do not add up to its tasks.
     #[error("job {job}: {what}")]
@@ -66,7 +66,7 @@ impl Cluster {
     /// # Errors
     /// The first that does not hold.
     pub fn check(&self) -> Result<(), Broken> {
-        self.jobs().try_for_each(|job| check_job(job))?;
+        self.jobs().try_for_each(|job| check_job(job).and_then(|()| check_steps(job)))?;
         self.check_nodes()?;
         let anew = self.clone().restored();
         if anew.index == self.index { Ok(()) } else { Err(Broken::Index) }
@@ -74,6 +74,11 @@ impl Cluster {
 
     fn check_nodes(&self) -> Result<(), Broken> {
         let wanted = |node: &&Arc<Node>| node.unwanted.iter().any(|key| self.index.attempts.contains(&(node.id, *key)));
+        if let Some(node) = self.nodes.values().find(wanted) {
+            return Err(Broken::Unwanted(node.id));
+        }
+        let wanted =
+            |node: &&Arc<Node>| node.unwanted_steps.iter().any(|key| self.index.step_parts.contains(&(node.id, *key)));
         if let Some(node) = self.nodes.values().find(wanted) {
             return Err(Broken::Unwanted(node.id));
         }
@@ -156,6 +161,39 @@ fn check_job(job: &Job) -> Result<(), Broken> {
     }
     if job.ended.is_some() != job.is_done() {
         return broken("it is done without an end, or has an end without being done");
+    }
+    Ok(())
+}
+
+/// Steps run in attempts that run, on their nodes, and do not take more CPUs than those hold.
+fn check_steps(job: &Job) -> Result<(), Broken> {
+    let broken = |what| Err(Broken::Tasks { job: job.id, what });
+    let mut taken: BTreeMap<(u32, NodeId), Cpus> = BTreeMap::new();
+    for ((index, _), step) in job.steps.iter().filter(|(_, step)| !step.left().is_empty()) {
+        let task = job.tasks.get(index).filter(|task| task.attempts == step.attempt);
+        let shares = task.and_then(|task| match &task.state {
+            TaskState::Suspended { full, .. } => Some(full),
+            state => state.shares(),
+        });
+        let Some(shares) = shares else { return broken("a step runs without its attempt") };
+        for node in step.left() {
+            let Some(share) = shares.iter().find(|share| share.node == *node) else {
+                return broken("a step runs where its attempt has nothing");
+            };
+            let sum = taken.entry((*index, *node)).or_default();
+            *sum = *sum + step.taken_on(*node);
+            let known = matches!(task, Some(Task { state: TaskState::Running { .. }, .. }));
+            if known && *sum > share.amount.cpus {
+                return broken("its steps take more CPUs than their attempt has");
+            }
+        }
+    }
+    let closing = |(index, task): (&u32, &Task)| {
+        matches!(task.state, TaskState::Closing { .. })
+            && job.steps_of(*index).all(|(_, step)| step.attempt != task.attempts || step.left().is_empty())
+    };
+    if job.tasks.iter().any(closing) {
+        return broken("a task waits for steps of which none runs");
     }
     Ok(())
 }

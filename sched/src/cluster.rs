@@ -199,7 +199,7 @@ pub(crate) fn targets(job: &Job) -> impl Iterator<Item = (JobId, JobId)> {
 pub(crate) fn blobs_of(spec: &JobSpec) -> impl Iterator<Item = BlobHash> {
     let script = match &spec.work {
         Work::Script { script, .. } => Some(*script),
-        Work::Command(_) | Work::Op(_) => None,
+        Work::Command(_) | Work::Op(_) | Work::Allocation => None,
     };
     let mut blobs = [Some(spec.environment), script, spec.map.as_ref().map(|map| map.manifest)];
     for i in 1..blobs.len() {

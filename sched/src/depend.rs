@@ -15,6 +15,7 @@ use crate::select::resolve;
 use crate::spec::array::TaskSelector;
 use crate::spec::dependency::{After, Dependency, Term};
 use crate::spec::index_set::IndexSet;
+use crate::steps::ends;
 
 /// What a job still waits for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -100,12 +101,18 @@ pub fn follow(cluster: &Cluster, event: &Event) -> Vec<Event> {
         }
         Event::Ended { key, .. } => settle_dependents(cluster, key.job, Some(key.index)),
         Event::Settled { job, met: false, .. } => give_up(cluster, *job),
-        Event::Settled { met: true, .. }
-        | Event::TasksSettled { .. }
-        | Event::Stopped { .. }
+        Event::Stopped { .. }
         | Event::Suspended { .. }
         | Event::Resumed { .. }
         | Event::Signalled { .. }
+        | Event::Closing { .. }
+        | Event::StepPartEnded { .. } => ends::follow(cluster, event),
+        Event::Settled { met: true, .. }
+        | Event::TasksSettled { .. }
+        | Event::StepCreated { .. }
+        | Event::StepStopped { .. }
+        | Event::StepSignalled { .. }
+        | Event::StepCleared { .. }
         | Event::Revised { .. }
         | Event::Throttled { .. }
         | Event::Limited { .. }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AttemptKey, JobId, Name, NodeId, RequestId, Timestamp};
+use crate::ids::{AttemptKey, JobId, Name, NodeId, RequestId, StepKey, Timestamp};
 use crate::members::Fact;
 use crate::node::{Mark, Offer};
 use crate::partition::Partition;
@@ -20,7 +20,9 @@ use crate::resources::Share;
 use crate::spec::dependency::Term;
 use crate::spec::duration::TimeLimit;
 use crate::spec::index_set::IndexSet;
-use crate::task::Usage;
+use crate::spec::step::StepSpec;
+use crate::steps::Part;
+use crate::task::{Usage, Verdict};
 use crate::terms::{Hold, Terms};
 
 /// A fact.
@@ -246,6 +248,9 @@ pub enum Event {
         /// What it runs and nobody wants any more.
         #[serde(default)]
         unwanted: Vec<AttemptKey>,
+        /// Parts of steps that it runs and nobody wants any more.
+        #[serde(default)]
+        unwanted_steps: Vec<StepKey>,
     },
     /// An attempt that nobody wanted any more is known dead.
     #[serde(rename = "u")]
@@ -304,6 +309,74 @@ pub enum Event {
     /// Who may be a node has changed.
     #[serde(rename = "mb")]
     Membership(Fact),
+    /// The batch process of an attempt is over, and its end is counted when its last step is gone.
+    #[serde(rename = "ec")]
+    Closing {
+        /// The attempt.
+        key: AttemptKey,
+        /// Where its batch process ran.
+        node: NodeId,
+        /// What becomes of it then.
+        verdict: Verdict,
+        /// How long before this fact it ended, by the node's clock, in milliseconds.
+        age_ms: u64,
+    },
+    /// A step was made and given to its nodes.
+    #[serde(rename = "sn")]
+    StepCreated {
+        /// The step.
+        key: StepKey,
+        /// The request that brought it.
+        request: RequestId,
+        /// What it is.
+        spec: Arc<StepSpec>,
+        /// Where its tasks are.
+        parts: Arc<[Part]>,
+        /// What its stepds show to the controller.
+        secret: u128,
+    },
+    /// A step was told to stop.
+    #[serde(rename = "sk")]
+    StepStopped {
+        /// The step.
+        key: StepKey,
+        /// The nodes on which it has not ended.
+        nodes: Vec<NodeId>,
+        /// Why.
+        why: StopWhy,
+    },
+    /// The tasks of a step are sent a signal. Nothing of the state changes.
+    #[serde(rename = "si")]
+    StepSignalled {
+        /// The step.
+        key: StepKey,
+        /// The nodes on which it has not ended.
+        nodes: Vec<NodeId>,
+        /// The signal's number.
+        signal: i32,
+    },
+    /// A step's part on one node was counted as ended; with the last one the step is over.
+    #[serde(rename = "se")]
+    StepPartEnded {
+        /// The step.
+        key: StepKey,
+        /// The node.
+        node: NodeId,
+        /// How it ended there.
+        outcome: Outcome,
+        /// What its tasks there used.
+        usage: Usage,
+        /// How long before this fact it ended, by the node's clock, in milliseconds.
+        age_ms: u64,
+    },
+    /// A node has said the end of a step's part that was counted before, or that nobody knows of.
+    #[serde(rename = "su")]
+    StepCleared {
+        /// The step.
+        key: StepKey,
+        /// The node.
+        node: NodeId,
+    },
 }
 
 /// One task's place.
@@ -384,11 +457,59 @@ pub enum Effect {
         /// Whom it reaches.
         scope: Scope,
     },
+    /// Start a step's part.
+    StartStep {
+        /// The node.
+        node: NodeId,
+        /// The step.
+        key: StepKey,
+    },
+    /// Stop a step's part.
+    StopStep {
+        /// The node.
+        node: NodeId,
+        /// The step.
+        key: StepKey,
+        /// Why.
+        why: StopWhy,
+    },
+    /// Send the tasks of a step's part a signal.
+    SignalStep {
+        /// The node.
+        node: NodeId,
+        /// The step.
+        key: StepKey,
+        /// The signal's number, 1 to 31.
+        signal: i32,
+    },
+    /// The end of a step's part is counted: the node may drop its record.
+    ForgetStep {
+        /// The node.
+        node: NodeId,
+        /// The step.
+        key: StepKey,
+    },
 }
 
 /// What leaves once `event` is durable.
 #[must_use]
-pub fn effects(event: &Event) -> Option<Effect> {
+pub fn effects(event: &Event) -> Vec<Effect> {
+    match event {
+        Event::StepCreated { key, parts, .. } => {
+            parts.iter().map(|part| Effect::StartStep { node: part.node, key: *key }).collect()
+        }
+        Event::StepStopped { key, nodes, why } => {
+            nodes.iter().map(|node| Effect::StopStep { node: *node, key: *key, why: *why }).collect()
+        }
+        Event::StepSignalled { key, nodes, signal } => {
+            nodes.iter().map(|node| Effect::SignalStep { node: *node, key: *key, signal: *signal }).collect()
+        }
+        one => effect(one).into_iter().collect(),
+    }
+}
+
+/// What leaves because of a fact that concerns one node.
+fn effect(event: &Event) -> Option<Effect> {
     match event {
         Event::Started { job, placements } => {
             let node = placements.first()?.shares.first()?.node;
@@ -401,10 +522,17 @@ pub fn effects(event: &Event) -> Option<Effect> {
         Event::Signalled { key, node, signal, scope } => {
             Some(Effect::Signal { node: *node, key: *key, signal: *signal, scope: *scope })
         }
-        Event::Ended { key, node, .. } | Event::Requeued { key, node, .. } | Event::Cleared { key, node } => {
-            Some(Effect::Forget { node: *node, key: *key })
+        Event::Ended { key, node, .. }
+        | Event::Requeued { key, node, .. }
+        | Event::Closing { key, node, .. }
+        | Event::Cleared { key, node } => Some(Effect::Forget { node: *node, key: *key }),
+        Event::StepPartEnded { key, node, .. } | Event::StepCleared { key, node } => {
+            Some(Effect::ForgetStep { node: *node, key: *key })
         }
         Event::Submitted { .. }
+        | Event::StepCreated { .. }
+        | Event::StepStopped { .. }
+        | Event::StepSignalled { .. }
         | Event::Cancelled { .. }
         | Event::Expired { .. }
         | Event::Undone { .. }

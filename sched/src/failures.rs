@@ -88,6 +88,7 @@ pub(crate) fn ran_ms(job: &Job, index: u32, now: Timestamp, age_ms: u64) -> u64 
         Some(
             TaskState::Running { since, .. } | TaskState::Suspended { since, .. } | TaskState::Finishing { since, .. },
         ) => now.minus_ms(age_ms).ms_since(*since),
+        Some(TaskState::Closing { since, ended, .. }) => ended.ms_since(*since),
         Some(TaskState::Pending { .. }) | None => 0,
     }
 }

@@ -68,6 +68,35 @@ impl fmt::Display for AttemptKey {
     }
 }
 
+/// One step of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "(AttemptKey, u32)", into = "(AttemptKey, u32)")]
+pub struct StepKey {
+    /// The run of the task to which it belongs.
+    pub attempt: AttemptKey,
+    /// Counted from 0 in each attempt.
+    pub step: u32,
+}
+
+impl From<(AttemptKey, u32)> for StepKey {
+    fn from((attempt, step): (AttemptKey, u32)) -> StepKey {
+        StepKey { attempt, step }
+    }
+}
+
+impl From<StepKey> for (AttemptKey, u32) {
+    fn from(key: StepKey) -> (AttemptKey, u32) {
+        (key.attempt, key.step)
+    }
+}
+
+/// `job_index_attempt.step`.
+impl fmt::Display for StepKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.attempt, self.step)
+    }
+}
+
 /// A name that is shared by many records: of a node, a partition or a user.
 pub type Name = Arc<str>;
 

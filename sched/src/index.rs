@@ -9,10 +9,11 @@ use imbl::{OrdMap, OrdSet};
 
 use crate::cluster::{Cluster, NodeOrder, blobs_of, namesake, targets};
 use crate::depend::Waits;
-use crate::ids::{AttemptKey, BlobHash, JobId, Name, NodeId, RequestId, Timestamp};
+use crate::ids::{AttemptKey, BlobHash, JobId, Name, NodeId, RequestId, StepKey, Timestamp};
 use crate::job::Job;
 use crate::spec::job::Request;
-use crate::task::TaskState;
+use crate::steps::Step;
+use crate::task::{Task, TaskState};
 use crate::terms::Terms;
 
 /// What stands in the queue: the tasks of a job that wait together, or one task that stands for itself.
@@ -45,6 +46,14 @@ pub(crate) struct Index {
     pub(crate) blob_uses: OrdMap<BlobHash, u32>,
     /// How many of each license are held by attempts.
     pub(crate) licenses: OrdMap<Name, u64>,
+    /// The step that each remembered request made.
+    pub(crate) step_requests: OrdMap<RequestId, StepKey>,
+    /// Steps that have not ended.
+    pub(crate) running_steps: OrdSet<StepKey>,
+    /// Their parts that have not ended.
+    pub(crate) step_parts: OrdSet<(NodeId, StepKey)>,
+    /// When those that run reach a limit of their own.
+    pub(crate) step_limits: OrdSet<(Timestamp, StepKey)>,
 }
 
 /// A place in the queue: tier, then priority, then the job's number; what waits together before what stands for itself.
@@ -123,6 +132,10 @@ impl Cluster {
                 self.index.hold_licenses(&job.terms_of(task).spec.request);
             }
         }
+        for ((index, number), step) in &job.steps {
+            let attempt = AttemptKey { job: job.id, index: *index, attempt: step.attempt };
+            self.index.take_in_step(StepKey { attempt, step: *number }, step, job.tasks.get(index));
+        }
     }
 
     /// Where the entries of a job stand that a change of these rows may touch.
@@ -154,7 +167,7 @@ impl Cluster {
             TaskState::Pending { .. } if job.apart.contains(index) => {
                 Stand { queue, begin: task.own.as_ref().and_then(|own| own.begin), deadline: terms.start_by() }
             }
-            TaskState::Pending { .. } | TaskState::Finishing { .. } => Stand::default(),
+            TaskState::Pending { .. } | TaskState::Finishing { .. } | TaskState::Closing { .. } => Stand::default(),
             TaskState::Running { .. } | TaskState::Suspended { .. } => {
                 Stand { deadline: terms.spec.deadline, ..Stand::default() }
             }
@@ -205,6 +218,16 @@ impl Index {
                 self.licenses.remove(&ask.name);
             }
         }
+    }
+
+    fn take_in_step(&mut self, key: StepKey, step: &Step, task: Option<&Task>) {
+        self.step_requests.insert(step.request, key);
+        if step.left().is_empty() {
+            return;
+        }
+        self.running_steps.insert(key);
+        self.step_parts.extend(step.left().iter().map(|node| (*node, key)));
+        self.step_limits.extend(task.and_then(|task| step.ends_by(task)).map(|at| (at, key)));
     }
 
     pub(crate) fn take_in(&mut self, entry: Entry, stand: Stand) {

@@ -14,6 +14,7 @@ use crate::ids::{AttemptKey, JobId, Name, NodeId, Timestamp};
 use crate::reason::{Ending, Outcome, Reason};
 use crate::resources::Share;
 use crate::spec::index_set::IndexSet;
+use crate::steps::Step;
 use crate::task::{Done, EndedTasks, Own, Task, TaskState};
 use crate::terms::{Hold, Terms};
 
@@ -60,6 +61,9 @@ pub struct Job {
     pub own_id_taken: bool,
     /// When the last task ended.
     pub ended: Option<Timestamp>,
+    /// The steps of each task's last attempt that started, by index and number.
+    #[serde(default)]
+    pub steps: OrdMap<(u32, u32), Arc<Step>>,
 }
 
 /// How many tasks of a job ended how.

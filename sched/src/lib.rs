@@ -41,6 +41,7 @@ pub mod settings;
 pub mod spec;
 mod spread;
 pub mod step;
+pub mod steps;
 mod submit;
 pub mod task;
 pub mod terms;

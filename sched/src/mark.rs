@@ -149,14 +149,14 @@ impl Cluster {
     pub fn is_completing(&self, node: NodeId) -> bool {
         let goes = |key: AttemptKey| {
             let task = self.jobs.get(&key.job).and_then(|job| job.tasks.get(&key.index));
-            task.is_some_and(|task| matches!(task.state, TaskState::Finishing { .. }))
+            task.is_some_and(|task| matches!(task.state, TaskState::Finishing { .. } | TaskState::Closing { .. }))
         };
         let there = self.node(node).filter(|node| node.attempts > 0);
         // Its own come first: most nodes have one that runs, which settles it.
         let all_go = there.is_some_and(|there| {
             self.attempts_on(node).all(goes) && self.attempts_touching(there).all(|(key, _)| goes(key))
         });
-        all_go || self.node(node).is_some_and(|node| !node.unwanted.is_empty())
+        all_go || self.node(node).is_some_and(|node| node.has_unwanted())
     }
 
     /// The attempts that hold something of a node. Those of other batch nodes are looked for among all, where there are any.

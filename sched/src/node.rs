@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::devices::Devices;
 use crate::failures::FailureRun;
-use crate::ids::{AttemptKey, Name, NodeId, Timestamp};
+use crate::ids::{AttemptKey, Name, NodeId, StepKey, Timestamp};
 use crate::resources::{Amount, Counts, Share};
 use crate::spec::gres::Gres;
 
@@ -48,6 +48,9 @@ pub struct Node {
     /// counts and device numbers are by the order of its kinds.
     #[serde(default)]
     pub gres_next: Option<Vec<Gres>>,
+    /// Parts of steps that it still has to end though nobody wants them.
+    #[serde(default)]
+    pub unwanted_steps: OrdSet<StepKey>,
 }
 
 /// That a node is to get no new work, until it is cleared.
@@ -211,7 +214,14 @@ impl Node {
             failures: FailureRun::default(),
             devices: Devices::default(),
             gres_next: None,
+            unwanted_steps: OrdSet::new(),
         }
+    }
+
+    /// Whether it still runs what nobody wants any more.
+    #[must_use]
+    pub fn has_unwanted(&self) -> bool {
+        !self.unwanted.is_empty() || !self.unwanted_steps.is_empty()
     }
 
     /// Takes what the node now says of itself.
@@ -260,7 +270,7 @@ impl Node {
     /// books.
     #[must_use]
     pub fn takes_work(&self) -> bool {
-        matches!(self.health, Health::Up { .. }) && self.mark.is_none() && self.unwanted.is_empty()
+        matches!(self.health, Health::Up { .. }) && self.mark.is_none() && !self.has_unwanted()
     }
 
     /// What can still be taken; nothing of a node that takes no work.

@@ -60,7 +60,9 @@ fn suspended(key: AttemptKey, task: &Task) -> Result<Event, Refusal> {
     match &task.state {
         TaskState::Running { shares, .. } => Ok(Event::Suspended { key, node: first_node(shares) }),
         TaskState::Pending { .. } => Err(Refusal::StillPending),
-        TaskState::Suspended { .. } | TaskState::Finishing { .. } => Err(Refusal::NotRunning),
+        TaskState::Suspended { .. } | TaskState::Finishing { .. } | TaskState::Closing { .. } => {
+            Err(Refusal::NotRunning)
+        }
     }
 }
 

@@ -123,6 +123,7 @@ impl Planner {
             }
             Event::Ended { key, .. }
             | Event::Requeued { key, .. }
+            | Event::Closing { key, .. }
             | Event::Suspended { key, .. }
             | Event::Resumed { key, .. } => {
                 self.touch(before, key.job, Rows::Listed(&[key.index]));
@@ -134,10 +135,15 @@ impl Planner {
             | Event::Forgotten { .. }
             | Event::Signalled { .. }
             | Event::Limited { .. }
-            | Event::Membership(_) => {}
+            | Event::Membership(_)
+            | Event::StepCreated { .. }
+            | Event::StepStopped { .. }
+            | Event::StepSignalled { .. }
+            | Event::StepPartEnded { .. } => {}
             Event::Prioritized { .. }
             | Event::NodeRegistered { .. }
             | Event::Cleared { .. }
+            | Event::StepCleared { .. }
             | Event::NodeSilent { .. }
             | Event::NodeDown { .. }
             | Event::NodeMarked { .. }

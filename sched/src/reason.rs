@@ -122,6 +122,10 @@ pub enum StopWhy {
     NodeDown,
     /// The time came by which it had to be done.
     Deadline,
+    /// The holder of an allocation is done with it (its exit code).
+    Released(u8),
+    /// A step whose job is over.
+    JobOver,
 }
 
 /// Which processes of an attempt a signal goes to: `scancel --signal` as it is, with `--batch` or with `--full`.

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::cluster::Cluster;
 use crate::event::Effect;
 use crate::event::Placement;
-use crate::ids::{AttemptKey, NodeId};
-use crate::reason::Exit;
+use crate::ids::{AttemptKey, NodeId, StepKey};
+use crate::reason::{Exit, StopWhy};
+use crate::steps::ends;
 use crate::task::{TaskState, Usage};
 
 /// An attempt that a node has a record of.
@@ -19,6 +20,15 @@ pub struct Claim {
     /// The attempt.
     pub key: AttemptKey,
     /// Its end, if it has ended; `None` while it runs.
+    pub end: Option<AttemptEnd>,
+}
+
+/// A step's part that a node has a record of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepClaim {
+    /// The step.
+    pub key: StepKey,
+    /// How its part there left, if it has; `None` while it runs.
     pub end: Option<AttemptEnd>,
 }
 
@@ -63,15 +73,32 @@ pub struct Reconciled {
     pub again: Vec<Effect>,
     /// Ends that the cluster has not counted.
     pub ends: Vec<(AttemptKey, AttemptEnd)>,
+    /// Ends of steps' parts that the cluster has not counted.
+    pub step_ends: Vec<(StepKey, AttemptEnd)>,
+    /// Parts of steps that nobody wants any more.
+    pub unwanted_steps: Vec<StepKey>,
 }
 
 /// Compares a node's claims with what the cluster expects there. `same_spool` is false when the node's records are new, so
 /// that what it does not claim is lost and not merely unheard.
 #[must_use]
-pub fn reconcile(cluster: &Cluster, node: NodeId, same_spool: bool, claims: &[Claim]) -> Reconciled {
+pub fn reconcile(
+    cluster: &Cluster,
+    node: NodeId,
+    same_spool: bool,
+    claims: &[Claim],
+    steps: &[StepClaim],
+) -> Reconciled {
     let mut found = Reconciled::default();
+    reconcile_attempts(cluster, node, same_spool, claims, &mut found);
+    reconcile_steps(cluster, node, same_spool, steps, &mut found);
+    found
+}
+
+fn reconcile_attempts(cluster: &Cluster, node: NodeId, same_spool: bool, claims: &[Claim], found: &mut Reconciled) {
     let mut claimed: BTreeMap<AttemptKey, &Claim> = claims.iter().map(|claim| (claim.key, claim)).collect();
-    for key in cluster.attempts_on(node) {
+    // Of one that only waits for its steps, the end is counted.
+    for key in cluster.attempts_on(node).filter(|key| !is_closing(cluster, *key)) {
         match claimed.remove(&key) {
             Some(Claim { end: Some(end), .. }) => found.ends.push((key, end.clone())),
             Some(Claim { end: None, .. }) => {
@@ -85,7 +112,54 @@ pub fn reconcile(cluster: &Cluster, node: NodeId, same_spool: bool, claims: &[Cl
     for claim in claimed.values() {
         if claim.end.is_some() { &mut found.forget } else { &mut found.kill }.push(claim.key);
     }
-    found
+}
+
+fn is_closing(cluster: &Cluster, key: AttemptKey) -> bool {
+    let task = cluster.job(key.job).and_then(|job| job.tasks.get(&key.index));
+    task.is_some_and(|task| matches!(task.state, TaskState::Closing { .. }))
+}
+
+/// The same for parts of steps. What the welcome has no words for is told by orders.
+fn reconcile_steps(cluster: &Cluster, node: NodeId, same_spool: bool, claims: &[StepClaim], found: &mut Reconciled) {
+    let mut claimed: BTreeMap<StepKey, &StepClaim> = claims.iter().map(|claim| (claim.key, claim)).collect();
+    for key in cluster.steps_on(node) {
+        match claimed.remove(&key) {
+            Some(StepClaim { end: Some(end), .. }) => found.step_ends.push((key, end.clone())),
+            Some(StepClaim { end: None, .. }) => found.again.extend(tell_step_again(cluster, node, key)),
+            None if same_spool => {
+                found.again.push(Effect::StartStep { node, key });
+                found.again.extend(tell_step_again(cluster, node, key));
+            }
+            None => found.step_ends.push((key, AttemptEnd::lost())),
+        }
+    }
+    for claim in claimed.values() {
+        let key = claim.key;
+        if claim.end.is_some() {
+            found.again.push(Effect::ForgetStep { node, key });
+        } else {
+            found.again.push(Effect::StopStep { node, key, why: StopWhy::JobOver });
+            found.unwanted_steps.push(key);
+        }
+    }
+}
+
+/// What a node is told again of a step: that it stops, or that it stands still or goes on. A signal of another kind may have arrived.
+fn tell_step_again(cluster: &Cluster, node: NodeId, key: StepKey) -> Option<Effect> {
+    let task = cluster.job(key.attempt.job)?.tasks.get(&key.attempt.index)?;
+    if let Some(why) = cluster.step(key)?.stopped() {
+        return Some(Effect::StopStep { node, key, why });
+    }
+    match task.state {
+        TaskState::Suspended { .. } => Some(Effect::SignalStep { node, key, signal: ends::STOP }),
+        TaskState::Running { .. } if task.paused_ms > 0 => {
+            Some(Effect::SignalStep { node, key, signal: ends::CONTINUE })
+        }
+        TaskState::Running { .. }
+        | TaskState::Pending { .. }
+        | TaskState::Finishing { .. }
+        | TaskState::Closing { .. } => None,
+    }
 }
 
 impl AttemptEnd {
@@ -111,7 +185,7 @@ fn tell_again(cluster: &Cluster, node: NodeId, key: AttemptKey) -> Vec<Effect> {
         TaskState::Running { .. } if terms.revision > 0 || task.paused_ms > 0 => {
             vec![Effect::Resume { node, key }, limit]
         }
-        TaskState::Running { .. } | TaskState::Pending { .. } => Vec::new(),
+        TaskState::Running { .. } | TaskState::Pending { .. } | TaskState::Closing { .. } => Vec::new(),
     }
 }
 
@@ -119,7 +193,7 @@ fn tell_again(cluster: &Cluster, node: NodeId, key: AttemptKey) -> Vec<Effect> {
 fn order_again(cluster: &Cluster, node: NodeId, key: AttemptKey) -> Vec<Effect> {
     let Some(task) = cluster.job(key.job).and_then(|job| job.tasks.get(&key.index)) else { return Vec::new() };
     let shares = match &task.state {
-        TaskState::Pending { .. } => return Vec::new(),
+        TaskState::Pending { .. } | TaskState::Closing { .. } => return Vec::new(),
         TaskState::Suspended { full, .. } => full,
         TaskState::Running { shares, .. } | TaskState::Finishing { shares, .. } => shares,
     };

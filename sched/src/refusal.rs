@@ -173,6 +173,21 @@ pub enum Refusal {
     /// It would wait for itself.
     #[error("Circular job dependency")]
     CircularDependency,
+    /// The CPUs that a step needs are in use by other steps: it is tried again.
+    #[error("Requested nodes are busy")]
+    StepBusy,
+    /// A step asks for more tasks or CPUs than its job has.
+    #[error("More processors requested than permitted")]
+    TooManyProcesses,
+    /// As many steps as an attempt may have.
+    #[error("Step limit reached for this job")]
+    TooManySteps(u32),
+    /// No such step.
+    #[error("Invalid job id specified")]
+    UnknownStep,
+    /// Steps are made by the job's user alone.
+    #[error("Access/permission denied")]
+    NotTheirs,
     /// A change that is out of bounds.
     #[error("{0}")]
     BadChange(SpecError),
@@ -247,7 +262,12 @@ impl Refusal {
             }
             Refusal::NotAMember(name) => Some(format!("no node {name} has joined with a token")),
             Refusal::Dependency(term) => Some(format!("{term}: there is no such job (any more)")),
+            Refusal::TooManySteps(max) => Some(format!("an attempt of a job may have {max} steps")),
+            Refusal::NotTheirs => Some("only the job's own user may start steps in it".to_owned()),
+            Refusal::UnknownStep => Some("the job has no such step".to_owned()),
             Refusal::NoDefaultPartition
+            | Refusal::StepBusy
+            | Refusal::TooManyProcesses
             | Refusal::UnknownJob
             | Refusal::AlreadyDone
             | Refusal::StillPending

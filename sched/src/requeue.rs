@@ -91,7 +91,7 @@ fn of_job(job: &Job, tasks: Option<&IndexSet>, again: IndexSet, hold: Option<Hol
                 held.push((*index, task.id));
             }
             TaskState::Pending { .. } if hold.is_some() => held.push((*index, task.id)),
-            TaskState::Pending { .. } | TaskState::Finishing { .. } => {}
+            TaskState::Pending { .. } | TaskState::Finishing { .. } | TaskState::Closing { .. } => {}
         }
     }
     if hold.is_some() && !held.is_empty() {

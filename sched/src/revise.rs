@@ -281,7 +281,7 @@ fn limited(job: &Job, index: u32, terms: &Terms) -> Option<Event> {
             let key = AttemptKey { job: job.id, index, attempt: task.attempts };
             Some(Event::Limited { key, node: Job::batch_node(shares)?, limit: terms.time_limit })
         }
-        TaskState::Pending { .. } | TaskState::Finishing { .. } => None,
+        TaskState::Pending { .. } | TaskState::Finishing { .. } | TaskState::Closing { .. } => None,
     }
 }
 

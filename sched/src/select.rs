@@ -123,7 +123,10 @@ pub(crate) fn signal(
                 let key = AttemptKey { job: job.id, index: *index, attempt: task.attempts };
                 Some(Event::Signalled { key, node: Job::batch_node(shares)?, signal, scope })
             }
-            TaskState::Pending { .. } | TaskState::Suspended { .. } | TaskState::Finishing { .. } => None,
+            TaskState::Pending { .. }
+            | TaskState::Suspended { .. }
+            | TaskState::Finishing { .. }
+            | TaskState::Closing { .. } => None,
         });
         signalled.collect()
     };
@@ -197,7 +200,7 @@ fn cancel_tasks(job: &Job, tasks: Option<&IndexSet>, phase: Option<Phase>, uid: 
                 let node = Job::batch_node(shares)?;
                 Some(Event::Stopped { key, node, why: StopWhy::Cancelled(uid) })
             }
-            TaskState::Pending { .. } | TaskState::Finishing { .. } => None,
+            TaskState::Pending { .. } | TaskState::Finishing { .. } | TaskState::Closing { .. } => None,
         }));
     }
     if matches!(phase, None | Some(Phase::Pending)) {

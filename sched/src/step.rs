@@ -9,12 +9,12 @@ use std::sync::Arc;
 use crate::cluster::Cluster;
 use crate::event::Event;
 use crate::hold::{self, HoldVerb};
-use crate::ids::{AttemptKey, JobId, Name, NodeId, RequestId, Timestamp};
+use crate::ids::{AttemptKey, JobId, Name, NodeId, RequestId, StepKey, Timestamp};
 use crate::mark::{self, NodesUpdate};
 use crate::node::{Health, Offer};
 use crate::partition::{self, Partition, update};
 use crate::reason::Scope;
-use crate::reconcile::{AttemptEnd, Claim, How, Reconciled, reconcile};
+use crate::reconcile::{AttemptEnd, Claim, How, Reconciled, StepClaim, reconcile};
 use crate::refusal::Refusal;
 use crate::requeue::{self, Requeue};
 use crate::revise::{self, Change, Scene};
@@ -22,6 +22,8 @@ use crate::select::{self, Asker, Selection};
 use crate::settings::Settings;
 use crate::spec::array::JobRef;
 use crate::spec::job::JobSpec;
+use crate::steps::ask::{self, NewStep, StepTarget, StepWish};
+use crate::steps::ends;
 use crate::{failures, finish, members, pause, submit, wake};
 
 /// What reached the controller.
@@ -75,6 +77,22 @@ pub enum Input {
         /// Who asks.
         asker: Asker,
     },
+    /// A step is to be made.
+    CreateStep(NewStep),
+    /// Steps are to end, or to be sent a signal.
+    Steps {
+        /// Which.
+        targets: Vec<StepTarget>,
+        /// What.
+        wish: StepWish,
+    },
+    /// The holder of an allocation is done with it.
+    Release {
+        /// The job.
+        job: JobId,
+        /// The exit code of what it ran.
+        code: u8,
+    },
     /// Something of jobs or tasks is to change.
     Revise {
         /// Which.
@@ -92,13 +110,17 @@ pub enum Input {
         offer: Offer,
         /// What it has records of.
         claims: Vec<Claim>,
+        /// The steps of which it has records.
+        steps: Vec<StepClaim>,
     },
-    /// Attempts ended on a node.
+    /// Attempts and parts of steps ended on a node.
     Ends {
         /// The node.
         node: NodeId,
-        /// The ends.
+        /// The ends of attempts.
         ends: Vec<(AttemptKey, AttemptEnd)>,
+        /// The ends of parts of steps.
+        steps: Vec<(StepKey, AttemptEnd)>,
     },
     /// A node's link broke.
     LinkLost {
@@ -146,6 +168,8 @@ pub enum Answer {
     Done,
     /// The job's number.
     Submitted(JobId),
+    /// The step's name.
+    Step(StepKey),
     /// For each thing named, whether it was there and could be changed.
     Found(Vec<Result<(), Refusal>>),
     /// A node's number, and what it has missed.
@@ -169,18 +193,30 @@ pub fn decide(cluster: &Cluster, settings: &Settings, now: Timestamp, input: Inp
         Input::Hold { targets, verb, asker } => found(hold::hold(cluster, &targets, verb, asker)),
         Input::Requeue { targets, how } => found(requeue::requeue(cluster, &targets, how)),
         Input::Pause { targets, suspend, asker } => found(pause::pause(cluster, &targets, suspend, asker)),
+        Input::CreateStep(new) => match ask::create(cluster, &new) {
+            Ok((event, key)) => (event.into_iter().collect(), Answer::Step(key)),
+            Err(refusal) => (Vec::new(), Answer::Refused(refusal)),
+        },
+        Input::Steps { targets, wish } => found(ask::wish(cluster, &targets, wish)),
+        Input::Release { job, code } => {
+            answered(ask::release(cluster, job, code).map(|event| event.into_iter().collect()))
+        }
         Input::Revise { targets, changes, asker } => {
             found(revise::revise(&Scene { cluster, settings, now, asker, revised: Cell::new(0) }, &targets, &changes))
         }
-        Input::Register { name, offer, claims } => register(cluster, settings, now, name, offer, &claims),
-        Input::Ends { node, ends } => {
+        Input::Register { name, offer, claims, steps } => {
+            register(cluster, settings, now, (name, offer), &claims, &steps)
+        }
+        Input::Ends { node, ends, steps } => {
             // Said twice in one breath is said once.
             let ends: BTreeMap<AttemptKey, AttemptEnd> = ends.into_iter().collect();
+            let steps: BTreeMap<StepKey, AttemptEnd> = steps.into_iter().collect();
             let judged = ends.iter().filter_map(|(key, end)| {
                 let event = finish::judge(cluster, settings, now, node, *key, end);
                 event.or_else(|| finish::clear(cluster, node, *key))
             });
-            let mut events: Vec<Event> = judged.collect();
+            let parts = steps.iter().map(|(key, end)| ends::part(cluster, node, *key, end));
+            let mut events: Vec<Event> = parts.chain(judged).collect();
             events.extend(failures::drain(cluster, settings, now, node, &events));
             (events, Answer::Done)
         }
@@ -212,18 +248,20 @@ fn register(
     cluster: &Cluster,
     settings: &Settings,
     now: Timestamp,
-    name: Name,
-    offer: Offer,
+    (name, offer): (Name, Offer),
     claims: &[Claim],
+    steps: &[StepClaim],
 ) -> (Vec<Event>, Answer) {
     let known = cluster.node_named(&name);
     let node = known.map_or_else(|| NodeId(cluster.last_node.map_or(1, |last| last.0 + 1)), |node| node.id);
     let same_spool = known.is_some_and(|node| node.offer.spool == offer.spool);
-    let reconciled = reconcile(cluster, node, same_spool, claims);
+    let reconciled = reconcile(cluster, node, same_spool, claims, steps);
     let judged = reconciled.ends.iter().filter_map(|(key, end)| finish::judge(cluster, settings, now, node, *key, end));
     let returned = known.and_then(|node| mark::returned(settings, now, node));
-    let registered = Event::NodeRegistered { node, name, offer, unwanted: reconciled.kill.clone() };
-    let events = std::iter::once(registered).chain(returned).chain(judged).collect();
+    let parts = reconciled.step_ends.iter().map(|(key, end)| ends::part(cluster, node, *key, end));
+    let (unwanted, unwanted_steps) = (reconciled.kill.clone(), reconciled.unwanted_steps.clone());
+    let registered = Event::NodeRegistered { node, name, offer, unwanted, unwanted_steps };
+    let events = std::iter::once(registered).chain(returned).chain(parts).chain(judged).collect();
     (events, Answer::Registered(node, reconciled))
 }
 
@@ -238,11 +276,13 @@ fn link_lost(cluster: &Cluster, node: NodeId) -> Vec<Event> {
 fn leave(cluster: &Cluster, settings: &Settings, now: Timestamp, id: NodeId) -> Vec<Event> {
     let Some(node) = cluster.node(id) else { return Vec::new() };
     let lost = AttemptEnd::lost();
-    let mut events: Vec<Event> =
-        cluster.attempts_on(id).filter_map(|key| finish::judge(cluster, settings, now, id, key, &lost)).collect();
+    let mut events: Vec<Event> = ends::lost(cluster, id).collect();
+    events.extend(cluster.attempts_on(id).filter_map(|key| finish::judge(cluster, settings, now, id, key, &lost)));
     // Shares of attempts whose batch process is elsewhere keep the node in the books until they end.
     let own = cluster.attempts_on(id).count();
-    if node.attempts as usize == own && node.mark.is_none() {
+    // One with steps may be over only when those on other nodes are.
+    let over = cluster.attempts_on(id).all(|key| cluster.running_steps(key).next().is_none());
+    if node.attempts as usize == own && over && node.mark.is_none() {
         events.push(Event::NodeRemoved { node: id });
     } else {
         events.push(Event::NodeSilent { node: id });

@@ -80,6 +80,38 @@ pub enum TaskState {
         /// When it was told.
         stopped: Timestamp,
     },
+    /// Its batch process is over, and steps of it are still going away.
+    Closing {
+        /// Running since.
+        since: Timestamp,
+        /// What it still holds.
+        shares: Arc<[Share]>,
+        /// When its batch process ended.
+        ended: Timestamp,
+        /// What becomes of it then.
+        verdict: Verdict,
+    },
+}
+
+/// What becomes of an attempt whose batch process is over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// Its task is done.
+    Ended {
+        /// How it ended.
+        outcome: Outcome,
+        /// What its batch process used.
+        usage: Usage,
+    },
+    /// Its task waits again.
+    Requeued {
+        /// It does not start before.
+        until: Option<Timestamp>,
+        /// Who holds it from then on.
+        hold: Option<Hold>,
+        /// It failed, and this is one of its retries.
+        failed: bool,
+    },
 }
 
 impl TaskState {
@@ -90,7 +122,8 @@ impl TaskState {
             TaskState::Pending { .. } => None,
             TaskState::Running { shares, .. }
             | TaskState::Suspended { shares, .. }
-            | TaskState::Finishing { shares, .. } => Some(shares),
+            | TaskState::Finishing { shares, .. }
+            | TaskState::Closing { shares, .. } => Some(shares),
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::node::Health;
 use crate::reason::StopWhy;
 use crate::settings::Settings;
 use crate::spec::index_set::IndexSet;
+use crate::steps::ends;
 use crate::task::TaskState;
 use crate::{finish, mark, priority};
 
@@ -23,7 +24,8 @@ pub fn next_wake(cluster: &Cluster, settings: &Settings) -> Option<Timestamp> {
     let deadline = cluster.index.deadlines.get_min().map(|(at, _)| at.plus_ms(1));
     let resume = cluster.nodes.values().filter_map(|node| mark::resume_at(node)).min();
     let priorities = priority::next_at(cluster, &settings.weights);
-    forget.into_iter().chain(give_up).chain(begin).chain(deadline).chain(resume).chain(priorities).min()
+    let step = cluster.index.step_limits.get_min().map(|(at, _)| *at);
+    forget.into_iter().chain(give_up).chain(begin).chain(deadline).chain(resume).chain(priorities).chain(step).min()
 }
 
 /// What has become true by now.
@@ -39,11 +41,13 @@ pub(crate) fn tick(cluster: &Cluster, settings: &Settings, now: Timestamp) -> Ve
     for node in cluster.nodes.values() {
         if give_up_at(node.health, settings).is_some_and(|at| at <= now) {
             events.push(Event::NodeDown { node: node.id });
+            events.extend(ends::lost(cluster, node.id));
             for key in cluster.attempts_on(node.id) {
                 events.extend(finish::give_up(cluster, node.id, key));
             }
         }
     }
+    events.extend(ends::overdue(cluster, now));
     events.extend(priority::recomputed(cluster, settings, now));
     events
 }
@@ -62,7 +66,7 @@ fn missed(job: &Job, task: Option<u32>) -> Option<Event> {
             let key = AttemptKey { job: job.id, index, attempt: row.attempts };
             Some(Event::Stopped { key, node: Job::batch_node(shares)?, why: StopWhy::Deadline })
         }
-        TaskState::Finishing { .. } => None,
+        TaskState::Finishing { .. } | TaskState::Closing { .. } => None,
     }
 }
 

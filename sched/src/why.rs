@@ -171,7 +171,9 @@ fn of_task(scene: Scene<'_>, job: &Job, index: u32) -> Why {
             TaskState::Pending { .. } => return waiting::why(scene, job, label, Some(index)),
             TaskState::Running { .. } => ("RUNNING", placed::running(scene, job, task)),
             TaskState::Suspended { .. } => ("SUSPENDED", placed::running(scene, job, task)),
-            TaskState::Finishing { .. } => ("COMPLETING", placed::running(scene, job, task)),
+            TaskState::Finishing { .. } | TaskState::Closing { .. } => {
+                ("COMPLETING", placed::running(scene, job, task))
+            }
         },
         None if job.waits_with(index) => return waiting::why(scene, job, label, Some(index)),
         None => {

@@ -189,7 +189,7 @@ fn a_share_of_memory_that_is_rounded_down_never_takes_more_than_is_free() {
     let amount =
         sched::resources::Amount { cpus: sched::resources::Cpus::whole(7), memory_mib: 1000, ..Default::default() };
     let offer = sched::node::Offer { amount, spool: 1, ..Default::default() };
-    rig.input(Input::Register { name: "n1".into(), offer, claims: Vec::new() });
+    rig.input(Input::Register { name: "n1".into(), offer, claims: Vec::new(), steps: Vec::new() });
     let request = Request { memory: Memory::PerNode(147), ..job().request };
     submit(&mut rig, [JobDraft { request, ..job() }, wide(6, 1)]);
     rig.plan();
@@ -335,7 +335,12 @@ fn join_mixed(rig: &mut Rig, sizes: &[u32]) {
         let gres = ["", "gpu:b:2,gpu:a:2", "gpu:a:1"][at % 3];
         let offer = Offer { amount, spool: 7, features, ..Offer::default() };
         let offer = offer.with_gres(Gres::list(gres).expect("gres of a node"));
-        rig.input(Input::Register { name: format!("n{at}").as_str().into(), offer, claims: Vec::new() });
+        rig.input(Input::Register {
+            name: format!("n{at}").as_str().into(),
+            offer,
+            claims: Vec::new(),
+            steps: Vec::new(),
+        });
     }
 }
 

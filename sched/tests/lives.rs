@@ -135,7 +135,7 @@ fn what_was_given_up_with_its_node_is_not_run_elsewhere_before_that_is_back() {
     assert_eq!(requeue(&mut rig, "1", Requeue::default()), refused);
     rig.register("n1", 1, &[Claim { key: key(1, 0, 1), end: None }]);
     assert_eq!(requeue(&mut rig, "1", Requeue::default()), refused, "it still runs there");
-    rig.input(Input::Ends { node: NodeId(1), ends: vec![(key(1, 0, 1), AttemptEnd::lost())] });
+    rig.input(Input::Ends { node: NodeId(1), ends: vec![(key(1, 0, 1), AttemptEnd::lost())], steps: Vec::new() });
     requeue(&mut rig, "1", Requeue::default()).expect("it is known dead");
     rig.plan();
     assert_eq!(rig.running(), [key(1, 0, 2)]);

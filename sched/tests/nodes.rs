@@ -90,7 +90,7 @@ fn a_node_that_returns_gets_nothing_until_it_has_ended_what_nobody_wants() {
     let end = vec![(key(0, 1), ended(How::Exited(Exit { code: 0, signal: 15 })))];
     rig.effects.clear();
     for _ in 0..2 {
-        rig.input(Input::Ends { node, ends: end.clone() });
+        rig.input(Input::Ends { node, ends: end.clone(), steps: Vec::new() });
     }
     assert_eq!(rig.effects, [Effect::Forget { node, key: key(0, 1) }], "the node may drop its record");
     rig.plan();

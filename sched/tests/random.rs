@@ -268,7 +268,11 @@ fn perform(rig: &mut Rig, act: &Act) {
             let keys: Vec<_> = rig.started.iter().copied().collect();
             let nodes: Vec<_> = rig.cluster.nodes().map(|node| node.id).collect();
             if let (Some(key), Some(node)) = (keys.get(which % keys.len().max(1)), nodes.first()) {
-                rig.input(Input::Ends { node: *node, ends: vec![(*key, ended(How::Exited(Exit::default())))] });
+                rig.input(Input::Ends {
+                    node: *node,
+                    ends: vec![(*key, ended(How::Exited(Exit::default())))],
+                    steps: Vec::new(),
+                });
             }
         }
         Act::Register { node, cpus, fresh, keep, gres } => {
@@ -285,7 +289,7 @@ fn perform(rig: &mut Rig, act: &Act) {
             let gres = GRES_OFFERED[*gres];
             let gres = if gres == "none" { Vec::new() } else { Gres::list(gres).expect("gres of a node") };
             let offer = Offer { amount, spool, features, ..Offer::default() }.with_gres(gres);
-            rig.input(Input::Register { name: name.as_str().into(), offer, claims });
+            rig.input(Input::Register { name: name.as_str().into(), offer, claims, steps: Vec::new() });
         }
         Act::Silence { node } | Act::Leave { node } => {
             let Some(id) = rig.cluster.node_named(&format!("n{node}")).map(|node| node.id) else { return };

@@ -27,7 +27,7 @@ fn join(rig: &mut Rig, name: &str, cpus: u32, features: &str, gres: &str) -> Nod
         keys.into_iter().map(|key| sched::reconcile::Claim { key, end: None })
     });
     let claims = claims.collect();
-    rig.input(Input::Register { name: name.into(), offer: offer.with_gres(gres), claims });
+    rig.input(Input::Register { name: name.into(), offer: offer.with_gres(gres), claims, steps: Vec::new() });
     rig.cluster.node_named(name).expect("it has joined").id
 }
 

@@ -238,10 +238,10 @@ fn an_end_is_counted_once_and_only_from_its_own_node() {
     let (own, other) = (rig.node_of(key(1, 0, 1)), rig.cluster.node_named("n2").expect("n2").id);
     assert_ne!(own, other);
     let end = vec![(key(1, 0, 1), ended(How::Exited(Exit::default())))];
-    rig.input(Input::Ends { node: other, ends: end.clone() });
+    rig.input(Input::Ends { node: other, ends: end.clone(), steps: Vec::new() });
     assert_eq!(rig.running().len(), 1, "another node's word does not count");
     for _ in 0..2 {
-        rig.input(Input::Ends { node: own, ends: end.clone() });
+        rig.input(Input::Ends { node: own, ends: end.clone(), steps: Vec::new() });
     }
     assert_eq!(rig.cluster.job(JobId(1)).expect("there").tally.total(), 1);
 }
@@ -379,7 +379,7 @@ fn shares_of_memory_that_round_up_together_never_take_more_than_there_is() {
     let mut rig = Rig::new();
     let amount = Amount { cpus: Cpus::whole(4), memory_mib: 4095, ..Amount::default() };
     let offer = Offer { amount, spool: 7, ..Default::default() };
-    rig.input(Input::Register { name: "n1".into(), offer, claims: Vec::new() });
+    rig.input(Input::Register { name: "n1".into(), offer, claims: Vec::new(), steps: Vec::new() });
     let request = Request { memory: Memory::PerNode(1025), ..Request::default() };
     rig.submit(JobDraft { request, ..job() }).expect("accepted");
     rig.plan();

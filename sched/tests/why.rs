@@ -348,7 +348,7 @@ fn gres_licenses_and_chosen_nodes_are_spoken_of() {
     let amount = rig.cluster.node_named("n1").expect("n1").offer.amount;
     let offer = Offer { amount, spool: 9, ..Offer::default() };
     let offer = offer.with_gres(Gres::list("gpu:2").expect("gres of a node"));
-    rig.input(Input::Register { name: "gpus".into(), offer, claims: Vec::new() });
+    rig.input(Input::Register { name: "gpus".into(), offer, claims: Vec::new(), steps: Vec::new() });
     let asks = |gres: &str, licenses: &str| {
         let gres = GresAsk::list(gres, Per::Node).expect("gres");
         let licenses = LicenseAsk::list(licenses).expect("licenses");

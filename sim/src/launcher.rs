@@ -299,7 +299,7 @@ impl Process {
         let (wait_ms, signal) = if self.stubborn { (kill_wait_ms, KILL) } else { (LEAVE_MS, TERM) };
         let exit = Exit { code: 0, signal };
         let how = match why {
-            StopWhy::Cancelled(_) => How::Exited(exit),
+            StopWhy::Cancelled(_) | StopWhy::Released(_) | StopWhy::JobOver => How::Exited(exit),
             StopWhy::TimeLimit | StopWhy::Deadline => How::TimedOut(exit),
             StopWhy::Requeue | StopWhy::NodeDown => How::Lost,
         };

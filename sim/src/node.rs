@@ -192,6 +192,7 @@ impl Node {
             version: String::new(),
             epoch_seen: noded.roster.epoch_seen(),
             claims,
+            step_claims: Vec::new(),
             registration: self.registration,
             abilities: Default::default(),
             features: Vec::new(),
@@ -257,6 +258,7 @@ impl Node {
                 Act::Limit(key, limit) => requests.push(Request::Limit { key, limit_s: limit.seconds() }),
                 Act::Signal(_, _, Scope::Steps) => {}
                 Act::Signal(key, signal, Scope::Batch | Scope::Full) => requests.push(Request::Signal { key, signal }),
+                Act::Step(_) => unreachable!("the model starts no steps"),
                 Act::Abandon(key) => self.pipeline.abandon(key, now_ms),
                 Act::Report(key, end) => ends.push((key, end)),
                 Act::Drop(key) => {
@@ -270,8 +272,9 @@ impl Node {
             requests.push(Request::Forget(forget));
         }
         let noded = self.noded.as_ref().filter(|noded| noded.talks && !ends.is_empty());
-        let report =
-            noded.and_then(|noded| noded.stream).map(|stream| Wish::Say(stream, Box::new(FromNode::Ends(ends))));
+        let report = noded
+            .and_then(|noded| noded.stream)
+            .map(|stream| Wish::Say(stream, Box::new(FromNode::Ends { attempts: ends, steps: Vec::new() })));
         // What is not asked now is asked again after the hello.
         let greeted = self.noded.as_ref().is_some_and(|noded| noded.greeted == self.connections);
         let hasty = matches!(self.sabotage, Some(Sabotage::AsksBeforeHello | Sabotage::LaunchesAgain));

@@ -14,6 +14,10 @@ use thiserror::Error;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
+/// Where the controller is, for all commands.
+const CONTROLLER_VARIABLE: &str = "COVEY_CONTROLLER";
+/// How far up an ancestor is looked for that knows the controller.
+const ANCESTORS_MAX: usize = 32;
 /// Where a controller listens that serves the whole machine.
 const MACHINE_SOCKET: &str = "/run/covey/controller.sock";
 /// The variable that names a PEM file with the CA of a controller at https://.
@@ -122,17 +126,39 @@ pub(crate) fn cluster_folder() -> PathBuf {
     std::path::absolute(&folder).unwrap_or(folder)
 }
 
-/// Where the controller is: `COVEY_CONTROLLER`, else the socket of the cluster folder or else the machine's.
+/// Where the controller is: `COVEY_CONTROLLER`, else the socket of the cluster folder or else the machine's. Inside a job that
+/// was left without its variables, what the job was started with comes before any socket.
 ///
 /// # Errors
 /// When `COVEY_CONTROLLER` names no place.
 pub(crate) fn endpoints() -> Result<Endpoints, CallError> {
-    if let Some(list) = std::env::var("COVEY_CONTROLLER").ok().filter(|list| !list.is_empty()) {
+    if let Some(list) = std::env::var(CONTROLLER_VARIABLE).ok().filter(|list| !list.is_empty()) {
+        return Ok(list.parse()?);
+    }
+    if std::env::var_os("COVEY_DIR").is_none()
+        && let Some(list) = of_ancestors(CONTROLLER_VARIABLE)
+    {
         return Ok(list.parse()?);
     }
     let own = cluster_folder().join("controller.sock");
     let machine = Path::new(MACHINE_SOCKET);
     Ok(Endpoints::socket(if !own.exists() && machine.exists() { machine } else { &own }))
+}
+
+/// What a variable says in the environment of the nearest ancestor that has it.
+fn of_ancestors(name: &str) -> Option<String> {
+    let mut pid = std::os::unix::process::parent_id();
+    for _ in 0..ANCESTORS_MAX {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let mut records = environment.split(|byte| *byte == 0);
+        let value = records.find_map(|record| record.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
+        if let Some(value) = value.filter(|value| !value.is_empty()) {
+            return Some(String::from_utf8_lossy(value).into_owned());
+        }
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        pid = status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok()).filter(|pid| *pid > 0)?;
+    }
+    None
 }
 
 /// Finds the controller and connects. `timeout_s` is `--connect-timeout`; without it `COVEY_CONNECT_TIMEOUT` holds.

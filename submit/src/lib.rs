@@ -15,6 +15,7 @@ mod failure;
 mod fake;
 mod fields;
 mod getopt;
+mod hold;
 mod json;
 mod local;
 mod mapping;
@@ -34,6 +35,8 @@ use std::process::ExitCode;
 /// The names that [`run`] knows: Slurm's commands, which links may call this binary by, and Covey's own.
 pub const COMMANDS: &[&str] = &[
     "sbatch",
+    "srun",
+    "salloc",
     "squeue",
     "scancel",
     "sinfo",
@@ -63,6 +66,8 @@ const OVERVIEW: &str = "\
 Usage: covey COMMAND [ARGUMENTS]      (covey COMMAND --help says more)
 
   sbatch      submit a batch script, an array, or a map over blobs
+  srun        run a command on a job's nodes, or on nodes of its own
+  salloc      hold nodes while a command or a shell runs here
   squeue      list jobs                    scancel   end jobs
   sinfo       list partitions and nodes    scontrol  show everything about a job, node or partition
   sacct       what became of jobs, also long after their end
@@ -103,6 +108,8 @@ pub fn describe(name: &str, args: &[OsString], daemons: impl FnOnce() -> Vec<cla
 pub fn run(name: &str, args: Vec<OsString>) -> ExitCode {
     match name {
         "sbatch" => commands::sbatch::run(&args),
+        "srun" => commands::srun::run(&args),
+        "salloc" => commands::salloc::run(&args),
         "squeue" => commands::squeue::run(&args),
         "scancel" => commands::scancel::run(&args),
         "sinfo" => commands::sinfo::run(&args),

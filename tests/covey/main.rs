@@ -13,6 +13,7 @@ mod resources;
 mod rig;
 mod scontrol;
 mod service;
+mod steps;
 mod surroundings;
 mod tls;
 mod users;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use proto::link::{Register, ToNode};
 use proto::node_certificate::NodeCertificate;
-use sched::ids::{AttemptKey, BlobHash, NodeId};
+use sched::ids::{AttemptKey, BlobHash, NodeId, StepKey};
 use sched::reconcile::AttemptEnd;
 use sched::step::{Answer, Input};
 use thiserror::Error;
@@ -44,7 +44,7 @@ pub(crate) enum Letter {
         /// Who waits for its number and session.
         reply: Registered,
     },
-    /// Attempts ended.
+    /// Attempts and parts of steps ended.
     Ends {
         /// The node.
         node: NodeId,
@@ -52,6 +52,8 @@ pub(crate) enum Letter {
         session: u64,
         /// The ends.
         ends: Vec<(AttemptKey, AttemptEnd)>,
+        /// Ends of parts of steps.
+        steps: Vec<(StepKey, AttemptEnd)>,
     },
     /// A node's link is gone.
     LinkClosed {
@@ -73,9 +75,12 @@ impl Letter {
     pub(crate) fn weight(&self) -> usize {
         match self {
             Letter::Input { input: Input::Submit { spec, .. }, .. } => spec.size_bytes(),
+            Letter::Input { input: Input::CreateStep(new), .. } => new.spec.size_bytes(),
             Letter::Input { .. } => 1024,
-            Letter::Register { register, .. } => 1024 + register.claims.len() * END_BYTES,
-            Letter::Ends { ends, .. } => ends.len() * END_BYTES,
+            Letter::Register { register, .. } => {
+                1024 + (register.claims.len() + register.step_claims.len()) * END_BYTES
+            }
+            Letter::Ends { ends, steps, .. } => (ends.len() + steps.len()) * END_BYTES,
             Letter::LinkClosed { .. } | Letter::Config(_) | Letter::Stop => 64,
         }
     }

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use proto::link::{Order, Register, ToNode, Welcome};
+use proto::link::{Order, Register, StartStep, StepShare, ToNode, Welcome};
 use proto::node_certificate::NodeCertificate;
 use sched::event::{Effect, Event, Placement, effects};
-use sched::ids::{JobId, NodeId};
+use sched::ids::{AttemptKey, JobId, NodeId, StepKey};
 use sched::job::Job;
 use sched::members::Fact;
+use sched::spec::step::StepSpec;
 use sched::step::{Answer, Input};
+use sched::steps::StepState;
+use sched::task::TaskState;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
@@ -28,8 +31,8 @@ impl Driver {
         batch: &mut Batch,
     ) {
         let name = register.name.as_str().into();
-        let (offer, claims) = register.into_offer();
-        let input = Input::Register { name, offer, claims };
+        let (offer, claims, steps) = register.into_offer();
+        let input = Input::Register { name, offer, claims, steps };
         if let Answer::Registered(node, missed) = self.decide(input, batch) {
             batch.registrations.push(Registration { node, missed, sender, reply });
         }
@@ -78,7 +81,7 @@ impl Driver {
             if let Event::Membership(Fact::Revoked { name, .. }) = event {
                 self.shut_out(name);
             }
-            if let Some(effect) = effects(event) {
+            for effect in effects(event) {
                 self.order(effect, &mut outbox);
             }
         }
@@ -144,6 +147,14 @@ impl Driver {
             Effect::Resume { node, key } => outbox.add(node, Order::Resume(key)),
             Effect::Limit { node, key, limit } => outbox.add(node, Order::Limit { key, limit }),
             Effect::Signal { node, key, signal, scope } => outbox.add(node, Order::Signal { key, signal, scope }),
+            Effect::StartStep { node, key } => {
+                if let Err(error) = self.give_step(node, key, outbox) {
+                    error!(%key, error = &error as &dyn std::error::Error, "a step cannot be given to its node");
+                }
+            }
+            Effect::StopStep { node, key, why } => outbox.add(node, Order::StopStep { key, why }),
+            Effect::SignalStep { node, key, signal } => outbox.add(node, Order::SignalStep { key, signal }),
+            Effect::ForgetStep { node, key } => outbox.add(node, Order::ForgetStep(key)),
         }
     }
 
@@ -164,6 +175,33 @@ impl Driver {
             outbox.add(node, Order::Job(Box::new((*brief).clone())));
         }
         outbox.add(node, Order::Start { job: job.id, tasks });
+        Ok(())
+    }
+
+    /// A part of a step; of one that has ended meanwhile there is nothing to give.
+    fn give_step(&mut self, node: NodeId, key: StepKey, outbox: &mut Outbox) -> Result<(), BriefError> {
+        let Some(job) = self.cluster.job(key.attempt.job).cloned() else { return Ok(()) };
+        let Some(step) = job.step(key).filter(|step| step.left().contains(&node)) else { return Ok(()) };
+        let (StepState::Running { spec, secret, .. }, Some(task)) = (&step.state, job.tasks.get(&key.attempt.index))
+        else {
+            return Ok(());
+        };
+        let shares = match &task.state {
+            TaskState::Suspended { full, .. } => Some(full),
+            state => state.shares(),
+        };
+        let Some(shares) = shares.cloned() else { return Ok(()) };
+        let AttemptKey { index, attempt, .. } = key.attempt;
+        let placement = Placement { index, id: task.id, attempt, shares, partition: task.partition.clone() };
+        let brief = self.briefs.brief(&job, &placement)?.light();
+        let mut tasks = self.briefs.tasks(&self.cluster, &job, &placement, std::slice::from_ref(&placement))?;
+        let Some(task) = tasks.pop() else { return Ok(()) };
+        let shares = step.parts.iter().filter_map(|part| {
+            let node = self.cluster.node_name(part.node)?.to_string();
+            Some(StepShare { node, first_task: part.first_task, tasks: part.tasks, cpus: part.cpus })
+        });
+        let (spec, shares, secret) = (StepSpec::clone(spec), shares.collect(), *secret);
+        outbox.add(node, Order::StartStep(Box::new(StartStep { key, spec, shares, secret, job: brief, task })));
         Ok(())
     }
 

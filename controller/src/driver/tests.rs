@@ -132,7 +132,7 @@ async fn what_one_pass_leaves_starts_without_waiting_for_anything_to_happen() {
     let bench = start(Arc::new(MemoryJournal::default()));
     let amount = Amount { cpus: Cpus::whole(30_000), memory_mib: 30_000, ..Amount::default() };
     let offer = Offer { amount, spool: 1, ..Offer::default() };
-    let input = Input::Register { name: "big".into(), offer, claims: Vec::new() };
+    let input = Input::Register { name: "big".into(), offer, claims: Vec::new(), steps: Vec::new() };
     bench.post.ask(input, Vec::new()).await.expect("registered");
     let tasks = sched::plan::STARTS_MAX as u64 + 1;
     let array = ArraySpec::parse(&format!("0-{}", tasks - 1), 4_000_000).expect("an array");
@@ -160,6 +160,7 @@ async fn a_registration_that_comes_late_or_from_who_was_shut_out_is_refused() {
         version: String::new(),
         epoch_seen: 0,
         claims: Vec::new(),
+        step_claims: Vec::new(),
         registration,
         abilities: Default::default(),
         features: Vec::new(),

@@ -89,7 +89,16 @@ pub(crate) fn run(cluster: &mut Cluster, job: JobId, index: u32, nodes: u32) {
             ..Offer::default()
         };
         if cluster.node(NodeId(node)).is_none() {
-            cluster.apply(AT, &Event::NodeRegistered { node: NodeId(node), name, offer, unwanted: Vec::new() });
+            cluster.apply(
+                AT,
+                &Event::NodeRegistered {
+                    node: NodeId(node),
+                    name,
+                    offer,
+                    unwanted: Vec::new(),
+                    unwanted_steps: Vec::new(),
+                },
+            );
         }
     }
     let shares: Arc<[Share]> = (1..=nodes)

@@ -1,20 +1,97 @@
-//! Cancel.
+//! Cancel: jobs and tasks, and steps by names such as `12.3`, `12_4.0` and `12.batch`.
 
 use proto::error::WireError;
 use proto::request::read_names;
 use proto::v1;
+use sched::ids::JobId;
+use sched::reason::StopWhy;
+use sched::refusal::Refusal;
 use sched::select::{Asker, Phase, Selection};
 use sched::step::{Answer, Input};
+use sched::steps::ask::{StepSelector, StepTarget, StepWish};
 use tonic::{Request, Status};
 
-use super::{Desk, asker, read_targets, refusals, unavailable};
+use super::{Desk, IDS_MAX, asker, read_targets, refusals, unavailable};
 
 pub(super) async fn cancel(desk: &Desk, request: Request<v1::CancelRequest>) -> Result<v1::CancelReply, Status> {
     let asker = asker(&request)?;
-    let selection = read_selection(request.into_inner(), asker)?;
+    let (named, request) = split_steps(request.into_inner())?;
+    let steps = wish(desk, asker, named.targets(), StepWish::Stop(StopWhy::Cancelled(asker.uid))).await?;
+    if named.are_all(&request) {
+        return Ok(v1::CancelReply { refusals: refusals(steps) });
+    }
+    let selection = read_selection(request, asker)?;
     match desk.post.ask(Input::Cancel { selection, uid: asker.uid }, Vec::new()).await.map_err(unavailable)? {
-        Answer::Found(found) => Ok(v1::CancelReply { refusals: refusals(found) }),
+        Answer::Found(found) => Ok(v1::CancelReply { refusals: refusals(named.joined(steps, found)) }),
         other => Err(Status::internal(format!("a cancel was answered with {other:?}"))),
+    }
+}
+
+/// The steps that a request names, each with its place among the ids.
+pub(super) struct NamedSteps(Vec<(usize, StepTarget)>);
+
+impl NamedSteps {
+    pub(super) fn targets(&self) -> Vec<StepTarget> {
+        self.0.iter().map(|(_, target)| target.clone()).collect()
+    }
+
+    /// Whether the request names nothing else.
+    pub(super) fn are_all(&self, rest: &v1::CancelRequest) -> bool {
+        !self.0.is_empty() && rest.ids.is_empty()
+    }
+
+    /// What was found of steps and of the rest, in the order of the ids.
+    pub(super) fn joined(&self, steps: Vec<Found>, mut rest: Vec<Found>) -> Vec<Found> {
+        for ((place, _), found) in self.0.iter().zip(steps) {
+            rest.insert((*place).min(rest.len()), found);
+        }
+        rest
+    }
+}
+
+type Found = Result<(), Refusal>;
+
+/// Takes the names of steps out of a request.
+pub(super) fn split_steps(mut request: v1::CancelRequest) -> Result<(NamedSteps, v1::CancelRequest), WireError> {
+    if request.ids.len() > IDS_MAX {
+        let value = format!("{} of them; at most {IDS_MAX}", request.ids.len());
+        return Err(WireError::Meaningless { field: "ids", value });
+    }
+    let mut steps = Vec::new();
+    let mut rest = Vec::with_capacity(request.ids.len());
+    for (place, id) in std::mem::take(&mut request.ids).into_iter().enumerate() {
+        let Some((job, step)) = id.split_once('.') else {
+            rest.push(id);
+            continue;
+        };
+        let bad = || WireError::Meaningless { field: "ids", value: id.clone() };
+        let step = match step {
+            "batch" => StepSelector::Batch,
+            number => StepSelector::Number(number.parse().map_err(|_| bad())?),
+        };
+        steps.push((place, StepTarget { job: job.parse().map_err(|_| bad())?, step }));
+    }
+    Ok((NamedSteps(steps), v1::CancelRequest { ids: rest, ..request }))
+}
+
+/// Asks something of steps.
+pub(super) async fn wish(
+    desk: &Desk,
+    asker: Asker,
+    targets: Vec<StepTarget>,
+    wish: StepWish,
+) -> Result<Vec<Found>, Status> {
+    if targets.is_empty() {
+        return Ok(Vec::new());
+    }
+    let cluster = desk.published.cluster();
+    let owner = |target: &StepTarget| cluster.job(JobId(target.job.job)).map(|job| job.terms.spec.user.uid);
+    if !asker.operator && targets.iter().any(|target| owner(target) != Some(asker.uid)) {
+        return Ok(targets.iter().map(|_| Err(Refusal::NotAllowed { what: "touch a step of another user" })).collect());
+    }
+    match desk.post.ask(Input::Steps { targets, wish }, Vec::new()).await.map_err(unavailable)? {
+        Answer::Found(found) => Ok(found),
+        other => Err(Status::internal(format!("a wish for steps was answered with {other:?}"))),
     }
 }
 
@@ -44,4 +121,24 @@ pub(super) fn read_selection(request: v1::CancelRequest, asker: Asker) -> Result
         return Err(WireError::Missing("ids"));
     }
     Ok(Selection { only_of: Some(asker.uid).filter(|_| !asker.operator), ..selection })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_told_from_jobs_and_answered_in_their_places() {
+        let ids = ["5", "12.3", "6_[1-2]", "12_4.0", "12.batch"].map(str::to_owned).to_vec();
+        let (named, rest) = split_steps(v1::CancelRequest { ids, ..Default::default() }).expect("sound");
+        assert_eq!(rest.ids, ["5", "6_[1-2]"]);
+        let steps: Vec<StepSelector> = named.targets().iter().map(|target| target.step).collect();
+        assert_eq!(steps, [StepSelector::Number(3), StepSelector::Number(0), StepSelector::Batch]);
+        let bad = || Err(Refusal::UnknownStep);
+        let found = named.joined(vec![bad(), Ok(()), bad()], vec![Ok(()), Err(Refusal::UnknownJob)]);
+        assert_eq!(found, [Ok(()), bad(), Err(Refusal::UnknownJob), Ok(()), bad()]);
+        for id in ["12.", ".3", "12.x", "12.3.4", "x.0"] {
+            assert!(split_steps(v1::CancelRequest { ids: vec![id.into()], ..Default::default() }).is_err(), "{id}");
+        }
+    }
 }

@@ -6,6 +6,7 @@ use proto::v1::{self, ControlReply, Verdict};
 use sched::hold::HoldVerb;
 use sched::ids::Timestamp;
 use sched::reason::Scope;
+use sched::refusal::Refusal;
 use sched::requeue::Requeue;
 use sched::revise::{Change, LimitChange};
 use sched::spec::array::JobRef;
@@ -13,9 +14,10 @@ use sched::spec::gres::{GresAsk, Per};
 use sched::spec::job::Memory;
 use sched::spec::licenses::LicenseAsk;
 use sched::step::{Answer, Input};
+use sched::steps::ask::StepWish;
 use tonic::{Request, Status};
 
-use super::cancel::read_selection;
+use super::cancel::{read_selection, split_steps, wish};
 use super::{Desk, asker, read_targets, unavailable};
 
 /// The most changes in one request; there are fewer keys.
@@ -58,8 +60,13 @@ pub(super) async fn signal(desk: &Desk, request: Request<v1::SignalRequest>) -> 
     };
     let bad = WireError::Meaningless { field: "signal", value: request.signal.to_string() };
     let signal = i32::try_from(request.signal).ok().filter(|signal| (1..32).contains(signal)).ok_or(bad)?;
-    let selection = read_selection(request.selection.unwrap_or_default(), asker)?;
-    ask(desk, Input::Signal { selection, signal, scope }).await
+    let (named, rest) = split_steps(request.selection.unwrap_or_default())?;
+    let steps = wish(desk, asker, named.targets(), StepWish::Signal(signal)).await?;
+    if named.are_all(&rest) {
+        return Ok(verdicts(steps));
+    }
+    let found = found(desk, Input::Signal { selection: read_selection(rest, asker)?, signal, scope }).await?;
+    Ok(verdicts(named.joined(steps, found)))
 }
 
 pub(super) async fn update(desk: &Desk, request: Request<v1::UpdateJobsRequest>) -> Result<ControlReply, Status> {
@@ -79,14 +86,20 @@ fn targets(ids: &[String]) -> Result<Vec<JobRef>, WireError> {
 }
 
 async fn ask(desk: &Desk, input: Input) -> Result<ControlReply, Status> {
+    found(desk, input).await.map(verdicts)
+}
+
+fn verdicts(found: Vec<Result<(), Refusal>>) -> ControlReply {
+    let verdict = |found: Result<(), Refusal>| match found {
+        Ok(()) => Verdict::default(),
+        Err(why) => Verdict { refusal: why.to_string(), detail: why.detail().unwrap_or_default() },
+    };
+    ControlReply { verdicts: found.into_iter().map(verdict).collect() }
+}
+
+async fn found(desk: &Desk, input: Input) -> Result<Vec<Result<(), Refusal>>, Status> {
     match desk.post.ask(input, Vec::new()).await.map_err(unavailable)? {
-        Answer::Found(found) => {
-            let verdict = |found: Result<(), sched::refusal::Refusal>| match found {
-                Ok(()) => Verdict::default(),
-                Err(why) => Verdict { refusal: why.to_string(), detail: why.detail().unwrap_or_default() },
-            };
-            Ok(ControlReply { verdicts: found.into_iter().map(verdict).collect() })
-        }
+        Answer::Found(found) => Ok(found),
         other => Err(Status::internal(format!("a change of jobs was answered with {other:?}"))),
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn list(desk: &Desk, request: v1::ListHistoryRequest) -> Result<Answe
     tokio::task::spawn_blocking(move || {
         let pager = Pager::new(sender, Vec::new()).of(name);
         let sift = Sift { filter: Filter::new(&jobs), window, states: &states, pager };
-        let maker = RowMaker { cluster: &cluster, detail: true, starts: None };
+        let maker = RowMaker { cluster: &cluster, detail: true, steps: jobs.steps, starts: None };
         let duplicates = request.duplicates;
         let mut listing = Listing { cluster: &cluster, journal: &*journal, maker, sift, duplicates };
         let listed = match wanted {
@@ -172,10 +172,13 @@ impl Listing<'_> {
         meant: &dyn Fn(Option<&PastTask>) -> bool,
     ) -> Result<(), Gone> {
         let mut job: Option<Box<Job>> = None;
+        // A task's row waits for the rest of its steps.
+        let mut open: Option<v1::JobRow> = None;
         for row in rows {
             let row = row.map_err(|error| self.sift.pager.fail(unreadable(&error)))?;
             match history::read(&row) {
                 Ok(Past::Job(past)) => {
+                    open.take().map_or(Ok(()), |row| self.sift.add(row))?;
                     let present = self.cluster.job(past.id).is_some_and(|job| job.submitted == past.submitted);
                     job = Some(past).filter(|past| !present && self.sift.filter.lets_pass(past));
                     if let Some(job) = job.as_deref().filter(|_| meant(None)) {
@@ -186,7 +189,11 @@ impl Listing<'_> {
                 Ok(Past::Tasks(rows)) => {
                     let Some(job) = &job else { continue };
                     for task in rows.into_iter().filter(|task| meant(Some(task))) {
-                        self.sift.add(self.maker.done_row(job, task.index, &task.done, task.held))?;
+                        if !task.more {
+                            open.take().map_or(Ok(()), |row| self.sift.add(row))?;
+                            open = Some(self.maker.done_row(job, task.index, &task.done, task.held));
+                        }
+                        open.iter_mut().for_each(|row| self.maker.add_steps(row, task.steps.iter().cloned()));
                     }
                 }
                 Ok(Past::Run(run)) => {
@@ -200,7 +207,7 @@ impl Listing<'_> {
                 }
             }
         }
-        Ok(())
+        open.map_or(Ok(()), |row| self.sift.add(row))
     }
 }
 

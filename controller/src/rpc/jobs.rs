@@ -21,7 +21,7 @@ use crate::clock;
 
 /// Pages that may wait for the caller.
 pub(super) const PAGES_MAX: usize = 4;
-/// Rows of one page.
+/// Rows of one page, and their steps.
 const PAGE_ROWS: usize = 1_000;
 
 /// The tasks wanted of each job; no set means all.
@@ -52,7 +52,7 @@ fn make_rows(
     pager: &mut Pager,
 ) -> Result<(), Gone> {
     let filter = Filter::new(request);
-    let maker = RowMaker { cluster, detail: request.detail, starts };
+    let maker = RowMaker { cluster, detail: request.detail, steps: request.steps, starts };
     let mut visit = |job: &Job, tasks: Option<&IndexSet>| {
         let hidden = |name| cluster.partition(name).is_some_and(|partition| partition.hidden);
         let is_hidden = || job.terms.partitions.iter().all(|name| hidden(name));
@@ -77,6 +77,8 @@ pub(crate) struct Gone;
 pub(super) struct Pager {
     sender: mpsc::Sender<Result<v1::JobsPage, Status>>,
     page: v1::JobsPage,
+    /// Its rows, and their steps.
+    weight: usize,
 }
 
 impl Pager {
@@ -84,6 +86,7 @@ impl Pager {
         Pager {
             sender,
             page: v1::JobsPage { rows: Vec::new(), unknown, now_ms: clock::now().0, cluster: String::new() },
+            weight: 0,
         }
     }
 
@@ -94,11 +97,13 @@ impl Pager {
     }
 
     pub(super) fn add(&mut self, row: v1::JobRow) -> Result<(), Gone> {
+        self.weight += 1 + row.steps.len();
         self.page.rows.push(row);
-        if self.page.rows.len() >= PAGE_ROWS { self.send() } else { Ok(()) }
+        if self.weight >= PAGE_ROWS { self.send() } else { Ok(()) }
     }
 
     pub(super) fn send(&mut self) -> Result<(), Gone> {
+        self.weight = 0;
         self.sender.blocking_send(Ok(std::mem::take(&mut self.page))).map_err(|_| Gone)
     }
 

@@ -1,6 +1,7 @@
 //! The link to a node: one stream each way. The first message must be a registration.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
 use proto::error::{WireError, refused};
@@ -17,6 +18,8 @@ use crate::driver::{Letter, Post};
 use crate::links::NODE_MESSAGES_MAX;
 use crate::rpc::administrator;
 use crate::rpc::caller::Caller;
+use crate::rpc::relay::Relay;
+use crate::rpc::serve_step;
 
 /// Ends that are decided together at most.
 const ENDS_MAX: usize = 4_096;
@@ -24,6 +27,7 @@ const ENDS_MAX: usize = 4_096;
 /// The service that nodes dial.
 pub(crate) struct Links {
     pub(crate) post: Post,
+    pub(crate) relay: Arc<Relay>,
 }
 
 #[tonic::async_trait]
@@ -33,9 +37,9 @@ impl NodeLink for Links {
 
     async fn serve_step(
         &self,
-        _request: Request<Streaming<v1::FromStepd>>,
+        request: Request<Streaming<v1::FromStepd>>,
     ) -> Result<Response<Self::ServeStepStream>, Status> {
-        Err(Status::unimplemented("steps"))
+        serve_step::serve(&self.relay, request).await.map(Response::new)
     }
 
     async fn join(&self, request: Request<Streaming<v1::FromNode>>) -> Result<Response<Self::JoinStream>, Status> {
@@ -92,12 +96,13 @@ async fn listen(post: Post, name: String, node: NodeId, session: u64, mut said: 
             }
         };
         let letter = match message {
-            Ok(FromNode::Ends(mut ends)) => {
-                while ends.len() > ENDS_MAX {
-                    let part = ends.split_off(ends.len() - ENDS_MAX);
-                    post.put(Letter::Ends { node, session, ends: part }).await;
+            Ok(FromNode::Ends { attempts: mut ends, mut steps }) => {
+                while ends.len() + steps.len() > ENDS_MAX {
+                    let ends = ends.split_off(ends.len().saturating_sub(ENDS_MAX));
+                    let steps = steps.split_off(steps.len().saturating_sub(ENDS_MAX - ends.len()));
+                    post.put(Letter::Ends { node, session, ends, steps }).await;
                 }
-                Letter::Ends { node, session, ends }
+                Letter::Ends { node, session, ends, steps }
             }
             Ok(FromNode::Leave) => {
                 left = true;

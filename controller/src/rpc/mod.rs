@@ -3,6 +3,7 @@
 //! Here messages become inputs and snapshots become messages; nothing is decided.
 
 pub(crate) mod admission;
+pub(crate) mod allocate;
 pub(crate) mod caller;
 mod cancel;
 mod cluster;
@@ -18,9 +19,12 @@ mod partitions;
 mod priorities;
 pub(crate) mod rate;
 mod reconfigure;
+pub(crate) mod relay;
 pub(crate) mod rows;
 mod script;
+mod serve_step;
 mod statistics;
+mod steps;
 mod submit;
 mod update_nodes;
 mod watch;
@@ -69,6 +73,8 @@ pub(crate) struct Desk {
     pub(crate) started_ms: i64,
     pub(crate) submit_bytes: Arc<Semaphore>,
     pub(crate) submit_rate: Arc<rate::Rate>,
+    pub(crate) relay: Arc<relay::Relay>,
+    pub(crate) holders: Arc<allocate::Holders>,
     /// The cluster's folder, for people.
     pub(crate) dir: Arc<Path>,
 }
@@ -132,16 +138,16 @@ impl Controller for Desk {
 
     async fn run_step(
         &self,
-        _request: Request<Streaming<v1::FromSrun>>,
+        request: Request<Streaming<v1::FromSrun>>,
     ) -> Result<Response<Self::RunStepStream>, Status> {
-        Err(Status::unimplemented("steps"))
+        steps::run(self, request).await.map(Response::new)
     }
 
     async fn allocate(
         &self,
-        _request: Request<Streaming<v1::FromHolder>>,
+        request: Request<Streaming<v1::FromHolder>>,
     ) -> Result<Response<Self::AllocateStream>, Status> {
-        Err(Status::unimplemented("allocations"))
+        allocate::allocate(self, request).await.map(Response::new)
     }
 
     async fn list_nodes(
@@ -247,10 +253,12 @@ fn administrator<T>(request: &Request<T>) -> Result<Option<(u32, u32)>, Status> 
 /// A refusal as a status: Slurm's text, and the sentence for people beside it.
 fn refuse(refusal: &Refusal) -> Status {
     let code = match refusal {
-        Refusal::UnknownJob | Refusal::UnknownNode(_) | Refusal::UnknownToken(_) | Refusal::NotAMember(_) => {
-            Code::NotFound
-        }
-        Refusal::NotAllowed { .. } | Refusal::NotAdmitted(_) => Code::PermissionDenied,
+        Refusal::UnknownJob
+        | Refusal::UnknownStep
+        | Refusal::UnknownNode(_)
+        | Refusal::UnknownToken(_)
+        | Refusal::NotAMember(_) => Code::NotFound,
+        Refusal::NotAllowed { .. } | Refusal::NotTheirs | Refusal::NotAdmitted(_) => Code::PermissionDenied,
         Refusal::PartitionExists(_) => Code::AlreadyExists,
         Refusal::TooManyJobs(_)
         | Refusal::TooManyOfUser { .. }
@@ -269,6 +277,8 @@ fn refuse(refusal: &Refusal) -> Status {
         | Refusal::NotRunning
         | Refusal::NotSuspended
         | Refusal::NodeAway { .. }
+        | Refusal::StepBusy
+        | Refusal::TooManySteps(_)
         | Refusal::CpusInUse { .. } => Code::FailedPrecondition,
         Refusal::UnknownPartition(_)
         | Refusal::PartitionChange(_)
@@ -281,6 +291,7 @@ fn refuse(refusal: &Refusal) -> Status {
         | Refusal::NoReservation(_)
         | Refusal::Dependency(_)
         | Refusal::NeverFits { .. }
+        | Refusal::TooManyProcesses
         | Refusal::DeadlineTooSoon { .. }
         | Refusal::CircularDependency
         | Refusal::BadChange(_)

@@ -12,13 +12,13 @@ use sched::spec::hostlist;
 use sched::spec::index_set::IndexSet;
 use sched::spec::job::{JobSpec, Memory};
 use sched::spec::pattern::{FileNamePattern, PatternValues};
-use sched::task::{Done, Task, TaskState};
+use sched::task::{Done, Task, TaskState, Usage, Verdict};
 use sched::terms::{Hold, Terms};
 
 use super::jobs::Gone;
 use super::nodes::minutes;
 use super::why::Starts;
-use crate::history::Held;
+use crate::history::{Held, PastStep};
 
 /// What a listing was asked to leave out.
 pub(super) struct Filter<'a> {
@@ -54,6 +54,9 @@ impl<'a> Filter<'a> {
     }
 }
 
+/// About how many bytes the steps of one row may have; beyond, they come without their lists of nodes.
+const STEPS_BYTES_MAX: usize = 6 * 1024 * 1024;
+
 /// Where rows go.
 pub(crate) type Add<'a> = dyn FnMut(v1::JobRow) -> Result<(), Gone> + 'a;
 
@@ -61,6 +64,8 @@ pub(crate) type Add<'a> = dyn FnMut(v1::JobRow) -> Result<(), Gone> + 'a;
 pub(crate) struct RowMaker<'a> {
     pub(crate) cluster: &'a Cluster,
     pub(crate) detail: bool,
+    /// Also the steps of each row.
+    pub(crate) steps: bool,
     /// When what waits should start, where that was asked for.
     pub(crate) starts: Option<Starts>,
 }
@@ -71,11 +76,17 @@ impl RowMaker<'_> {
         let wanted = |index: &u32| tasks.is_none_or(|tasks| tasks.contains(*index));
         self.remainder(job, tasks, ended, add)?;
         for (index, task) in job.tasks.iter().filter(|(index, _)| wanted(index)) {
-            add(self.task_row(job, *index, task))?;
+            let mut row = self.task_row(job, *index, task);
+            self.add_steps(&mut row, self.steps_of(job, *index, task.attempts));
+            add(row)?;
         }
         let done = job.done.iter().filter(|(index, _)| ended && wanted(index));
-        done.map(|(index, done)| self.done_row(job, *index, done, Held::of(self.cluster, &done.shares)))
-            .try_for_each(add)
+        done.map(|(index, done)| {
+            let mut row = self.done_row(job, *index, done, Held::of(self.cluster, &done.shares));
+            self.add_steps(&mut row, self.steps_of(job, *index, done.attempts));
+            row
+        })
+        .try_for_each(add)
     }
 
     /// The rows of what waits, and of what ended without having run.
@@ -124,6 +135,32 @@ impl RowMaker<'_> {
         Ok(())
     }
 
+    /// The steps of one attempt, where it has any.
+    fn steps_of<'a>(&'a self, job: &'a Job, index: u32, attempt: u32) -> impl Iterator<Item = PastStep> + 'a {
+        let steps = job.steps_of(index).filter(move |(_, step)| step.attempt == attempt);
+        steps.map(|(number, step)| PastStep::of(self.cluster, number, step))
+    }
+
+    /// Adds steps to the row of their task: their highest exit code, and where the listing asked for them themselves.
+    pub(super) fn add_steps(&self, row: &mut v1::JobRow, steps: impl Iterator<Item = PastStep>) {
+        let mut bytes = 0;
+        for step in steps {
+            let exit = step.end.map(|(_, _, exit, _)| exit).unwrap_or_default();
+            let derived = (u32::from(exit.code), u32::from(exit.signal));
+            if derived > (row.derived_exit_code, row.derived_exit_signal) {
+                (row.derived_exit_code, row.derived_exit_signal) = derived;
+            }
+            if self.steps {
+                let mut step = step_row(step, row.state());
+                bytes += 128 + step.name.len() + step.nodes.len();
+                if bytes > STEPS_BYTES_MAX {
+                    step.nodes.clear();
+                }
+                row.steps.push(step);
+            }
+        }
+    }
+
     fn task_row(&self, job: &Job, index: u32, task: &Task) -> v1::JobRow {
         let terms = job.terms_of(task);
         let held = task.own.as_ref().map_or(job.held, |own| own.held);
@@ -155,6 +192,14 @@ impl RowMaker<'_> {
                 }
                 place(&mut row, Some(*since), Held::of(self.cluster, shares));
             }
+            TaskState::Closing { since, shares, ended, verdict } => {
+                row.completing = true;
+                place(&mut row, Some(*since), Held::of(self.cluster, shares));
+                if let Verdict::Ended { outcome, usage } = verdict {
+                    row.ended_ms = ended.0;
+                    judged(&mut row, outcome, *usage);
+                }
+            }
         }
         row
     }
@@ -182,12 +227,7 @@ impl RowMaker<'_> {
         row.paused_ms = done.paused_ms;
         place(&mut row, done.started, held);
         row.ended_ms = done.ended.0;
-        row.reason = done.outcome.reason().to_owned();
-        row.note = done.outcome.note.as_deref().unwrap_or_default().to_owned();
-        row.exit_code = done.outcome.exit.code.into();
-        row.exit_signal = done.outcome.exit.signal.into();
-        row.cancelled_by = cancelled_by(&done.outcome);
-        row.usage = Some(done.usage.into());
+        judged(&mut row, &done.outcome, done.usage);
         row
     }
 
@@ -289,6 +329,40 @@ fn job_detail(job: &Job, spec: &JobSpec, id: JobId, index: Option<u32>) -> v1::J
     detail
 }
 
+fn step_row(step: PastStep, job: v1::JobState) -> v1::StepRow {
+    let running = if job == v1::JobState::Suspended { job } else { v1::JobState::Running };
+    let row = v1::StepRow {
+        step: step.number,
+        name: step.name,
+        nodes: step.nodes,
+        node_count: step.node_count,
+        tasks: step.tasks,
+        cpus: step.cpus,
+        started_ms: step.started.0,
+        time_limit_minutes: step.time_limit.and_then(minutes),
+        ..v1::StepRow::default()
+    };
+    let Some((at, ending, exit, usage)) = step.end else { return v1::StepRow { state: running.into(), ..row } };
+    v1::StepRow {
+        state: state_of(&Outcome::bare(ending)).into(),
+        ended_ms: at.0,
+        exit_code: exit.code.into(),
+        exit_signal: exit.signal.into(),
+        usage: Some(usage.into()),
+        ..row
+    }
+}
+
+/// How a task has ended.
+fn judged(row: &mut v1::JobRow, outcome: &Outcome, usage: Usage) {
+    row.reason = outcome.reason().to_owned();
+    row.note = outcome.note.as_deref().unwrap_or_default().to_owned();
+    row.exit_code = outcome.exit.code.into();
+    row.exit_signal = outcome.exit.signal.into();
+    row.cancelled_by = cancelled_by(outcome);
+    row.usage = Some(usage.into());
+}
+
 fn place(row: &mut v1::JobRow, started: Option<Timestamp>, held: Option<Held>) {
     row.started_ms = started.map_or(0, |started| started.0);
     let Some(held) = held else { return };
@@ -328,6 +402,8 @@ fn state_of_row(task: &Task, terms: &Terms) -> v1::JobState {
         TaskState::Pending { .. } => v1::JobState::Pending,
         TaskState::Running { .. } => v1::JobState::Running,
         TaskState::Suspended { .. } => v1::JobState::Suspended,
+        TaskState::Closing { verdict: Verdict::Ended { outcome, .. }, .. } => state_of(outcome),
+        TaskState::Closing { verdict: Verdict::Requeued { .. }, .. } => v1::JobState::Pending,
         TaskState::Finishing { why, .. } => match why {
             StopWhy::Cancelled(_) => v1::JobState::Cancelled,
             StopWhy::TimeLimit => v1::JobState::Timeout,
@@ -336,6 +412,8 @@ fn state_of_row(task: &Task, terms: &Terms) -> v1::JobState {
             StopWhy::Requeue => v1::JobState::Pending,
             StopWhy::NodeDown if terms.spec.requeue => v1::JobState::Pending,
             StopWhy::NodeDown => v1::JobState::NodeFail,
+            StopWhy::Released(0) | StopWhy::JobOver => v1::JobState::Completed,
+            StopWhy::Released(_) => v1::JobState::Failed,
         },
     }
 }

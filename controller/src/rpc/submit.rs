@@ -157,7 +157,7 @@ fn is_repeated(desk: &Desk, input: &Input) -> bool {
 }
 
 /// Refuses what would not leave `MinFreeDisk`: what runs needs room for its ends.
-fn leaves_room(free: u64, bytes: u64, settings: &Settings, dir: &Path) -> Result<(), Status> {
+pub(super) fn leaves_room(free: u64, bytes: u64, settings: &Settings, dir: &Path) -> Result<(), Status> {
     let wanted = settings.free_disk_mib_min * MIB + bytes;
     if free >= wanted {
         return Ok(());
@@ -170,11 +170,11 @@ fn leaves_room(free: u64, bytes: u64, settings: &Settings, dir: &Path) -> Result
     )))
 }
 
-fn full(detail: &str) -> Status {
+pub(super) fn full(detail: &str) -> Status {
     refused(Code::FailedPrecondition, "I/O error writing script/environment to file", Some(detail))
 }
 
-fn bounded(what: &str, bytes: usize, bytes_max: usize) -> Result<(), Status> {
+pub(super) fn bounded(what: &str, bytes: usize, bytes_max: usize) -> Result<(), Status> {
     if bytes <= bytes_max {
         return Ok(());
     }

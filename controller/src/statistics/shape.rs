@@ -85,7 +85,7 @@ const STATES: [&str; 14] = [
 impl Jobs {
     fn of(cluster: &Cluster) -> Jobs {
         let mut jobs = Jobs::default();
-        let maker = RowMaker { cluster, detail: false, starts: None };
+        let maker = RowMaker { cluster, detail: false, steps: false, starts: None };
         for job in cluster.jobs() {
             jobs.records += 1;
             let mut add = |row: JobRow| {

@@ -9,8 +9,8 @@ use super::*;
 use crate::launcher::frame::{FileSpec, Launch, Limits};
 use crate::launcher::wire;
 
-fn key(index: u32) -> AttemptKey {
-    AttemptKey { job: JobId(5), index, attempt: 1 }
+fn key(index: u32) -> RunKey {
+    AttemptKey { job: JobId(5), index, attempt: 1 }.into()
 }
 
 fn launch(index: u32, environment_bytes: usize) -> Request {

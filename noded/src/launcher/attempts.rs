@@ -15,7 +15,7 @@ use rustix::process::Signal;
 use super::LauncherError;
 use super::files;
 use super::frame::{
-    Abilities, AttemptKey, AttemptStatus, Ending, Launch, Notice, Outcome, Request, RunAs, StartStep, StopWhy, Usage,
+    Abilities, AttemptStatus, Ending, Launch, Notice, Outcome, Request, RunAs, RunKey, StartStep, StopWhy, Usage,
 };
 use super::grip::{Grip, Whom};
 use super::groups::Groups;
@@ -23,7 +23,7 @@ use super::identity::as_user;
 use super::records::{Known, Record, Records};
 use super::spawn;
 use super::task::{Due, Task};
-use super::tree::{ProcessIdent, kill_until_gone};
+use super::tree::{ProcessIdent, belongs, kill_until_gone};
 use super::watch::Watch;
 
 /// Attempts with a record. A launch beyond them is answered with `NotStarted` and leaves none: whoever launches has to
@@ -43,9 +43,9 @@ pub(super) struct Attempts {
     records: Records,
     boot_id: String,
     /// What was started and has no recorded end.
-    tasks: BTreeMap<AttemptKey, Task>,
+    tasks: BTreeMap<RunKey, Task>,
     /// Those of them whose main process is gone.
-    ending: BTreeSet<AttemptKey>,
+    ending: BTreeSet<RunKey>,
     grip: Grip,
     watch: Watch,
     notices: Vec<Notice>,
@@ -72,11 +72,15 @@ impl Attempts {
             match request {
                 Request::Launch(launch) => self.launch(&launch, now),
                 Request::Stop { key, why, kill_wait_ms } => {
-                    let task = self.tasks.get_mut(&key);
-                    due.extend(task.and_then(|task| task.on_stop(why, kill_wait_ms, now)).map(|due| (key, due)));
+                    for (&key, task) in self.tasks.iter_mut().filter(|(owner, _)| belongs(**owner, key)) {
+                        due.extend(task.on_stop(why, kill_wait_ms, now).map(|due| (key, due)));
+                    }
                 }
                 Request::Signal { key, signal, whole_tree } => match Signal::from_named_raw(signal) {
-                    Some(signal) if whole_tree => signals.push((key, signal, Whom::Tree)),
+                    Some(signal) if whole_tree => {
+                        signals.extend((!key.is_step()).then_some((key, signal, Whom::Tree)));
+                        signals.extend(self.steps(key).map(|step| (step, signal, Whom::Descendants)));
+                    }
                     Some(signal) => self.signal_main(key, signal),
                     None => tracing::warn!(%key, signal, "passed over a signal without a name"),
                 },
@@ -117,15 +121,27 @@ impl Attempts {
                 && self.ending.insert(key)
             {
                 task.on_main_gone(end, now_ms(), now);
+                self.stop_steps(key, now);
             }
         }
         true
     }
 
+    /// The batch script is gone, and with it the job's steps on this node have to go.
+    fn stop_steps(&mut self, key: RunKey, now: Instant) {
+        let Some(kill_wait_ms) = self.tasks.get(&key).map(Task::kill_wait_ms).filter(|_| !key.is_step()) else {
+            return;
+        };
+        let steps: Vec<RunKey> = self.steps(key).collect();
+        let stop = |key| Some((key, self.tasks.get_mut(&key)?.on_stop(StopWhy::Cancelled, kill_wait_ms, now)?));
+        let due = steps.into_iter().filter_map(stop).collect();
+        self.carry_out(due, Vec::new(), now);
+    }
+
     /// Stops everything, because the launcher has to go.
     pub(super) fn stop_all(&mut self, kill_wait_ms: u64, now: Instant) {
         let why = StopWhy::Shutdown;
-        let stop = |(&key, task): (&AttemptKey, &mut Task)| Some((key, task.on_stop(why, kill_wait_ms, now)?));
+        let stop = |(&key, task): (&RunKey, &mut Task)| Some((key, task.on_stop(why, kill_wait_ms, now)?));
         let due = self.tasks.iter_mut().filter_map(stop).collect();
         self.carry_out(due, Vec::new(), now);
     }
@@ -169,7 +185,7 @@ impl Attempts {
         self.grip.close();
     }
 
-    fn status(&self, key: AttemptKey, known: &Known) -> AttemptStatus {
+    fn status(&self, key: RunKey, known: &Known) -> AttemptStatus {
         known.status(self.tasks.get(&key).is_some_and(Task::is_suspended))
     }
 
@@ -192,7 +208,7 @@ impl Attempts {
     }
 
     /// Sees to it that nobody starts this attempt a second time.
-    fn claim(&mut self, key: AttemptKey) -> io::Result<()> {
+    fn claim(&mut self, key: RunKey) -> io::Result<()> {
         if self.records.attempts().len() >= ATTEMPTS_MAX {
             return Err(io::Error::other(format!(
                 "{ATTEMPTS_MAX} attempts are recorded; forget those that have ended"
@@ -226,14 +242,14 @@ impl Attempts {
         self.notices.push(Notice::Started { key, pid, at_ms });
     }
 
-    fn forget(&mut self, mut keys: Vec<AttemptKey>) {
+    fn forget(&mut self, mut keys: Vec<RunKey>) {
         keys.retain(|&key| matches!(self.records.get(key), Some(Known::Ended(_))));
         if !keys.is_empty() {
             self.record(Record::Forgotten { keys });
         }
     }
 
-    fn signal_main(&self, key: AttemptKey, signal: Signal) {
+    fn signal_main(&self, key: RunKey, signal: Signal) {
         let Some(task) = self.tasks.get(&key).filter(|_| !self.ending.contains(&key)) else {
             return;
         };
@@ -241,14 +257,19 @@ impl Attempts {
         ProcessIdent::of(task.pid).inspect(|main| main.signal(signal));
     }
 
-    fn resume(&mut self, key: AttemptKey, now: Instant) {
+    fn resume(&mut self, key: RunKey, now: Instant) {
         if self.tasks.get_mut(&key).is_some_and(|task| task.on_resume(now)) {
             self.grip.resume(key);
         }
     }
 
+    /// The steps of an attempt that run here, or the step itself.
+    fn steps(&self, key: RunKey) -> impl Iterator<Item = RunKey> + '_ {
+        self.tasks.keys().copied().filter(move |owner| owner.is_step() && belongs(*owner, key))
+    }
+
     /// Does what is due and sends signals; one look at the processes serves all of them.
-    fn carry_out(&mut self, due: Vec<(AttemptKey, Due)>, mut signals: Vec<(AttemptKey, Signal, Whom)>, now: Instant) {
+    fn carry_out(&mut self, due: Vec<(RunKey, Due)>, mut signals: Vec<(RunKey, Signal, Whom)>, now: Instant) {
         signals.retain(|(key, ..)| self.tasks.contains_key(key));
         if due.is_empty() && signals.is_empty() {
             return;
@@ -258,18 +279,22 @@ impl Attempts {
             match due {
                 Due::Warn(warning) => match Signal::from_named_raw(warning.signal) {
                     Some(signal) if warning.batch_only => self.signal_main(key, signal),
-                    Some(signal) => signals.push((key, signal, Whom::Descendants)),
+                    Some(signal) => signals.extend(self.steps(key).map(|step| (step, signal, Whom::Descendants))),
                     None => tracing::warn!(%key, warning.signal, "passed over a warning signal without a name"),
                 },
                 Due::Terminate(why) => {
                     let task = &self.tasks[&key];
-                    tell(task.user.as_ref(), || {
-                        files::note_stop(&task.stderr, &task.job_label, &task.node_name, why);
-                    });
+                    let what = if key.is_step() { "STEP" } else { "JOB" };
+                    if why != StopWhy::Released {
+                        tell(task.user.as_ref(), || {
+                            files::note_stop(&task.stderr, what, &task.job_label, &task.node_name, why);
+                        });
+                    }
                     self.resume(key, now);
                     signals.extend([(key, Signal::CONT, Whom::Tree), (key, Signal::TERM, Whom::Tree)]);
                 }
                 Due::Kill => self.grip.kill(key),
+                Due::End => self.grip.signal(key, Signal::KILL, Whom::Tree),
             }
         }
         for (key, signal, whom) in signals {
@@ -313,32 +338,34 @@ impl Attempts {
         self.conclude_gone();
         for key in &self.ending {
             if !self.tasks[key].gives_grace() {
-                self.grip.kill(*key);
+                self.grip.kill_own(*key);
             }
         }
     }
 
     fn conclude_gone(&mut self) {
         for key in self.ending.clone() {
-            if self.grip.is_gone(key) {
+            let has_steps = !key.is_step() && self.steps(key).next().is_some();
+            if !has_steps && self.grip.is_gone(key) {
                 self.conclude(key);
             }
         }
     }
 
     /// Nothing of an attempt is left.
-    fn conclude(&mut self, key: AttemptKey) {
+    fn conclude(&mut self, key: RunKey) {
         let Some(task) = self.tasks.get_mut(&key) else { return };
         let oom_kills = task.on_oom_kills(self.grip.release(key, Some(task.pid)));
         if oom_kills > 0 {
-            tell(task.user.as_ref(), || files::note_oom_kills(&task.stderr, &task.job_label, oom_kills));
+            let step = if key.is_step() { task.job_label.clone() } else { format!("{}.batch", task.job_label) };
+            tell(task.user.as_ref(), || files::note_oom_kills(&task.stderr, &step, oom_kills));
         }
         let ending = task.ending(now_ms());
         self.end(key, ending);
     }
 
     /// An attempt is over: on record, and from here on only there.
-    fn end(&mut self, key: AttemptKey, ending: Ending) {
+    fn end(&mut self, key: RunKey, ending: Ending) {
         self.record(Record::Ended { key, ending: ending.clone() });
         self.ending.remove(&key);
         if let Some(task) = self.tasks.remove(&key) {
@@ -385,7 +412,7 @@ impl Attempts {
     }
 }
 
-fn notice(key: AttemptKey, status: AttemptStatus) -> Option<Notice> {
+fn notice(key: RunKey, status: AttemptStatus) -> Option<Notice> {
     match status {
         AttemptStatus::Claimed => None,
         AttemptStatus::Running { pid, started_ms, .. } => Some(Notice::Started { key, pid, at_ms: started_ms }),
@@ -420,7 +447,7 @@ mod tests {
         let error = io::Error::from_raw_os_error(nix::libc::ENAMETOOLONG);
         let outcome = files::not_started(StartStep::OpenOutput, Path::new(&"x".repeat(4096)), &error);
         let ending = Ending { stopped: Some(StopWhy::NodeFailure), ..never_ran(outcome) };
-        let key = AttemptKey { job: sched::ids::JobId(u32::MAX), index: u32::MAX, attempt: u32::MAX };
+        let key = RunKey { job: sched::ids::JobId(u32::MAX), index: u32::MAX, attempt: u32::MAX, step: Some(u32::MAX) };
         let attempts = vec![(key, AttemptStatus::Ended(ending)); ATTEMPTS_MAX];
         let hello = Notice::Hello { launcher_id: "x".repeat(36), attempts, abilities: Default::default() };
         let mut frame = Vec::new();

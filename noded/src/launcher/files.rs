@@ -56,26 +56,26 @@ pub(super) fn note_exec_failure(stderr: &Path, program: &Path, error: &io::Error
     note(stderr, &format!("slurmstepd: error: execve(): {}: {}\n", program.display(), words(error)));
 }
 
-/// Tells the reader of a task's stderr that it is being ended, when and why, as Slurm does.
-pub(super) fn note_stop(stderr: &Path, job_label: &str, node_name: &str, why: StopWhy) {
+/// Tells the reader of a task's stderr that it is being ended, when and why, as Slurm does. `what` is `JOB` or `STEP`.
+pub(super) fn note_stop(stderr: &Path, what: &str, job_label: &str, node_name: &str, why: StopWhy) {
     let at = jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S");
     let because = match why {
-        StopWhy::Cancelled => "",
+        StopWhy::Cancelled | StopWhy::Released => "",
         StopWhy::TimeLimit => " DUE TO TIME LIMIT",
         StopWhy::Requeue => " DUE TO JOB REQUEUE",
         StopWhy::Preemption => " DUE TO PREEMPTION",
         StopWhy::Deadline => " DUE TO DEADLINE",
         StopWhy::NodeFailure | StopWhy::Shutdown => " DUE TO NODE FAILURE, SEE SLURMCTLD LOG FOR DETAILS",
     };
-    let text = format!("slurmstepd: error: *** JOB {job_label} ON {node_name} CANCELLED AT {at}{because} ***\n");
+    let text = format!("slurmstepd: error: *** {what} {job_label} ON {node_name} CANCELLED AT {at}{because} ***\n");
     note(stderr, &text);
 }
 
 /// Tells the reader of a task's stderr that processes of it were killed for their memory, as Slurm does.
-pub(super) fn note_oom_kills(stderr: &Path, job_label: &str, count: u64) {
+pub(super) fn note_oom_kills(stderr: &Path, step: &str, count: u64) {
     let events = if count == 1 { "event" } else { "events" };
     let text = format!(
-        "slurmstepd: error: Detected {count} oom_kill {events} in StepId={job_label}.batch. \
+        "slurmstepd: error: Detected {count} oom_kill {events} in StepId={step}. \
          Some of the step tasks have been OOM Killed.\n"
     );
     note(stderr, &text);

@@ -9,20 +9,94 @@ use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-pub use sched::ids::AttemptKey;
+use sched::ids::{AttemptKey, JobId, StepKey};
 use sched::spec::rlimit::ResourceLimit;
 use serde::{Deserialize, Serialize};
+
+/// What the launcher has a record of: an attempt, or a part of a step of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "(JobId, u32, u32, Option<u32>)", into = "(JobId, u32, u32, Option<u32>)")]
+pub struct RunKey {
+    /// The job.
+    pub job: JobId,
+    /// The task.
+    pub index: u32,
+    /// The run.
+    pub attempt: u32,
+    /// The step, if it is one: its main process is a stepd, which is the parent of its tasks.
+    pub step: Option<u32>,
+}
+
+impl RunKey {
+    /// The attempt that it is or belongs to.
+    #[must_use]
+    pub fn whole(self) -> RunKey {
+        RunKey { step: None, ..self }
+    }
+
+    /// Whether it is a step.
+    #[must_use]
+    pub fn is_step(self) -> bool {
+        self.step.is_some()
+    }
+
+    /// The attempt that it is or belongs to, in the words of the core.
+    #[must_use]
+    pub fn attempt(self) -> AttemptKey {
+        AttemptKey { job: self.job, index: self.index, attempt: self.attempt }
+    }
+}
+
+impl RunKey {
+    /// The step, in the words of the core.
+    #[must_use]
+    pub fn step_key(self) -> Option<StepKey> {
+        Some(StepKey { attempt: self.attempt(), step: self.step? })
+    }
+}
+
+impl From<StepKey> for RunKey {
+    fn from(key: StepKey) -> RunKey {
+        RunKey { step: Some(key.step), ..RunKey::from(key.attempt) }
+    }
+}
+
+impl From<(JobId, u32, u32, Option<u32>)> for RunKey {
+    fn from((job, index, attempt, step): (JobId, u32, u32, Option<u32>)) -> RunKey {
+        RunKey { job, index, attempt, step }
+    }
+}
+
+impl From<RunKey> for (JobId, u32, u32, Option<u32>) {
+    fn from(key: RunKey) -> (JobId, u32, u32, Option<u32>) {
+        (key.job, key.index, key.attempt, key.step)
+    }
+}
+
+impl From<AttemptKey> for RunKey {
+    fn from(key: AttemptKey) -> RunKey {
+        RunKey { job: key.job, index: key.index, attempt: key.attempt, step: None }
+    }
+}
+
+/// `job_index_attempt`, and `_step` for one, as in the marker that every process carries.
+impl fmt::Display for RunKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}_{}", self.job, self.index, self.attempt)?;
+        self.step.map_or(Ok(()), |step| write!(f, "_{step}"))
+    }
+}
 
 /// From noded to the launcher.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
     /// Start an attempt. For a key that has a record already, nothing starts: the answer is what is known of it.
     Launch(Box<Launch>),
-    /// End an attempt's whole tree: CONT and TERM, after `kill_wait_ms` KILL. A key that does not run is passed over;
-    /// a second stop can only bring the KILL forward.
+    /// End an attempt's whole tree with its steps here, or a step: CONT and TERM, after `kill_wait_ms` KILL. A key that
+    /// does not run is passed over; a second stop can only bring the KILL forward.
     Stop {
         /// Which attempt.
-        key: AttemptKey,
+        key: RunKey,
         /// Why: worded in the task's stderr and repeated in its [`Ending`].
         why: StopWhy,
         /// From TERM to KILL.
@@ -31,42 +105,42 @@ pub enum Request {
     /// Send a signal without ending anything. A key that does not run, or a number without a name, is passed over.
     Signal {
         /// Which attempt.
-        key: AttemptKey,
+        key: RunKey,
         /// The number of a named signal: 1 to 31, not a real-time one.
         signal: i32,
-        /// To every process of the tree, or to the main process only.
+        /// To every process of the tree, or to the main process only; of a step only its tasks are signalled.
         whole_tree: bool,
     },
     /// Let nothing of the attempt's tree run, and its time limit wait, until it is resumed. One that does not run or is
     /// being ended is passed over.
     Suspend {
         /// Which attempt.
-        key: AttemptKey,
+        key: RunKey,
     },
     /// Let a suspended attempt go on. One that is not suspended is passed over.
     Resume {
         /// Which attempt.
-        key: AttemptKey,
+        key: RunKey,
     },
     /// Hold an attempt to another time limit. One that does not run or is being ended is passed over.
     Limit {
         /// Which attempt.
-        key: AttemptKey,
+        key: RunKey,
         /// From its start, the time in which it was suspended not counted; no limit if none. What has passed already ends it.
         time_limit_s: Option<u64>,
     },
     /// Drop the records of attempts whose end is safe elsewhere. Attempts that still run are passed over.
     Forget {
         /// Which attempts.
-        keys: Vec<AttemptKey>,
+        keys: Vec<RunKey>,
     },
 }
 
-/// All it takes to start one attempt. Relative paths are taken from `cwd`.
+/// All it takes to start one attempt, or the stepd of one step. Relative paths are taken from `cwd`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Launch {
     /// Which attempt.
-    pub key: AttemptKey,
+    pub key: RunKey,
     /// The command; the first word is the absolute path of the program.
     pub argv: Vec<RawStr>,
     /// The whole environment, to which only the launcher's two markers are added.
@@ -158,7 +232,7 @@ pub enum Notice {
         /// Made with the record file: another id means that all records are gone.
         launcher_id: String,
         /// Every attempt that was not forgotten.
-        attempts: Vec<(AttemptKey, AttemptStatus)>,
+        attempts: Vec<(RunKey, AttemptStatus)>,
         /// What limits mean on this node.
         #[serde(default)]
         abilities: Abilities,
@@ -166,7 +240,7 @@ pub enum Notice {
     /// The attempt's program runs.
     Started {
         /// Which attempt.
-        key: AttemptKey,
+        key: RunKey,
         /// Its main process.
         pid: i32,
         /// When, in milliseconds since 1970.
@@ -175,7 +249,7 @@ pub enum Notice {
     /// The attempt is over and nothing of its tree is alive.
     Ended {
         /// Which attempt.
-        key: AttemptKey,
+        key: RunKey,
         /// How.
         ending: Ending,
     },
@@ -347,6 +421,8 @@ pub enum StopWhy {
     Shutdown,
     /// The time came by which it had to be done.
     Deadline,
+    /// The holder of an allocation is done with it, or the job of a step is over: nothing is written about it.
+    Released,
 }
 
 /// What the main process, and those descendants that it waited for, have used.

@@ -59,6 +59,14 @@ pub(super) struct Group {
     parts: Vec<Part>,
 }
 
+/// The group of a step inside that of its attempt, which limits it: a folder of its own only where processes are stopped
+/// and killed.
+pub(super) struct Inner {
+    group: Group,
+    /// As those of the attempt's group, in the hierarchies in which the step has none.
+    entrances: Vec<PathBuf>,
+}
+
 impl Groups {
     /// Ends what groups of an earlier life hold, and finds where groups can be made. `dir` is the launcher's folder.
     pub(super) fn open(dir: &Path, launcher_id: &str) -> Result<Self, LauncherError> {
@@ -105,6 +113,15 @@ impl Groups {
             }
         }
         Ok(Some(group))
+    }
+
+    /// Removes the group of a step; what is still in it is killed.
+    pub(super) fn remove_inner(&mut self, inner: Inner) {
+        if !inner.group.remove() {
+            inner.group.kill();
+            self.leaving.push(inner.group);
+            self.remove_leaving(Instant::now());
+        }
     }
 
     /// Takes back a group that was found empty; how many of its processes were killed for their memory. Another attempt
@@ -164,6 +181,21 @@ impl Group {
         self.parts.iter().map(Part::entrance).collect()
     }
 
+    /// Makes the group of a step in it.
+    pub(super) fn inner(&self, step: u32) -> io::Result<Inner> {
+        let mut inner = Inner { group: Group { limits: Limits::default(), parts: Vec::new() }, entrances: Vec::new() };
+        for part in &self.parts {
+            if part.can_freeze() {
+                let own = part.inner(step)?;
+                inner.entrances.push(own.entrance_path());
+                inner.group.parts.push(own);
+            } else {
+                inner.entrances.push(part.entrance_path());
+            }
+        }
+        Ok(inner)
+    }
+
     /// What lives in it. Dead processes that only wait for their parent to take note are not listed.
     pub(super) fn members(&self) -> Vec<ProcessIdent> {
         self.parts.first().map(Part::members).unwrap_or_default()
@@ -175,7 +207,7 @@ impl Group {
     }
 
     /// How many of its processes were killed for their memory.
-    fn oom_kills(&self) -> u64 {
+    pub(super) fn oom_kills(&self) -> u64 {
         self.parts.iter().filter_map(Part::oom_kills).sum()
     }
 
@@ -206,9 +238,32 @@ impl Group {
     }
 }
 
+impl Inner {
+    /// Open files to which a process writes `0` to enter.
+    pub(super) fn entrances(&self) -> io::Result<Vec<File>> {
+        self.entrances.iter().map(|path| File::options().write(true).open(path)).collect()
+    }
+
+    /// What lives in it.
+    pub(super) fn members(&self) -> Vec<ProcessIdent> {
+        self.group.members()
+    }
+
+    /// Kills all that is in it.
+    pub(super) fn kill(&self) {
+        self.group.kill();
+    }
+}
+
 /// Whether the folder of a group is gone; the kernel refuses while a process or another group is in it.
 fn remove(dir: &Path) -> bool {
     fs::remove_dir(dir).map_or_else(|error| error.kind() == io::ErrorKind::NotFound, |()| true)
+}
+
+/// The groups in a group.
+fn inner_dirs(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())
 }
 
 /// Kills whatever an earlier life has left in its groups, and removes them.
@@ -216,7 +271,8 @@ fn end_earlier_life(roots: &[PathBuf]) -> Result<(), LauncherError> {
     let deadline = Instant::now() + ORPHANS_WAIT;
     let entries = roots.iter().flat_map(|root| fs::read_dir(root).into_iter().flatten().flatten());
     let dirs = entries.map(|entry| entry.path()).filter(|path| path.is_dir());
-    let parts: Vec<Part> = dirs.map(Part::found).collect();
+    // Those of steps before those that they are in.
+    let parts: Vec<Part> = dirs.flat_map(|dir| inner_dirs(&dir).chain([dir])).map(Part::found).collect();
     // All of them first: what is frozen in one hierarchy does not die of a KILL in another.
     for part in &parts {
         part.freeze(false);

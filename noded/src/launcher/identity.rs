@@ -19,7 +19,7 @@ pub(super) fn as_user<T>(user: Option<&RunAs>, act: impl FnOnce() -> T) -> io::R
 }
 
 /// In the child: becomes the user, with no way back.
-pub(super) fn become_user(user: &RunAs) -> io::Result<()> {
+pub(crate) fn become_user(user: &RunAs) -> io::Result<()> {
     setgroups(&groups(user))?;
     setgid(Gid::from_raw(user.gid))?;
     setuid(Uid::from_raw(user.uid))?;

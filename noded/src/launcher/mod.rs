@@ -24,7 +24,7 @@ mod link;
 mod place;
 mod records;
 mod run;
-mod spawn;
+pub(crate) mod spawn;
 mod start;
 mod task;
 mod tree;
@@ -33,12 +33,13 @@ pub mod wire;
 
 pub use attempts::ATTEMPTS_MAX;
 pub use groups::ENFORCEMENT_VARIABLE;
+pub(crate) use identity::become_user;
 pub use link::{Link, LinkError, NoticeReceiver, RequestSender};
 pub use run::run;
 pub use start::{ensure, stop};
 pub use tree::{ATTEMPT_VARIABLE, LAUNCHER_VARIABLE};
 
-use frame::AttemptKey;
+use frame::RunKey;
 
 /// Why there is no launcher, or why it had to give up.
 #[derive(Debug, Error)]
@@ -107,7 +108,7 @@ pub enum LauncherError {
     )]
     Unkillable {
         /// Whose.
-        key: AttemptKey,
+        key: RunKey,
         /// Which process.
         pid: i32,
     },

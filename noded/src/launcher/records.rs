@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::LauncherError;
-use super::frame::{AttemptKey, AttemptStatus, Ending};
+use super::frame::{AttemptStatus, Ending, RunKey};
 use super::tree::ProcessIdent;
 use super::wire;
 
@@ -30,13 +30,13 @@ pub(super) enum Record {
     /// The first of each file.
     Opened { launcher_id: String },
     /// Nobody may start this attempt again.
-    Claimed { key: AttemptKey },
+    Claimed { key: RunKey },
     /// The attempt's main process; `boot_id` says in which life of the machine.
-    Started { key: AttemptKey, main: ProcessIdent, boot_id: String, at_ms: i64 },
+    Started { key: RunKey, main: ProcessIdent, boot_id: String, at_ms: i64 },
     /// The attempt is over.
-    Ended { key: AttemptKey, ending: Ending },
+    Ended { key: RunKey, ending: Ending },
     /// Somebody else keeps these ends now.
-    Forgotten { keys: Vec<AttemptKey> },
+    Forgotten { keys: Vec<RunKey> },
 }
 
 /// What the records say of one attempt.
@@ -66,7 +66,7 @@ impl Known {
 /// The record file and what it says.
 pub(super) struct Records {
     launcher_id: String,
-    attempts: BTreeMap<AttemptKey, Known>,
+    attempts: BTreeMap<RunKey, Known>,
     file: File,
     dir: PathBuf,
     /// How long the file is, as far as its records are whole.
@@ -144,7 +144,7 @@ impl Records {
     }
 
     /// Takes back a claim that could not be written, so that it can be claimed again.
-    pub(super) fn disclaim(&mut self, key: AttemptKey) {
+    pub(super) fn disclaim(&mut self, key: RunKey) {
         self.attempts.remove(&key);
     }
 
@@ -152,12 +152,12 @@ impl Records {
         &self.launcher_id
     }
 
-    pub(super) fn get(&self, key: AttemptKey) -> Option<&Known> {
+    pub(super) fn get(&self, key: RunKey) -> Option<&Known> {
         self.attempts.get(&key)
     }
 
     /// All attempts that were not forgotten, by key.
-    pub(super) fn attempts(&self) -> &BTreeMap<AttemptKey, Known> {
+    pub(super) fn attempts(&self) -> &BTreeMap<RunKey, Known> {
         &self.attempts
     }
 
@@ -182,7 +182,7 @@ impl Records {
     }
 }
 
-fn apply(attempts: &mut BTreeMap<AttemptKey, Known>, record: Record) {
+fn apply(attempts: &mut BTreeMap<RunKey, Known>, record: Record) {
     match record {
         Record::Opened { .. } => {}
         Record::Claimed { key } => {
@@ -226,8 +226,8 @@ mod tests {
     use crate::launcher::frame::{Outcome, Usage};
     use sched::ids::JobId;
 
-    fn key(index: u32) -> AttemptKey {
-        AttemptKey { job: JobId(7), index, attempt: 1 }
+    fn key(index: u32) -> RunKey {
+        RunKey { job: JobId(7), index, attempt: 1, step: None }
     }
 
     fn ended(index: u32) -> Record {

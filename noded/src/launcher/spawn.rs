@@ -2,23 +2,30 @@
 //!
 //! Decides nothing: [`start`] runs what it is given with files that are open already, [`reap`] says who has ended.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io::{self, IoSlice};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::execve;
 use rustix::fs::Mode;
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Resource, Rlimit, chdir, getrlimit, setrlimit, setsid, umask};
 use sched::spec::rlimit::{Limited, ResourceLimit};
 
 use super::frame::{Launch, Outcome, Usage};
+use super::grip::Entrances;
 use super::identity::become_user;
 use super::tree::{ATTEMPT_VARIABLE, LAUNCHER_VARIABLE};
+
+/// The variable that tells a stepd the descriptors to which its tasks write themselves, a comma list.
+pub(crate) const ENTRANCES_VARIABLE: &str = "COVEY_STEP_ENTRANCES";
 
 /// The three files of a task, open.
 pub(super) struct Streams {
@@ -28,15 +35,15 @@ pub(super) struct Streams {
 }
 
 /// A child that has ended.
-pub(super) struct Reaped {
-    pub(super) pid: i32,
-    pub(super) outcome: Outcome,
-    pub(super) usage: Usage,
+pub(crate) struct Reaped {
+    pub(crate) pid: i32,
+    pub(crate) outcome: Outcome,
+    pub(crate) usage: Usage,
 }
 
 /// Starts the program of `launch` in a session of its own and returns its pid once it was executed. Through the
-/// `entrances` the new process enters its control group.
-pub(super) fn start(launch: &Launch, launcher_id: &str, streams: Streams, entrances: Vec<File>) -> io::Result<i32> {
+/// `entrances` the new process enters its control group; a stepd is told by a variable how its tasks enter theirs.
+pub(super) fn start(launch: &Launch, launcher_id: &str, streams: Streams, entrances: Entrances) -> io::Result<i32> {
     let Some((program, arguments)) = launch.argv.split_first() else {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     };
@@ -50,6 +57,10 @@ pub(super) fn start(launch: &Launch, launcher_id: &str, streams: Streams, entran
         .stdin(streams.stdin)
         .stdout(streams.stdout)
         .stderr(streams.stderr);
+    if !entrances.of_tasks.is_empty() {
+        let numbers: Vec<String> = entrances.of_tasks.iter().map(|file| file.as_raw_fd().to_string()).collect();
+        command.env(ENTRANCES_VARIABLE, numbers.join(","));
+    }
     let mut image = Image::of(&command)?;
     let mask = Mode::from_raw_mode(launch.umask & 0o777);
     let cwd = CString::new(launch.cwd.as_os_str().as_encoded_bytes())?;
@@ -57,8 +68,11 @@ pub(super) fn start(launch: &Launch, launcher_id: &str, streams: Streams, entran
     let (user, soft_limits) = (launch.user.clone(), launch.soft_limits.clone());
     let complaints = complaints(&soft_limits);
     let prepare = move || {
-        for entrance in &entrances {
+        for entrance in &entrances.own {
             rustix::io::write(entrance, b"0")?;
+        }
+        for entrance in &entrances.of_tasks {
+            fcntl_setfd(entrance, FdFlags::empty())?;
         }
         reset_signals();
         setsid()?;
@@ -79,8 +93,73 @@ pub(super) fn start(launch: &Launch, launcher_id: &str, streams: Streams, entran
     Ok(child.id().cast_signed())
 }
 
+/// A task of a step, ready to be started.
+pub(crate) struct StepTask {
+    /// What is executed, and its words.
+    pub(crate) program: CString,
+    pub(crate) argv: Vec<CString>,
+    /// `NAME=value`.
+    pub(crate) env: Vec<CString>,
+    pub(crate) cwd: CString,
+    pub(crate) umask: u32,
+    /// Soft limits; those that are higher than the hard ones are lowered to them.
+    pub(crate) limits: Vec<ResourceLimit>,
+    pub(crate) entrances: Arc<[File]>,
+    pub(crate) stdio: [Stdio; 3],
+}
+
+/// Starts a task of a step as `start` does an attempt, and tells it its own pid as `SLURM_TASK_PID`.
+pub(crate) fn start_task(task: StepTask) -> io::Result<Child> {
+    let StepTask { program, argv, env, cwd, umask: mask, limits, entrances, stdio } = task;
+    let mut command = Command::new(OsStr::from_bytes(program.as_bytes()));
+    let [stdin, stdout, stderr] = stdio;
+    command.stdin(stdin).stdout(stdout).stderr(stderr);
+    // Addresses, because pointers may not cross threads; what they point to moves into the closure with them.
+    let address = |text: &CString| text.as_ptr().expose_provenance();
+    let words: Vec<usize> = argv.iter().map(address).chain([0]).collect();
+    let mut pid_record = PID_RECORD.to_vec();
+    let records: Vec<usize> = env.iter().map(address).chain([pid_record.as_mut_ptr().expose_provenance(), 0]).collect();
+    let prepare = move || {
+        for entrance in entrances.iter() {
+            rustix::io::write(entrance, b"0")?;
+        }
+        reset_signals();
+        setsid()?;
+        umask(Mode::from_raw_mode(mask & 0o777));
+        for limit in &limits {
+            set_soft_limit(limit)?;
+        }
+        chdir(&cwd).or_else(|error| enter_tmp_instead(cwd.as_bytes(), error))?;
+        write_digits(rustix::process::getpid().as_raw_nonzero().get().unsigned_abs(), &mut pid_record[PID_AT..]);
+        let _kept = (&argv, &env);
+        // SAFETY: both lists end with a null pointer and point to texts that this closure owns, each ended by a NUL byte.
+        #[allow(unsafe_code, reason = "only here, after the fork, the pid that goes into the environment is known")]
+        unsafe {
+            libc::execve(program.as_ptr(), words.as_ptr().cast(), records.as_ptr().cast());
+        }
+        Err(io::Error::last_os_error())
+    };
+    // SAFETY: as in `start`.
+    #[allow(unsafe_code, reason = "std offers no other way to enter a session of its own")]
+    unsafe { command.pre_exec(prepare) }.spawn()
+}
+
+/// `SLURM_TASK_PID=` and room for ten digits and a NUL byte.
+const PID_RECORD: &[u8] = b"SLURM_TASK_PID=\0\0\0\0\0\0\0\0\0\0\0";
+const PID_AT: usize = 15;
+
+/// In the child: a number without `format!`, which allocates.
+fn write_digits(number: u32, room: &mut [u8]) {
+    let count = number.checked_ilog10().unwrap_or(0) as usize + 1;
+    let mut rest = number;
+    for digit in room[..count].iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+}
+
 /// Takes one ended child, main process or orphan, off the kernel's hands; `None` when there is none at the moment.
-pub(super) fn reap() -> Option<Reaped> {
+pub(crate) fn reap() -> Option<Reaped> {
     let mut status = 0;
     // SAFETY: all zeroes is a valid rusage, and both pointers are to live variables of the types that wait4 fills.
     #[allow(unsafe_code, reason = "neither rustix nor nix has wait4, which alone tells what one child has used")]

@@ -14,6 +14,9 @@ use super::spawn::Reaped;
 const SWEEP_WAIT_MIN: Duration = Duration::from_millis(20);
 const SWEEP_WAIT_MAX: Duration = Duration::from_secs(1);
 
+/// For a stepd to tell how its tasks were killed and to leave; then it is killed, too.
+const STEPD_WAIT: Duration = Duration::from_secs(10);
+
 /// A limit beyond this is none: a hundred years.
 const TIME_LIMIT_S_MAX: u64 = 100 * 366 * 86_400;
 
@@ -25,6 +28,8 @@ pub(super) struct Task {
     pub(super) user: Option<RunAs>,
     pub(super) job_label: String,
     pub(super) node_name: String,
+    /// The main process is a stepd.
+    is_step: bool,
     started_ms: i64,
     kill_wait: Duration,
     /// Read only while nobody stops it.
@@ -55,7 +60,7 @@ enum Clock {
 enum Stop {
     NotAsked,
     Terminated { why: StopWhy, kill_at: Instant },
-    Killed { why: StopWhy },
+    Killed { why: StopWhy, end_at: Option<Instant> },
 }
 
 /// The main process.
@@ -77,8 +82,10 @@ pub(super) enum Due {
     Warn(Warning),
     /// Resume it if it is suspended, tell it why, then CONT and TERM to the whole tree.
     Terminate(StopWhy),
-    /// KILL to the whole tree.
+    /// KILL to the whole tree but the stepd of a step.
     Kill,
+    /// KILL to that as well.
+    End,
 }
 
 impl Task {
@@ -89,6 +96,7 @@ impl Task {
             user: launch.user.clone(),
             job_label: launch.job_label.clone(),
             node_name: launch.node_name.clone(),
+            is_step: launch.key.is_step(),
             started_ms,
             kill_wait: bounded(launch.kill_wait_ms),
             clock: Clock::Runs { since: now },
@@ -99,6 +107,11 @@ impl Task {
             stop: Stop::NotAsked,
             main: Main::Alive,
         }
+    }
+
+    /// From TERM to KILL when it reaches its limit.
+    pub(super) fn kill_wait_ms(&self) -> u64 {
+        u64::try_from(self.kill_wait.as_millis()).unwrap_or(u64::MAX)
     }
 
     /// No control group holds it to its memory limit, so that the launcher has to.
@@ -178,8 +191,12 @@ impl Task {
         match (self.stop, &self.main) {
             (Stop::NotAsked, Main::Alive) => self.on_own_clock(now),
             (Stop::Terminated { why, kill_at }, _) if kill_at <= now => {
-                self.stop = Stop::Killed { why };
+                self.stop = Stop::Killed { why, end_at: self.is_step.then_some(now + STEPD_WAIT) };
                 Some(Due::Kill)
+            }
+            (Stop::Killed { why, end_at: Some(end_at) }, Main::Alive) if end_at <= now => {
+                self.stop = Stop::Killed { why, end_at: None };
+                Some(Due::End)
             }
             _ => None,
         }
@@ -231,7 +248,8 @@ impl Task {
                 (Clock::Runs { .. }, None) | (Clock::Stands { .. }, _) => None,
             },
             (Stop::Terminated { kill_at, .. }, _) => Some(kill_at),
-            (Stop::NotAsked, Main::Gone { .. }) | (Stop::Killed { .. }, _) => None,
+            (Stop::Killed { end_at, .. }, Main::Alive) => end_at,
+            (Stop::NotAsked, Main::Gone { .. }) | (Stop::Killed { .. }, Main::Gone { .. }) => None,
         };
         let by_sweep = match self.main {
             Main::Gone { sweep_at, .. } => Some(sweep_at),
@@ -244,7 +262,7 @@ impl Task {
     pub(super) fn ending(&self, now_ms: i64) -> Ending {
         let stopped = match self.stop {
             Stop::NotAsked => None,
-            Stop::Terminated { why, .. } | Stop::Killed { why } => Some(why),
+            Stop::Terminated { why, .. } | Stop::Killed { why, .. } => Some(why),
         };
         let (outcome, usage, ended_ms) = match &self.main {
             Main::Alive => (Outcome::Lost, Default::default(), now_ms),
@@ -274,11 +292,11 @@ fn bounded(wait_ms: u64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::launcher::frame::{AttemptKey, FileSpec, Limits, Usage};
+    use crate::launcher::frame::{FileSpec, Limits, RunKey, Usage};
 
     fn task(now: Instant) -> Task {
         let launch = Launch {
-            key: AttemptKey { job: sched::ids::JobId(1), index: 0, attempt: 1 },
+            key: RunKey { job: sched::ids::JobId(1), index: 0, attempt: 1, step: None },
             argv: vec!["/bin/true".into()],
             env: Vec::new(),
             cwd: "/".into(),

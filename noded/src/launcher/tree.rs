@@ -19,9 +19,9 @@ use rustix::time::Timespec;
 use sched::ids::JobId;
 use serde::{Deserialize, Serialize};
 
-use super::frame::AttemptKey;
+use super::frame::RunKey;
 
-/// The variable that names a process's attempt: `job_index_attempt`.
+/// The variable that names a process's attempt or step: `job_index_attempt` or `job_index_attempt_step`.
 pub const ATTEMPT_VARIABLE: &str = "COVEY_ATTEMPT";
 
 /// The variable that says by which launcher: other clusters on the machine count their jobs from 1, too.
@@ -67,9 +67,9 @@ impl ProcessIdent {
 #[derive(Default)]
 pub(super) struct Trees {
     launcher_id: String,
-    owners: BTreeMap<ProcessIdent, AttemptKey>,
+    owners: BTreeMap<ProcessIdent, RunKey>,
     /// What the processes of each attempt have in memory; pages that they share count for each.
-    resident_bytes: BTreeMap<AttemptKey, u64>,
+    resident_bytes: BTreeMap<RunKey, u64>,
     /// Children of ours that belong to nobody; remembered, so that they cause no look each time.
     strays: BTreeMap<i32, ProcessIdent>,
 }
@@ -80,7 +80,7 @@ impl Trees {
     }
 
     /// Looks at all processes of the machine. `mains` are the main processes by number, each the leader of a session.
-    pub(super) fn look(&mut self, mains: &BTreeMap<i32, AttemptKey>) {
+    pub(super) fn look(&mut self, mains: &BTreeMap<i32, RunKey>) {
         let own_pid = getpid().as_raw();
         let processes: BTreeMap<i32, Stat> = all_pids()
             .filter(|&pid| pid != own_pid)
@@ -106,14 +106,17 @@ impl Trees {
             .collect();
     }
 
-    /// The processes of an attempt, as of the last look.
-    pub(super) fn members(&self, key: AttemptKey) -> impl Iterator<Item = ProcessIdent> + '_ {
-        self.owners.iter().filter(move |(_, owner)| **owner == key).map(|(ident, _)| *ident)
+    /// The processes of the owners that are wanted, as of the last look.
+    pub(super) fn members<'a>(
+        &'a self,
+        is_wanted: impl Fn(RunKey) -> bool + 'a,
+    ) -> impl Iterator<Item = ProcessIdent> + 'a {
+        self.owners.iter().filter(move |(_, owner)| is_wanted(**owner)).map(|(ident, _)| *ident)
     }
 
-    /// What all processes of an attempt together had in memory at the last look.
-    pub(super) fn resident_bytes(&self, key: AttemptKey) -> u64 {
-        self.resident_bytes.get(&key).copied().unwrap_or_default()
+    /// What all processes of an attempt and its steps, or of a step, together had in memory at the last look.
+    pub(super) fn resident_bytes(&self, key: RunKey) -> u64 {
+        self.resident_bytes.iter().filter(|(owner, _)| belongs(**owner, key)).map(|(_, bytes)| bytes).sum()
     }
 
     /// A child of ours was reaped; its number may be given out again from now on.
@@ -128,7 +131,7 @@ impl Trees {
     ///
     /// Whatever is left of a task whose main process is gone hangs below such a child, as we are the subreaper; so
     /// reading one short list tells for all tasks that there is nothing to clear away.
-    pub(super) fn has_strangers(&self, mains: &BTreeMap<i32, AttemptKey>) -> bool {
+    pub(super) fn has_strangers(&self, mains: &BTreeMap<i32, RunKey>) -> bool {
         // Kernels without CONFIG_PROC_CHILDREN have no list: there, each end costs a look.
         let Ok(children) = fs::read_to_string("/proc/thread-self/children") else {
             return true;
@@ -144,8 +147,8 @@ impl Trees {
         &self,
         pid: i32,
         processes: &BTreeMap<i32, Stat>,
-        mains: &BTreeMap<i32, AttemptKey>,
-        found: &mut BTreeMap<i32, Option<AttemptKey>>,
+        mains: &BTreeMap<i32, RunKey>,
+        found: &mut BTreeMap<i32, Option<RunKey>>,
     ) {
         let (mut lineage, mut current) = (Vec::new(), pid);
         let owner = loop {
@@ -175,10 +178,10 @@ impl Trees {
 /// `mains` are those main processes that are alive still. Returns what survived `limit`.
 pub(super) fn kill_until_gone(
     launcher_id: &str,
-    mains: &BTreeMap<i32, AttemptKey>,
-    is_wanted: impl Fn(AttemptKey) -> bool,
+    mains: &BTreeMap<i32, RunKey>,
+    is_wanted: impl Fn(RunKey) -> bool,
     limit: Duration,
-) -> Option<(AttemptKey, i32)> {
+) -> Option<(RunKey, i32)> {
     let deadline = Instant::now() + limit;
     let mut trees = Trees::new(launcher_id);
     loop {
@@ -227,13 +230,18 @@ impl Stat {
     }
 }
 
+/// Whether `owner` is `key`, or a step of it.
+pub(super) fn belongs(owner: RunKey, key: RunKey) -> bool {
+    owner == key || owner.whole() == key
+}
+
 fn all_pids() -> impl Iterator<Item = i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 /// The attempt that a process's environment names, if it is one of this launcher's.
-fn named_attempt(pid: i32, launcher_id: &str) -> Option<AttemptKey> {
+fn named_attempt(pid: i32, launcher_id: &str) -> Option<RunKey> {
     let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
     let value = |name: &str| {
         let mut variables = environment.split(|&byte| byte == 0);
@@ -244,5 +252,5 @@ fn named_attempt(pid: i32, launcher_id: &str) -> Option<AttemptKey> {
     }
     let mut numbers = str::from_utf8(value(ATTEMPT_VARIABLE)?).ok()?.split('_').map(str::parse::<u32>);
     let mut next = || numbers.next()?.ok();
-    Some(AttemptKey { job: JobId(next()?), index: next()?, attempt: next()? })
+    Some(RunKey { job: JobId(next()?), index: next()?, attempt: next()?, step: next() })
 }

@@ -12,7 +12,7 @@ fn key(index: u32, attempt: u32) -> AttemptKey {
     AttemptKey { job: JobId(5), index, attempt }
 }
 
-fn brief(work: Work, map: bool) -> Brief {
+pub(super) fn brief(work: Work, map: bool) -> Brief {
     let urls = MapUrls { from: "memory:///in/".into(), to: "memory:///out/".into(), output_name: "{name}".into() };
     Brief {
         job: JobId(5),
@@ -36,7 +36,7 @@ fn brief(work: Work, map: bool) -> Brief {
     }
 }
 
-fn task(index: u32, attempt: u32) -> StartTask {
+pub(super) fn task(index: u32, attempt: u32) -> StartTask {
     StartTask { index, id: JobId(5), attempt, shares: Vec::new(), blob: Some("cat.png".into()) }
 }
 
@@ -48,7 +48,7 @@ fn started(work: Work, map: bool) -> (Roster, Vec<Act>) {
     (roster, acts)
 }
 
-fn command() -> Work {
+pub(super) fn command() -> Work {
     Work::Command(vec!["true".into()])
 }
 

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use noded::launcher::frame::{
-    Abilities, AttemptKey, AttemptStatus, Controller, Ending, FileSpec, Launch, Limits, Notice, Request, StopWhy,
+    Abilities, AttemptStatus, Controller, Ending, FileSpec, Launch, Limits, Notice, Request, RunKey, StopWhy,
 };
 use noded::launcher::{self, ENFORCEMENT_VARIABLE, wire};
 use rustix::process::{Pid, Signal, kill_process};
@@ -85,7 +85,7 @@ impl House {
     }
 
     /// As a noded that was killed and started again; what the launcher then knows.
-    pub(crate) fn reconnect(&mut self) -> BTreeMap<AttemptKey, AttemptStatus> {
+    pub(crate) fn reconnect(&mut self) -> BTreeMap<RunKey, AttemptStatus> {
         self.stream = launcher::ensure(&self.dir, &self.exe).expect("a launcher");
         self.stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
         self.inbox.clear();
@@ -93,7 +93,7 @@ impl House {
         self.hello()
     }
 
-    pub(crate) fn hello(&mut self) -> BTreeMap<AttemptKey, AttemptStatus> {
+    pub(crate) fn hello(&mut self) -> BTreeMap<RunKey, AttemptStatus> {
         match self.next() {
             Notice::Hello { attempts, abilities, .. } => {
                 self.abilities = abilities;
@@ -196,8 +196,8 @@ impl Drop for House {
     }
 }
 
-pub(crate) fn key(job: u32) -> AttemptKey {
-    AttemptKey { job: JobId(job), index: 0, attempt: 1 }
+pub(crate) fn key(job: u32) -> RunKey {
+    RunKey { job: JobId(job), index: 0, attempt: 1, step: None }
 }
 
 pub(crate) fn stop(job: u32, why: StopWhy, kill_wait_ms: u64) -> Request {

@@ -10,8 +10,7 @@ use crate::v1;
 /// An attempt's job and task as bytes, without script and environment: its process has those already.
 #[must_use]
 pub fn keep(brief: &Brief, task: &StartTask) -> Vec<u8> {
-    let light = Brief { environment: Bytes::new(), work: without_text(&brief.work), ..brief.clone() };
-    let kept = v1::KeptAttempt { job: Some(light.into()), task: Some(task.clone().into()) };
+    let kept = v1::KeptAttempt { job: Some(brief.light().into()), task: Some(task.clone().into()) };
     kept.encode_to_vec()
 }
 
@@ -21,6 +20,14 @@ pub fn read_kept(bytes: &[u8]) -> Option<(Brief, StartTask)> {
     let kept = v1::KeptAttempt::decode(bytes).ok()?;
     let brief: Result<Brief, WireError> = kept.job?.try_into();
     Some((brief.ok()?, kept.task?.into()))
+}
+
+impl Brief {
+    /// The same without script and environment.
+    #[must_use]
+    pub fn light(&self) -> Brief {
+        Brief { environment: Bytes::new(), work: without_text(&self.work), ..self.clone() }
+    }
 }
 
 fn without_text(work: &super::Work) -> super::Work {

@@ -4,7 +4,7 @@ use sched::devices::Devices;
 use sched::ids::{AttemptKey, JobId};
 use sched::node::{Abilities, Means};
 use sched::reason::{Exit, Scope, StopWhy};
-use sched::reconcile::{AttemptEnd, Claim, How};
+use sched::reconcile::{AttemptEnd, Claim, How, StepClaim};
 use sched::resources::{Amount, Cpus};
 use sched::spec::constraint;
 use sched::spec::duration::TimeLimit;
@@ -13,6 +13,7 @@ use sched::spec::labels::Labels;
 use sched::spec::signal::SIGNAL_MAX;
 use sched::task::Usage;
 
+use super::step::read_name;
 use super::{ArrayFacts, Brief, FromNode, MapUrls, NodeShare, Order, Register, StartTask, ToNode, Welcome, Work};
 use crate::error::WireError;
 use crate::request::read_request;
@@ -33,7 +34,12 @@ impl TryFrom<v1::FromNode> for FromNode {
                     let claim = Claim::try_from(claim)?;
                     Ok((claim.key, claim.end.ok_or(WireError::Missing("end"))?))
                 });
-                Ok(FromNode::Ends(ends.collect::<Result<_, WireError>>()?))
+                let steps = reports.step_ends.into_iter().map(|claim| {
+                    let claim = StepClaim::try_from(claim)?;
+                    Ok((claim.key, claim.end.ok_or(WireError::Missing("end"))?))
+                });
+                let steps = steps.collect::<Result<_, WireError>>()?;
+                Ok(FromNode::Ends { attempts: ends.collect::<Result<_, WireError>>()?, steps })
             }
             v1::from_node::Kind::Leave(v1::Leave {}) => Ok(FromNode::Leave),
         }
@@ -67,6 +73,7 @@ impl TryFrom<v1::Register> for Register {
             version: register.version,
             epoch_seen: register.epoch_seen,
             claims: all(register.claims)?,
+            step_claims: all(register.step_claims)?,
             registration: register.registration,
             abilities: register.abilities.map(Into::into).unwrap_or_default(),
             features: constraint::read_features(&register.features)?,
@@ -117,7 +124,7 @@ impl TryFrom<v1::Order> for Order {
             v1::order::Kind::Start(start) => {
                 Order::Start { job: JobId(start.job), tasks: start.tasks.into_iter().map(Into::into).collect() }
             }
-            v1::order::Kind::Stop(stop) => Order::Stop { why: read_why(&stop)?, key: read_key(stop.key)? },
+            v1::order::Kind::Stop(stop) => Order::Stop { why: read_why(stop.why)?, key: read_key(stop.key)? },
             v1::order::Kind::Forget(key) => Order::Forget(key.into()),
             v1::order::Kind::JobGone(job) => Order::JobGone(JobId(job)),
             v1::order::Kind::Suspend(key) => Order::Suspend(key.into()),
@@ -127,13 +134,15 @@ impl TryFrom<v1::Order> for Order {
                 Order::Limit { key: read_key(limit.key)?, limit: minutes.unwrap_or(TimeLimit::Unlimited) }
             }
             v1::order::Kind::Signal(signal) => {
-                let (number, scope) = (read_signal(&signal)?, read_scope(&signal)?);
+                let (number, scope) = (read_signal(signal.signal)?, read_scope(&signal)?);
                 Order::Signal { key: read_key(signal.key)?, signal: number, scope }
             }
-            v1::order::Kind::StartStep(_)
-            | v1::order::Kind::StopStep(_)
-            | v1::order::Kind::SignalStep(_)
-            | v1::order::Kind::ForgetStep(_) => return Err(WireError::Missing("order")),
+            v1::order::Kind::StartStep(start) => Order::StartStep(Box::new(start.try_into()?)),
+            v1::order::Kind::StopStep(stop) => Order::StopStep { why: read_why(stop.why)?, key: read_name(stop.name)? },
+            v1::order::Kind::SignalStep(signal) => {
+                Order::SignalStep { key: read_name(signal.name)?, signal: read_signal(signal.signal)? }
+            }
+            v1::order::Kind::ForgetStep(name) => Order::ForgetStep(name.into()),
         })
     }
 }
@@ -142,21 +151,23 @@ fn read_key(key: Option<v1::AttemptKey>) -> Result<AttemptKey, WireError> {
     Ok(key.ok_or(WireError::Missing("key"))?.into())
 }
 
-fn read_why(stop: &v1::Stop) -> Result<StopWhy, WireError> {
-    match stop.why() {
-        // Who cancelled is nothing to a node.
+fn read_why(why: i32) -> Result<StopWhy, WireError> {
+    match v1::StopWhy::try_from(why).unwrap_or(v1::StopWhy::Unspecified) {
+        // Who cancelled is nothing to a node, nor is the exit code of a release.
         v1::StopWhy::Cancelled => Ok(StopWhy::Cancelled(0)),
         v1::StopWhy::TimeLimit => Ok(StopWhy::TimeLimit),
         v1::StopWhy::Requeue => Ok(StopWhy::Requeue),
         v1::StopWhy::NodeDown => Ok(StopWhy::NodeDown),
         v1::StopWhy::Deadline => Ok(StopWhy::Deadline),
-        v1::StopWhy::Unspecified => Err(WireError::Meaningless { field: "why", value: stop.why.to_string() }),
+        v1::StopWhy::Released => Ok(StopWhy::Released(0)),
+        v1::StopWhy::JobOver => Ok(StopWhy::JobOver),
+        v1::StopWhy::Unspecified => Err(WireError::Meaningless { field: "why", value: why.to_string() }),
     }
 }
 
-fn read_signal(signal: &v1::Signal) -> Result<i32, WireError> {
-    let number = i32::try_from(signal.signal).ok().filter(|number| (1..=SIGNAL_MAX).contains(number));
-    number.ok_or_else(|| WireError::Meaningless { field: "signal", value: signal.signal.to_string() })
+fn read_signal(signal: u32) -> Result<i32, WireError> {
+    let number = i32::try_from(signal).ok().filter(|number| (1..=SIGNAL_MAX).contains(number));
+    number.ok_or_else(|| WireError::Meaningless { field: "signal", value: signal.to_string() })
 }
 
 fn read_scope(signal: &v1::Signal) -> Result<Scope, WireError> {
@@ -177,7 +188,7 @@ impl TryFrom<v1::JobBrief> for Brief {
             v1::work::Kind::Script(script) => Work::Script { text: brief.script, arguments: script.arguments },
             v1::work::Kind::Command(command) => Work::Command(command.words),
             v1::work::Kind::Op(op) => Work::Op(op),
-            v1::work::Kind::Allocation(_) => return Err(WireError::Missing("work")),
+            v1::work::Kind::Allocation(v1::work::Allocation {}) => Work::Allocation,
         };
         Ok(Brief {
             job: JobId(brief.job),

@@ -1,10 +1,10 @@
 //! What is written is read back, and what no honest sender says is refused with its field.
 
 use bytes::Bytes;
-use sched::ids::{AttemptKey, JobId};
+use sched::ids::{AttemptKey, JobId, StepKey};
 use sched::node::Means;
 use sched::reason::{Exit, Scope, StopWhy};
-use sched::reconcile::{AttemptEnd, Claim, How};
+use sched::reconcile::{AttemptEnd, Claim, How, StepClaim};
 use sched::resources::{Amount, Cpus};
 use sched::spec::duration::TimeLimit;
 use sched::spec::gres::{GresAsk, Per};
@@ -13,6 +13,7 @@ use sched::spec::labels::Labels;
 use sched::spec::licenses::LicenseAsk;
 use sched::spec::rlimit::{Limited, ResourceLimit};
 use sched::spec::signal::Warning;
+use sched::spec::step::{Environment, StepDraft, StepLimit};
 use sched::task::Usage;
 
 use super::*;
@@ -20,6 +21,10 @@ use crate::v1;
 
 fn key() -> AttemptKey {
     AttemptKey { job: JobId(5), index: 3, attempt: 2 }
+}
+
+fn step_key() -> StepKey {
+    StepKey { attempt: key(), step: 7 }
 }
 
 fn end(how: How) -> AttemptEnd {
@@ -35,6 +40,10 @@ fn register() -> Register {
         address: "here".into(),
         version: "0.1.0".into(),
         epoch_seen: 4,
+        step_claims: vec![
+            StepClaim { key: step_key(), end: None },
+            StepClaim { key: step_key(), end: Some(end(How::Exited(Exit { code: 2, signal: 0 }))) },
+        ],
         claims: vec![Claim { key: key(), end: None }, Claim { key: key(), end: Some(end(How::Lost)) }],
         registration: 12,
         abilities: Abilities { means: Means::Cgroup1, memory: true, open_files: true, ..Abilities::default() },
@@ -106,12 +115,49 @@ fn task() -> StartTask {
     StartTask { index: 3, id: JobId(8), attempt: 2, shares: vec![share], blob: Some("cat.png".into()) }
 }
 
+fn step_spec() -> StepDraft {
+    StepDraft {
+        name: "hello".into(),
+        words: vec!["echo".into(), "a b".into()],
+        environment: Environment(b"A=\xff\0".as_slice().into()),
+        work_dir: "/w".into(),
+        processes: Some(4),
+        cpus_per_process: Some(2),
+        nodes_min: Some(1),
+        nodes_max: Some(2),
+        processes_per_node: Some(3),
+        nodes: vec!["n1".into(), "n2".into()],
+        exclude: vec!["n3".into()],
+        overlap: true,
+        exact: true,
+        immediate: true,
+        stdin: "none".into(),
+        stdout: "%t.out".into(),
+        stderr: "e".into(),
+        append: true,
+        umask: 0o22,
+        kill_on_bad_exit: true,
+        input_task: Some(0),
+        time_limit: Some(TimeLimit::Minutes(3.try_into().expect("not 0"))),
+        limits: vec![StepLimit { name: "NOFILE".into(), value: Some(9) }, StepLimit { name: "AS".into(), value: None }],
+        gres: "gpu:1".into(),
+    }
+}
+
+fn start_step() -> StartStep {
+    let share = |node: &str, first_task| StepShare { node: node.into(), first_task, tasks: 2, cpus: Cpus::whole(2) };
+    let job = Brief { work: Work::Allocation, ..brief() };
+    let spec = step_spec().check().expect("in bounds");
+    StartStep { key: step_key(), spec, shares: vec![share("n1", 0), share("n2", 2)], secret: 99, job, task: task() }
+}
+
 #[test]
 fn what_a_node_says_is_read_back() {
     let exit = Exit { code: 3, signal: 9 };
     let ways = [How::Exited(exit), How::TimedOut(exit), How::OutOfMemory, How::NotStarted, How::Lost];
     let ends = ways.map(|how| (key(), end(how))).to_vec();
-    for said in [FromNode::Register(register()), FromNode::Ends(ends), FromNode::Leave] {
+    let steps = ways.map(|how| (step_key(), end(how))).to_vec();
+    for said in [FromNode::Register(register()), FromNode::Ends { attempts: ends, steps }, FromNode::Leave] {
         assert_eq!(FromNode::try_from(v1::FromNode::from(said.clone())).expect("readable"), said);
     }
 }
@@ -136,8 +182,13 @@ fn what_the_controller_says_is_read_back() {
         Order::Resume(key()),
         Order::Limit { key: key(), limit: TimeLimit::Minutes(9.try_into().expect("not 0")) },
         Order::Limit { key: key(), limit: TimeLimit::Unlimited },
+        Order::StartStep(Box::new(start_step())),
+        Order::StopStep { key: step_key(), why: StopWhy::JobOver },
+        Order::SignalStep { key: step_key(), signal: 18 },
+        Order::ForgetStep(step_key()),
     ];
     let whys = [StopWhy::Cancelled(0), StopWhy::TimeLimit, StopWhy::Requeue, StopWhy::NodeDown, StopWhy::Deadline];
+    let whys = whys.into_iter().chain([StopWhy::Released(0), StopWhy::JobOver]);
     let stops = whys.map(|why| Order::Stop { key: key(), why });
     let scopes = [Scope::Steps, Scope::Batch, Scope::Full];
     let signals = scopes.map(|scope| Order::Signal { key: key(), signal: 10, scope });
@@ -187,4 +238,35 @@ fn an_order_that_means_nothing_is_refused_with_its_field() {
         signal(0, 1).contains("signal") && signal(32, 1).contains("signal") && signal(u32::MAX, 1).contains("signal")
     );
     assert!(signal(10, 0).contains("scope"));
+}
+
+#[test]
+fn a_step_that_means_nothing_is_refused_with_its_field() {
+    let refused = |change: fn(&mut v1::StartStep)| {
+        let mut message = v1::StartStep::from(start_step());
+        change(&mut message);
+        StartStep::try_from(message).expect_err("refused").to_string()
+    };
+    let spec =
+        |message: &mut v1::StartStep, change: fn(&mut v1::StepSpec)| change(message.spec.as_mut().expect("there"));
+    assert!(refused(|message| message.name = None).contains("name"));
+    assert!(refused(|message| message.secret = vec![1]).contains("secret"));
+    assert!(refused(|message| message.job = None).contains("job"));
+    assert!(refused(|message| message.task = None).contains("task"));
+    let mut message = v1::StartStep::from(start_step());
+    spec(&mut message, |spec| spec.words.clear());
+    assert!(StartStep::try_from(message).expect_err("refused").to_string().contains("command"));
+    for (change, field) in [
+        ((|spec| spec.work_dir = "here".into()) as fn(&mut StepDraft), "here"),
+        (|spec| spec.processes = Some(0), "--ntasks"),
+        (|spec| spec.nodes_max = Some(0), "--nodes"),
+        (|spec| (spec.nodes_min, spec.nodes_max) = (Some(3), Some(2)), "--nodes"),
+        (|spec| spec.environment = Environment(vec![0; 2 << 20].into()), "environment"),
+        (|spec| spec.stdout = "a\0b".into(), "--output"),
+    ] {
+        let mut draft = step_spec();
+        change(&mut draft);
+        let refusal = draft.check().expect_err("refused").to_string();
+        assert!(refusal.contains(field), "{field}: {refusal}");
+    }
 }

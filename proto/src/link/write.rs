@@ -3,7 +3,7 @@
 use sched::ids::AttemptKey;
 use sched::node::{Abilities, Means};
 use sched::reason::{Scope, StopWhy};
-use sched::reconcile::{AttemptEnd, Claim, How};
+use sched::reconcile::{AttemptEnd, Claim, How, StepClaim};
 use sched::task::Usage;
 
 use super::{Brief, FromNode, Order, StartTask, ToNode, Welcome, Work};
@@ -26,13 +26,14 @@ impl From<FromNode> for v1::FromNode {
                 abilities: Some(register.abilities.into()),
                 features: register.features.join(","),
                 gres: register.gres.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
-                step_claims: Vec::new(),
+                step_claims: register.step_claims.into_iter().map(Into::into).collect(),
             }),
-            FromNode::Ends(ends) => {
+            FromNode::Ends { attempts, steps } => {
                 let claim = |(key, end)| Claim { key, end: Some(end) }.into();
+                let step_claim = |(key, end)| StepClaim { key, end: Some(end) }.into();
                 v1::from_node::Kind::Reports(v1::Reports {
-                    ends: ends.into_iter().map(claim).collect(),
-                    step_ends: Vec::new(),
+                    ends: attempts.into_iter().map(claim).collect(),
+                    step_ends: steps.into_iter().map(step_claim).collect(),
                 })
             }
             FromNode::Leave => v1::from_node::Kind::Leave(v1::Leave {}),
@@ -104,6 +105,14 @@ impl From<Order> for v1::Order {
                 signal: signal.unsigned_abs(),
                 scope: v1::SignalScope::from(scope).into(),
             }),
+            Order::StartStep(start) => v1::order::Kind::StartStep((*start).into()),
+            Order::StopStep { key, why } => {
+                v1::order::Kind::StopStep(v1::StopStep { name: Some(key.into()), why: v1::StopWhy::from(why).into() })
+            }
+            Order::SignalStep { key, signal } => {
+                v1::order::Kind::SignalStep(v1::SignalStep { name: Some(key.into()), signal: signal.unsigned_abs() })
+            }
+            Order::ForgetStep(key) => v1::order::Kind::ForgetStep(key.into()),
         };
         v1::Order { kind: Some(kind) }
     }
@@ -117,6 +126,8 @@ impl From<StopWhy> for v1::StopWhy {
             StopWhy::Requeue => v1::StopWhy::Requeue,
             StopWhy::NodeDown => v1::StopWhy::NodeDown,
             StopWhy::Deadline => v1::StopWhy::Deadline,
+            StopWhy::Released(_) => v1::StopWhy::Released,
+            StopWhy::JobOver => v1::StopWhy::JobOver,
         }
     }
 }
@@ -138,6 +149,7 @@ impl From<Brief> for v1::JobBrief {
             Work::Script { text, arguments } => (v1::work::Kind::Script(v1::work::Script { arguments }), text),
             Work::Command(words) => (v1::work::Kind::Command(v1::work::Command { words }), bytes::Bytes::new()),
             Work::Op(op) => (v1::work::Kind::Op(op), bytes::Bytes::new()),
+            Work::Allocation => (v1::work::Kind::Allocation(v1::work::Allocation {}), bytes::Bytes::new()),
         };
         let map =
             brief.map.map(|map| v1::Map { from: map.from, to: map.to, output_name: map.output_name, throttle: 0 });

@@ -4,6 +4,7 @@
 //! An event that does not fit the state is a defect of whoever decided it, so it panics with both in the message.
 
 mod rows;
+mod steps;
 mod waits;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use crate::cluster::{Cluster, NodeOrder, blobs_of, namesake, targets};
 use crate::depend::Waits;
 use crate::event::{Event, Placement};
 use crate::failures::{self, FailureRun};
-use crate::ids::{AttemptKey, JobId, Name, NodeId, RequestId, Timestamp};
+use crate::ids::{AttemptKey, JobId, Name, NodeId, RequestId, StepKey, Timestamp};
 use crate::index::Rows;
 use crate::job::{Job, Tally};
 use crate::node::{Health, Node, Offer};
@@ -48,7 +49,8 @@ impl Cluster {
             Event::Cancelled { job, tasks, uid } => self.ended_waiting(at, *job, tasks, Ending::Cancelled(*uid)),
             Event::Expired { job, tasks } => self.ended_waiting(at, *job, tasks, Ending::Deadline),
             Event::Stopped { key, why, .. } => {
-                self.change_job(at, key.job, Rows::Listed(&[key.index]), |job| rows::stop(job, at, *key, *why));
+                let stop = |job: &mut Job| rows::stop(job, at, *key, *why);
+                self.with_limits(*key, |cluster| cluster.change_job(at, key.job, Rows::Listed(&[key.index]), stop));
             }
             Event::Ended { key, node, outcome, age_ms, usage } => {
                 self.note_failure(at, *age_ms, *node, *key, outcome);
@@ -60,9 +62,20 @@ impl Cluster {
             Event::Undone { job, tasks, hold } => {
                 self.change_job(at, *job, Rows::All, |job| rows::undo(job, at, tasks, *hold));
             }
-            Event::Suspended { key, .. } => self.exchange(at, *key, rows::suspend),
-            Event::Resumed { key, .. } => self.exchange(at, *key, rows::resume),
-            Event::Signalled { .. } | Event::Limited { .. } => {}
+            Event::Suspended { key, .. } => {
+                self.with_limits(*key, |cluster| cluster.exchange(at, *key, rows::suspend));
+            }
+            Event::Resumed { key, .. } => self.with_limits(*key, |cluster| cluster.exchange(at, *key, rows::resume)),
+            Event::Closing { key, verdict, age_ms, .. } => self.closing(at, *key, verdict, *age_ms),
+            Event::StepCreated { key, request, spec, parts, secret } => {
+                self.step_created(at, *key, *request, (spec, *secret), parts);
+            }
+            Event::StepStopped { key, why, .. } => self.step_stopped(*key, *why),
+            Event::StepPartEnded { key, node, outcome, usage, age_ms } => {
+                self.step_part_ended(at.minus_ms(*age_ms), *key, *node, outcome, *usage);
+            }
+            Event::StepCleared { key, node } => self.clear_step(*node, key),
+            Event::Signalled { .. } | Event::StepSignalled { .. } | Event::Limited { .. } => {}
             Event::Revised { job, tasks, terms, begin, running_too } => {
                 self.revised(at, *job, tasks.as_deref(), terms, *begin, *running_too);
             }
@@ -88,9 +101,12 @@ impl Cluster {
                 self.change_job(at, *job, Rows::All, |job| waits::settle_tasks(job, term, met, failed));
             }
             Event::Forgotten { job } => self.forgotten(*job),
-            Event::NodeRegistered { node, name, offer, unwanted } => {
+            Event::NodeRegistered { node, name, offer, unwanted, unwanted_steps } => {
                 self.node_registered(at, *node, name, offer);
-                self.change_node(*node, |node| node.unwanted = unwanted.iter().copied().collect());
+                self.change_node(*node, |node| {
+                    node.unwanted = unwanted.iter().copied().collect();
+                    node.unwanted_steps = unwanted_steps.iter().copied().collect();
+                });
             }
             Event::Cleared { key, node } => self.change_node(*node, |node| {
                 node.unwanted.remove(key);
@@ -165,6 +181,7 @@ impl Cluster {
             tally: Tally::default(),
             own_id_taken: false,
             ended: None,
+            steps: OrdMap::new(),
         };
         job.eligible = job.is_eligible().then_some(at);
         self.last_job = Some(id);
@@ -176,6 +193,7 @@ impl Cluster {
     fn started(&mut self, at: Timestamp, id: JobId, placements: &[Placement]) {
         for placement in placements {
             self.note_id(id, placement.index, placement.id);
+            self.drop_steps(id, placement.index);
             let batch_node = Job::batch_node(&placement.shares).expect("an attempt has a node");
             let key = AttemptKey { job: id, index: placement.index, attempt: placement.attempt };
             self.index.attempts.insert((batch_node, key));
@@ -208,13 +226,14 @@ impl Cluster {
     fn ended(&mut self, at: Timestamp, age_ms: u64, key: AttemptKey, outcome: &Outcome, usage: Usage) {
         let terms = self.terms_of(key);
         let shares = self.change_job(at, key.job, Rows::Listed(&[key.index]), |job| {
+            let closed = rows::closed_at(job, key);
             let (started, shares, task) = rows::take_running(job, key);
             job.tally.count(outcome);
             let done = Done {
                 id: task.id,
                 attempts: key.attempt,
                 started: Some(started),
-                ended: at.minus_ms(age_ms),
+                ended: closed.unwrap_or_else(|| at.minus_ms(age_ms)),
                 shares: shares.clone(),
                 outcome: outcome.clone(),
                 usage,
@@ -325,6 +344,9 @@ impl Cluster {
         for done in job.done.values() {
             self.index.task_ids.remove(&done.id);
         }
+        for step in job.steps.values() {
+            self.index.step_requests.remove(&step.request);
+        }
         for hash in blobs_of(&job.terms.spec) {
             let uses = self.index.blob_uses.get_mut(&hash).expect("a job's blobs are counted");
             *uses -= 1;
@@ -397,6 +419,14 @@ impl Cluster {
     fn terms_of(&self, key: AttemptKey) -> Arc<Terms> {
         let job = &self.jobs[&key.job];
         job.terms_of(job.tasks.get(&key.index).expect("a task that ends has a row")).clone()
+    }
+
+    fn clear_step(&mut self, node: NodeId, key: &StepKey) {
+        if self.nodes.get(&node).is_some_and(|node| node.unwanted_steps.contains(key)) {
+            self.change_node(node, |node| {
+                node.unwanted_steps.remove(key);
+            });
+        }
     }
 
     fn change_node(&mut self, id: NodeId, change: impl FnOnce(&mut Node)) {

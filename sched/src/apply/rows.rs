@@ -38,7 +38,7 @@ pub(super) fn stop(job: &mut Job, at: Timestamp, key: AttemptKey, why: StopWhy) 
             task.paused_ms += at.ms_since(*paused);
             task.state = TaskState::Finishing { since: *since, shares: shares.clone(), why, stopped: at };
         }
-        TaskState::Pending { .. } | TaskState::Finishing { .. } => {}
+        TaskState::Pending { .. } | TaskState::Finishing { .. } | TaskState::Closing { .. } => {}
     }
 }
 
@@ -65,6 +65,17 @@ pub(super) fn resume(job: &mut Job, at: Timestamp, key: AttemptKey) -> Exchanged
     (shares, full)
 }
 
+/// When the batch process of an attempt ended that has waited for its steps since.
+pub(super) fn closed_at(job: &Job, key: AttemptKey) -> Option<Timestamp> {
+    match job.tasks.get(&key.index)?.state {
+        TaskState::Closing { ended, .. } => Some(ended),
+        TaskState::Pending { .. }
+        | TaskState::Running { .. }
+        | TaskState::Suspended { .. }
+        | TaskState::Finishing { .. } => None,
+    }
+}
+
 /// Takes the row of an attempt that holds something out of its job: when it started, what it holds, and the row.
 pub(super) fn take_running(job: &mut Job, key: AttemptKey) -> (Timestamp, Arc<[Share]>, Task) {
     let task = job.tasks.remove(&key.index).expect("a task that ends has a row");
@@ -72,7 +83,8 @@ pub(super) fn take_running(job: &mut Job, key: AttemptKey) -> (Timestamp, Arc<[S
     match &task.state {
         TaskState::Running { since, shares }
         | TaskState::Suspended { since, shares, .. }
-        | TaskState::Finishing { since, shares, .. } => (*since, shares.clone(), task),
+        | TaskState::Finishing { since, shares, .. }
+        | TaskState::Closing { since, shares, .. } => (*since, shares.clone(), task),
         TaskState::Pending { .. } => panic!("{key} ended while it waited"),
     }
 }

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 
 use super::Event;
 use crate::spec::job::Work;
+use crate::task::Verdict;
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -16,6 +17,7 @@ impl fmt::Display for Event {
                     Work::Script { .. } => "script",
                     Work::Command(_) => "command",
                     Work::Op(op) => op,
+                    Work::Allocation => "allocation",
                 };
                 write!(
                     f,
@@ -82,7 +84,7 @@ impl fmt::Display for Event {
                 write_list(f, tasks.iter().map(|(index, _)| *index))
             }
             Event::Forgotten { job } => write!(f, "forgotten job={job}"),
-            Event::NodeRegistered { node, name, offer, unwanted } => {
+            Event::NodeRegistered { node, name, offer, unwanted, .. } => {
                 let (cpus, memory) = (offer.amount.cpus, offer.amount.memory_mib);
                 write!(f, "node_registered node={} name={name} cpus={cpus} memory_mib={memory}", node.0)?;
                 if unwanted.is_empty() { Ok(()) } else { write!(f, " unwanted={}", unwanted.len()) }
@@ -101,6 +103,31 @@ impl fmt::Display for Event {
             }
             Event::PartitionRemoved { name } => write!(f, "partition_removed name={name}"),
             Event::Membership(fact) => fact.fmt(f),
+            Event::Closing { key, node, verdict, .. } => {
+                let word = match verdict {
+                    Verdict::Ended { outcome, .. } => format!("{:?} exit={}", outcome.ending, outcome.exit),
+                    Verdict::Requeued { .. } => "Requeued".to_owned(),
+                };
+                write!(f, "closing attempt={key} node={} verdict={word}", node.0)
+            }
+            Event::StepCreated { key, spec, parts, .. } => {
+                let tasks: u32 = parts.iter().map(|part| part.tasks).sum();
+                write!(f, "step_created step={key} name={:?} tasks={tasks} nodes=", spec.name)?;
+                write_list(f, parts.iter().map(|part| part.node.0))
+            }
+            Event::StepStopped { key, nodes, why } => {
+                write!(f, "step_stopped step={key} why={why:?} nodes=")?;
+                write_list(f, nodes.iter().map(|node| node.0))
+            }
+            Event::StepSignalled { key, nodes, signal } => {
+                write!(f, "step_signalled step={key} signal={signal} nodes=")?;
+                write_list(f, nodes.iter().map(|node| node.0))
+            }
+            Event::StepPartEnded { key, node, outcome, .. } => {
+                let (ending, exit) = (outcome.ending, outcome.exit);
+                write!(f, "step_part_ended step={key} node={} ending={ending:?} exit={exit}", node.0)
+            }
+            Event::StepCleared { key, node } => write!(f, "step_cleared step={key} node={}", node.0),
         }
     }
 }

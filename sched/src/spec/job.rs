@@ -147,6 +147,8 @@ pub enum Work {
     Command(Vec<String>),
     /// A built-in operation on the task's blob, by name.
     Op(String),
+    /// Nothing: its nodes are held for the steps that `srun` starts there.
+    Allocation,
 }
 
 /// A map over the objects of a blob store: task `i` reads the `i`th name of the manifest.
@@ -305,6 +307,9 @@ pub enum SpecError {
     /// An op without a map.
     #[error("the op {0} needs blobs to work on: give --map-from and --map-to")]
     OpWithoutMap(String),
+    /// An allocation is held once.
+    #[error("an allocation is held by one command: --array and maps cannot be given")]
+    ArrayOfAllocations,
     /// A map whose tasks are not those of its manifest.
     #[error("a map makes its own tasks: --array cannot be given with --map-from")]
     MapWithoutTasks,
@@ -318,6 +323,7 @@ impl JobDraft {
             Work::Script { arguments, .. } => arguments.iter().map(|argument| argument.len() + 5).sum(),
             Work::Command(words) => words.iter().map(|word| word.len() + 5).sum(),
             Work::Op(op) => op.len(),
+            Work::Allocation => 0,
         };
         let array = self.array.as_ref().map_or(0, |array| array.tasks().size_bytes());
         let terms = self.dependency.as_ref().map_or(0, |dependency| dependency.terms.len() * 32);
@@ -331,6 +337,8 @@ impl JobDraft {
     /// The first field that is out of bounds.
     pub fn check(mut self) -> Result<JobSpec, SpecError> {
         self.check_texts()?;
+        // Slurm does not requeue what salloc and srun hold, and there would be nobody to hold it again.
+        self.requeue &= self.work != Work::Allocation;
         if self.nice.unsigned_abs() > NICE_MAX {
             return Err(SpecError::Nice(self.nice));
         }
@@ -349,6 +357,9 @@ impl JobDraft {
         match (&self.work, &self.map) {
             (Work::Command(words), _) if words.is_empty() => return Err(SpecError::NoCommand),
             (Work::Op(op), None) => return Err(SpecError::OpWithoutMap(op.clone())),
+            (Work::Allocation, _) if self.array.is_some() || self.map.is_some() => {
+                return Err(SpecError::ArrayOfAllocations);
+            }
             (_, Some(_)) if self.array.is_none() => return Err(SpecError::MapWithoutTasks),
             _ => {}
         }
@@ -385,6 +396,7 @@ impl JobDraft {
             Work::Script { arguments, .. } => arguments,
             Work::Command(words) => words,
             Work::Op(op) => std::slice::from_ref(op),
+            Work::Allocation => &[],
         };
         if arguments.len() > ARGUMENTS_MAX {
             return Err(SpecError::Arguments(arguments.len()));

@@ -23,4 +23,5 @@ pub mod retry;
 pub mod rlimit;
 pub mod signal;
 pub mod size;
+pub mod step;
 pub mod words;

@@ -25,6 +25,9 @@ pub(super) fn running(scene: Scene<'_>, job: &Job, task: &Task) -> Vec<Finding> 
             let since = format!("since {{at}}: it was stopped {}", stopped_text(*why));
             vec![on_nodes(scene, "Its processes are going away on", shares, &since).at(*stopped)]
         }
+        TaskState::Closing { shares, ended, .. } => {
+            vec![on_nodes(scene, "It has ended, and steps of it are going away on", shares, "since {at}").at(*ended)]
+        }
     }
 }
 
@@ -74,12 +77,14 @@ pub(super) fn of_tasks(scene: Scene<'_>, job: &Job) -> Vec<Finding> {
         let (since, shares) = match &task.state {
             TaskState::Running { since, shares } => (*since, shares),
             TaskState::Suspended { at, shares, .. } => (*at, shares),
-            TaskState::Finishing { stopped, shares, .. } => (*stopped, shares),
+            TaskState::Finishing { stopped: at, shares, .. } | TaskState::Closing { ended: at, shares, .. } => {
+                (*at, shares)
+            }
             TaskState::Pending { .. } => return None,
         };
         let word = match &task.state {
             TaskState::Suspended { .. } => "is suspended",
-            TaskState::Finishing { .. } => "is completing",
+            TaskState::Finishing { .. } | TaskState::Closing { .. } => "is completing",
             TaskState::Running { .. } | TaskState::Pending { .. } => "runs",
         };
         let label = job.label(*index);
@@ -125,5 +130,7 @@ fn stopped_text(why: StopWhy) -> String {
         StopWhy::Requeue => "to be requeued".to_owned(),
         StopWhy::NodeDown => "because its node was taken down".to_owned(),
         StopWhy::Deadline => "by its deadline".to_owned(),
+        StopWhy::Released(_) => "because its holder is done with it".to_owned(),
+        StopWhy::JobOver => "because its job is over".to_owned(),
     }
 }

@@ -218,7 +218,7 @@ fn holders(scene: Scene<'_>, node: &Node) -> Vec<Finding> {
         let end = latest_end(job, task);
         let until = match (&task.state, end) {
             (TaskState::Suspended { .. }, _) => "while it is suspended",
-            (TaskState::Finishing { .. }, _) => "and is going away",
+            (TaskState::Finishing { .. } | TaskState::Closing { .. }, _) => "and is going away",
             (_, Some(_)) => "until {at} at the latest",
             (_, None) => "without a time limit",
         };

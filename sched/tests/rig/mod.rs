@@ -112,7 +112,8 @@ impl Rig {
     pub(crate) fn register_with(&mut self, name: &str, cpus: u32, spool: u128, claims: &[Claim]) -> (NodeId, Answer) {
         let amount = Amount { cpus: Cpus::whole(cpus), memory_mib: u64::from(cpus) * 1000, ..Amount::default() };
         let offer = Offer { amount, spool, address: "127.0.0.1".into(), ..Offer::default() };
-        let answer = self.input(Input::Register { name: name.into(), offer, claims: claims.to_vec() });
+        let answer =
+            self.input(Input::Register { name: name.into(), offer, claims: claims.to_vec(), steps: Vec::new() });
         let Answer::Registered(node, _) = &answer else { panic!("a registration is answered: {answer:?}") };
         (*node, answer)
     }
@@ -169,7 +170,7 @@ impl Rig {
 
     pub(crate) fn end(&mut self, key: AttemptKey, how: How) {
         let node = self.node_of(key);
-        self.input(Input::Ends { node, ends: vec![(key, ended(how))] });
+        self.input(Input::Ends { node, ends: vec![(key, ended(how))], steps: Vec::new() });
     }
 
     pub(crate) fn exit(&mut self, key: AttemptKey, code: u8) {

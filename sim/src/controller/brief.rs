@@ -23,6 +23,7 @@ pub(super) fn brief(job: &Job, first: &Placement) -> Brief {
         SpecWork::Script { arguments, .. } => Work::Script { text: Bytes::new(), arguments: arguments.clone() },
         SpecWork::Command(words) => Work::Command(words.clone()),
         SpecWork::Op(op) => Work::Op(op.clone()),
+        SpecWork::Allocation => Work::Allocation,
     };
     let map = spec.map.as_ref().map(|map| MapUrls {
         from: map.from.clone(),

@@ -15,7 +15,7 @@ use proto::link::{FromNode, Register, ToNode};
 use sched::cluster::Cluster;
 use sched::depend::follow;
 use sched::event::{Effect, Event};
-use sched::ids::{AttemptKey, NodeId, Timestamp};
+use sched::ids::{AttemptKey, NodeId, StepKey, Timestamp};
 use sched::node::Health;
 use sched::partition::Partition;
 use sched::plan::{Planner, plan};
@@ -85,7 +85,7 @@ struct Stream {
 enum Letter {
     Input { input: Input, ticket: Option<Ticket> },
     Register { register: Register, stream: StreamId },
-    Ends { node: NodeId, session: u64, ends: Vec<(AttemptKey, AttemptEnd)> },
+    Ends { node: NodeId, session: u64, ends: Vec<(AttemptKey, AttemptEnd)>, steps: Vec<(StepKey, AttemptEnd)> },
     Closed { node: NodeId, session: u64, left: bool },
 }
 
@@ -176,7 +176,9 @@ impl Desk {
         let Some(heard) = self.streams.get_mut(&stream) else { return };
         let Some((node, session)) = heard.session else { return heard.early.push(said) };
         match said {
-            FromNode::Ends(ends) => self.mailbox.push(Letter::Ends { node, session, ends }),
+            FromNode::Ends { attempts: ends, steps } => {
+                self.mailbox.push(Letter::Ends { node, session, ends, steps });
+            }
             FromNode::Leave => {
                 self.streams.remove(&stream);
                 self.mailbox.push(Letter::Closed { node, session, left: true });
@@ -237,9 +239,9 @@ impl Desk {
                 batch.replies.extend(ticket.map(|ticket| (ticket, answer)));
             }
             Letter::Register { register, stream } => self.register(register, stream, batch, outs),
-            Letter::Ends { node, session, ends } => {
+            Letter::Ends { node, session, ends, steps } => {
                 if unchecked || self.links.is_current(node, session) {
-                    self.decide(Input::Ends { node, ends }, batch);
+                    self.decide(Input::Ends { node, ends, steps }, batch);
                 }
             }
             Letter::Closed { node, session, left } => {
@@ -260,8 +262,8 @@ impl Desk {
             return outs.push(Out::HangUp(stream));
         }
         let name = register.name.as_str().into();
-        let (offer, claims) = register.into_offer();
-        let input = Input::Register { name, offer, claims };
+        let (offer, claims, steps) = register.into_offer();
+        let input = Input::Register { name, offer, claims, steps };
         if let Answer::Registered(node, missed) = self.decide(input, batch) {
             batch.registrations.push((node, missed, stream));
         }

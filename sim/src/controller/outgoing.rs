@@ -29,8 +29,10 @@ impl Desk {
                 Event::Cancelled { job, .. } | Event::Expired { job, .. } => drop(touched.insert(*job)),
                 _ => {}
             }
-            if let Some(effect) = effects(event).filter(|effect| !self.withholds(effect)) {
-                self.order(effect, &mut outbox);
+            for effect in effects(event) {
+                if !self.withholds(&effect) {
+                    self.order(effect, &mut outbox);
+                }
             }
         }
         batch.regardless.into_iter().for_each(|effect| self.order(effect, &mut outbox));
@@ -103,6 +105,12 @@ impl Desk {
             Effect::Signal { node, key, signal, scope } => {
                 outbox.entry(node).or_default().push(Order::Signal { key, signal, scope });
             }
+            Effect::StopStep { node, key, why } => outbox.entry(node).or_default().push(Order::StopStep { key, why }),
+            Effect::SignalStep { node, key, signal } => {
+                outbox.entry(node).or_default().push(Order::SignalStep { key, signal });
+            }
+            Effect::ForgetStep { node, key } => outbox.entry(node).or_default().push(Order::ForgetStep(key)),
+            Effect::StartStep { key, .. } => unreachable!("nobody in the model asks for the step {key}"),
         }
     }
 

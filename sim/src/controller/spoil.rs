@@ -73,7 +73,10 @@ impl Desk {
             TaskState::Suspended { full, .. } => {
                 Some(Effect::Resume { node: full.first()?.node, key: job.attempt_key(*index)? })
             }
-            TaskState::Running { .. } | TaskState::Finishing { .. } | TaskState::Pending { .. } => None,
+            TaskState::Running { .. }
+            | TaskState::Finishing { .. }
+            | TaskState::Closing { .. }
+            | TaskState::Pending { .. } => None,
         });
         resume.collect()
     }

@@ -58,6 +58,7 @@ fn queue_rows(cluster: &Cluster, job: &Job) -> Vec<String> {
             TaskState::Running { shares, .. } => ("runs", shares),
             TaskState::Suspended { full, .. } => ("is suspended", full),
             TaskState::Finishing { shares, .. } => ("stops", shares),
+            TaskState::Closing { shares, .. } => ("closes", shares),
         };
         rows.push(format!("{} {word} on {}{again}", job.label(*index), names(cluster, shares)));
     }

@@ -212,5 +212,6 @@ fn describe(answer: &Answer) -> String {
         }
         Answer::Registered(node, _) => format!("node {}", node.0),
         Answer::Token(token) => format!("join token {token}"),
+        Answer::Step(key) => format!("step {key}"),
     }
 }

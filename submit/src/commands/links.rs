@@ -16,9 +16,9 @@ use crate::local::process::own_program;
 use crate::local::shell::search_path;
 
 /// The names under which this binary is Slurm's command.
-pub(crate) const LINKED: [&str; 12] = [
-    "sbatch", "squeue", "scancel", "sinfo", "scontrol", "sacct", "sacctmgr", "sshare", "sreport", "sstat", "sdiag",
-    "sprio",
+pub(crate) const LINKED: [&str; 14] = [
+    "sbatch", "srun", "salloc", "squeue", "scancel", "sinfo", "scontrol", "sacct", "sacctmgr", "sshare", "sreport",
+    "sstat", "sdiag", "sprio",
 ];
 
 /// Makes links to this binary under the names of Slurm's commands.

@@ -3,7 +3,7 @@
 //! Options are read in `sbatch/options`, the script in `sbatch/script`; here they become a [`Submission`], which is
 //! sent, and perhaps waited for. Start at [`run`].
 
-pub(super) mod options;
+pub(crate) mod options;
 mod script;
 
 use std::ffi::OsString;

@@ -252,7 +252,9 @@ fn is_filtered(request: &CancelRequest) -> bool {
 fn request(options: &Options) -> Outcome<CancelRequest> {
     let refused = |text: String| Failure::new(format!("scancel: error: {text}"));
     for id in &options.ids {
-        let read = id.parse::<JobRef>();
+        // A step stands behind its job.
+        let job = id.rsplit_once('.').filter(|(_, step)| *step == "batch" || step.parse::<u32>().is_ok());
+        let read = job.map_or(id.as_str(), |(job, _)| job).parse::<JobRef>();
         read.map_err(|error| refused(format!("Invalid job id {id}")).hint(Some(error)))?;
     }
     let mine = || rustix::process::getuid().as_raw().to_string();

@@ -15,7 +15,7 @@ fn listed(cluster: &Cluster, journal: &dyn Journal, request: &v1::ListHistoryReq
     let filter_of = v1::ListJobsRequest { states: Vec::new(), ..jobs.clone() };
     let sift =
         Sift { filter: Filter::new(&filter_of), window, states: &jobs.states, pager: Pager::new(sender, Vec::new()) };
-    let maker = RowMaker { cluster, detail: true, starts: None };
+    let maker = RowMaker { cluster, detail: true, steps: true, starts: None };
     let mut listing = Listing { cluster, journal, maker, sift, duplicates: request.duplicates };
     let done = match wanted {
         None => listing.everything(),

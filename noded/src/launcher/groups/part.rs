@@ -49,6 +49,21 @@ impl Part {
         Self { dir, version, controllers: vec![Controller::Freezer] }
     }
 
+    /// A folder of a step in this one, without limits of its own.
+    pub(super) fn inner(&self, step: u32) -> io::Result<Self> {
+        let dir = self.dir.join(format!("step{step}"));
+        match fs::create_dir(&dir) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        Ok(Self { dir, version: self.version, controllers: vec![Controller::Freezer] })
+    }
+
+    /// Whether processes can be stopped in it.
+    pub(super) fn can_freeze(&self) -> bool {
+        self.controllers.contains(&Controller::Freezer)
+    }
+
     pub(super) fn dir(&self) -> &Path {
         &self.dir
     }
@@ -58,11 +73,14 @@ impl Part {
     /// In version 1 that is `tasks`, which moves but the one thread that a new process has: moving a process by
     /// `cgroup.procs` waits for every processor of the machine, up to ten milliseconds.
     pub(super) fn entrance(&self) -> io::Result<File> {
-        let file = match self.version {
+        OpenOptions::new().write(true).open(self.entrance_path())
+    }
+
+    pub(super) fn entrance_path(&self) -> PathBuf {
+        self.dir.join(match self.version {
             Version::One => "tasks",
             Version::Two => "cgroup.procs",
-        };
-        OpenOptions::new().write(true).open(self.dir.join(file))
+        })
     }
 
     pub(super) fn members(&self) -> Vec<ProcessIdent> {
@@ -101,7 +119,7 @@ impl Part {
             (Version::Two, true) => ("cgroup.freeze", "1"),
             (Version::Two, false) => ("cgroup.freeze", "0"),
         };
-        self.controllers.contains(&Controller::Freezer) && self.write(file, value).is_ok()
+        self.can_freeze() && self.write(file, value).is_ok()
     }
 
     /// Lets the kernel kill all that is in it; whether it can (version 2 since Linux 5.14).

@@ -35,7 +35,7 @@ Examples:
 
 /// What a variable says to its option.
 #[derive(Clone, Copy)]
-enum Says {
+pub(crate) enum Says {
     /// Its value.
     Value,
     /// Whether it is given; see [`is_on`].
@@ -245,6 +245,13 @@ fn stray(word: &OsStr) -> Failure {
 
 /// What the variables say, as words.
 fn of_environment(value: impl Fn(&str) -> Option<String>) -> Vec<OsString> {
+    let mut words = from_variables(VARIABLES, &value);
+    words.extend(value("SBATCH_WAIT").map(|_| "--wait".into()));
+    words
+}
+
+/// What the variables of a table say, as words.
+pub(crate) fn from_variables(table: &[(&str, &str, Says)], value: impl Fn(&str) -> Option<String>) -> Vec<OsString> {
     let word = |(name, option, says): &(&str, &str, Says)| {
         let value = value(name)?;
         match says {
@@ -257,9 +264,7 @@ fn of_environment(value: impl Fn(&str) -> Option<String>) -> Vec<OsString> {
             Value | Perhaps => Some(format!("{option}={value}").into()),
         }
     };
-    let mut words: Vec<OsString> = VARIABLES.iter().filter_map(word).collect();
-    words.extend(value("SBATCH_WAIT").map(|_| "--wait".into()));
-    words
+    table.iter().filter_map(word).collect()
 }
 
 /// How Slurm reads a switch in a variable.
