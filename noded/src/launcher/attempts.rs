@@ -20,6 +20,7 @@ use super::frame::{
 use super::grip::{Grip, Whom};
 use super::groups::Groups;
 use super::identity::as_user;
+use super::latecomers::Latecomers;
 use super::records::{Known, Record, Records};
 use super::spawn;
 use super::task::{Due, Task};
@@ -48,6 +49,8 @@ pub(super) struct Attempts {
     ending: BTreeSet<RunKey>,
     grip: Grip,
     watch: Watch,
+    /// What was claimed and waits for a folder.
+    late: Latecomers,
     notices: Vec<Notice>,
 }
 
@@ -58,8 +61,8 @@ impl Attempts {
         let read = fs::read_to_string(BOOT_ID);
         let boot_id = read.map_err(|source| LauncherError::BootId { path: BOOT_ID.into(), source })?.trim().to_owned();
         let grip = Grip::new(records.launcher_id(), Groups::open(dir, records.launcher_id())?);
-        let (tasks, ending, watch, notices) = Default::default();
-        let mut attempts = Self { records, boot_id, tasks, ending, grip, watch, notices };
+        let (tasks, ending, watch, late, notices) = Default::default();
+        let mut attempts = Self { records, boot_id, tasks, ending, grip, watch, late, notices };
         attempts.end_earlier_life()?;
         Ok(attempts)
     }
@@ -69,9 +72,11 @@ impl Attempts {
         let mut due = Vec::new();
         let mut signals = Vec::new();
         for request in requests {
+            let Some(request) = self.late.put_off(request) else { continue };
             match request {
-                Request::Launch(launch) => self.launch(&launch, now),
+                Request::Launch(launch) => self.launch(launch, now),
                 Request::Stop { key, why, kill_wait_ms } => {
+                    self.end_late(|owner| belongs(owner, key), why);
                     for (&key, task) in self.tasks.iter_mut().filter(|(owner, _)| belongs(**owner, key)) {
                         due.extend(task.on_stop(why, kill_wait_ms, now).map(|due| (key, due)));
                     }
@@ -101,6 +106,7 @@ impl Attempts {
 
     /// Does what has become due, and reports the attempts of which nothing is left.
     pub(super) fn on_clock(&mut self, now: Instant) {
+        self.try_again(now);
         let due = self.tasks.iter_mut().filter_map(|(&key, task)| Some((key, task.on_clock(now)?))).collect();
         self.carry_out(due, Vec::new(), now);
         self.watch_memory(now);
@@ -141,6 +147,7 @@ impl Attempts {
     /// Stops everything, because the launcher has to go.
     pub(super) fn stop_all(&mut self, kill_wait_ms: u64, now: Instant) {
         let why = StopWhy::Shutdown;
+        self.end_late(|_| true, why);
         let stop = |(&key, task): (&RunKey, &mut Task)| Some((key, task.on_stop(why, kill_wait_ms, now)?));
         let due = self.tasks.iter_mut().filter_map(stop).collect();
         self.carry_out(due, Vec::new(), now);
@@ -172,12 +179,12 @@ impl Attempts {
     /// When [`Attempts::on_clock`] has something to do.
     pub(super) fn next_wake(&self) -> Option<Instant> {
         let tasks = self.tasks.values().filter_map(Task::next_wake);
-        tasks.chain(self.watch.next_wake()).chain(self.grip.next_wake()).min()
+        tasks.chain(self.watch.next_wake()).chain(self.grip.next_wake()).chain(self.late.next_wake()).min()
     }
 
     /// Whether nothing runs.
     pub(super) fn is_idle(&self) -> bool {
-        self.tasks.is_empty()
+        self.tasks.is_empty() && self.late.is_empty()
     }
 
     /// Leaves nothing behind but the records.
@@ -190,7 +197,7 @@ impl Attempts {
     }
 
     /// Starts an attempt, unless there is a record of it.
-    fn launch(&mut self, launch: &Launch, now: Instant) {
+    fn launch(&mut self, launch: Box<Launch>, now: Instant) {
         let key = launch.key;
         if let Some(known) = self.records.get(key) {
             self.notices.extend(notice(key, self.status(key, known)));
@@ -201,9 +208,35 @@ impl Attempts {
             self.notices.push(Notice::Ended { key, ending: never_ran(outcome) });
             return;
         }
-        match self.start(launch) {
-            Ok(pid) => self.on_started(launch, pid, now),
+        match self.start(&launch) {
+            Ok(pid) => self.on_started(&launch, pid, now),
+            Err(outcome) if files::lacks_folder(&outcome) => self.late.add(launch, outcome, now),
             Err(outcome) => self.end(key, never_ran(outcome)),
+        }
+    }
+
+    /// Starts what has waited for its folder, if that is there now; what has waited long enough fails.
+    fn try_again(&mut self, now: Instant) {
+        for mut late in self.late.take_due(now) {
+            let (key, tried) = (late.launch.key, self.start(&late.launch));
+            match tried {
+                Ok(pid) => {
+                    self.on_started(&late.launch, pid, now);
+                    self.obey(std::mem::take(&mut late.later), now);
+                }
+                Err(outcome) if late.may_wait(now) && files::lacks_folder(&outcome) => {
+                    self.late.add_again(late, outcome, now);
+                }
+                Err(outcome) => self.end(key, never_ran(outcome)),
+            }
+        }
+    }
+
+    /// Ends what waits for its folder and was stopped before that came.
+    fn end_late(&mut self, wanted: impl Fn(RunKey) -> bool, why: StopWhy) {
+        for late in self.late.take_keys(wanted) {
+            let outcome = if why == StopWhy::Shutdown { Outcome::Lost } else { late.outcome };
+            self.end(late.launch.key, Ending { stopped: Some(why), ..never_ran(outcome) });
         }
     }
 

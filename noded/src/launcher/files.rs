@@ -3,7 +3,7 @@
 //! Files are opened here and not in the child, so that a missing folder is an answer and not an exit code. They are
 //! opened, and written to, with the rights of the task's user.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -49,6 +49,16 @@ pub(super) fn not_started(step: StartStep, path: &Path, error: &io::Error) -> Ou
     let mut path = path.to_string_lossy().into_owned();
     path.truncate(path.floor_char_boundary(PATH_BYTES_MAX));
     Outcome::NotStarted { step, path, error: words(error) }
+}
+
+/// Whether a start failed because an output's folder is not there.
+pub(super) fn lacks_folder(outcome: &Outcome) -> bool {
+    let Outcome::NotStarted { step: StartStep::OpenOutput | StartStep::OpenError, path, .. } = outcome else {
+        return false;
+    };
+    Path::new(path)
+        .parent()
+        .is_some_and(|folder| fs::metadata(folder).is_err_and(|e| e.kind() == io::ErrorKind::NotFound))
 }
 
 /// Tells the reader of a task's stderr why the program could not be executed, as Slurm does.

@@ -20,6 +20,7 @@ pub mod frame;
 mod grip;
 mod groups;
 mod identity;
+mod latecomers;
 mod link;
 mod place;
 mod records;

@@ -112,6 +112,27 @@ fn a_missing_folder_sends_the_task_to_tmp() {
 }
 
 #[test]
+fn a_folder_that_comes_a_moment_later_is_in_time() {
+    let mut house = House::new();
+    let late = |house: &House, job, folder: &str| {
+        let mut launch = house.script(job, "echo here");
+        launch.stdout.path = format!("{folder}/out").into();
+        Request::Launch(Box::new(launch))
+    };
+    // The second is answered while the first waits, which therefore holds up nobody.
+    house.send(&[late(&house, 1, "later"), late(&house, 2, ".")]);
+    house.started();
+    assert_eq!(house.ended().outcome, Outcome::Exited { code: 0 });
+    std::fs::create_dir(house.root.path().join("later")).expect("a folder");
+    house.started();
+    assert_eq!(house.ended().outcome, Outcome::Exited { code: 0 });
+    assert_eq!(house.file("later/out"), "here\n");
+    // A stop ends the wait.
+    house.send(&[late(&house, 3, "never"), stop(3, StopWhy::Cancelled, 0)]);
+    assert_eq!(house.ended().stopped, Some(StopWhy::Cancelled));
+}
+
+#[test]
 fn the_time_limit_ends_a_stubborn_tree() {
     let mut house = House::new();
     let mut launch = house.script(1, "trap '' TERM; sleep 100 & echo $! > child; while :; do sleep 100; done");
