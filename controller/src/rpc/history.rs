@@ -197,6 +197,7 @@ impl Listing<'_> {
                     }
                 }
                 Ok(Past::Run(run)) => {
+                    open.take().map_or(Ok(()), |row| self.sift.add(row))?;
                     if self.duplicates && self.sift.filter.lets_pass(&run.job) && meant(Some(&run.task)) {
                         self.sift.add(self.run_row(*run))?;
                     }
