@@ -6,19 +6,27 @@ use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use tracing::error;
 
 use crate::config::ConfigFile;
 use crate::serve::{Serve, ServeError, serve};
+use crate::tls::{Lives, is_host_name};
+
+/// A node's certificate is good for a day; it is renewed at two thirds of that.
+const NODE_LIFE_S: u64 = 24 * 60 * 60;
+/// The controller's certificate is good for a week, and renewed likewise.
+const SERVER_LIFE_S: u64 = 7 * 24 * 60 * 60;
 
 /// Runs the controller: keeps the journal, decides what runs where, and answers commands and nodes.
 #[derive(Debug, Parser)]
 #[command(
     name = "covey controller",
     version,
-    after_help = "Examples:\n  covey controller --dir /var/lib/covey\n  covey controller --dir D --listen-plain 127.0.0.1:6817\n\n\
+    after_help = "Examples:\n  covey controller --dir /var/lib/covey\n  covey controller --dir D --listen 0.0.0.0:6817 --advertise ctl.example\n  \
+                  covey controller --dir D --listen-plain 127.0.0.1:6817\n\n\
                   COVEY_LOG filters the log (info, debug, controller=trace). SIGTERM stops it; tasks go on running."
 )]
 struct Arguments {
@@ -28,6 +36,18 @@ struct Arguments {
     /// Settings under slurm.conf's names [default: DIR/covey.toml, if it is there].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Also listens on this port with TLS 1.3; the cluster's CA is made in DIR/tls at the first start.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Names or addresses by which --listen is reached from elsewhere, beside this machine's own.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "listen", value_parser = host_name)]
+    advertise: Vec<String>,
+    /// How long a node's certificate is good, in seconds; for tests.
+    #[arg(long, value_name = "SECONDS", default_value_t = NODE_LIFE_S, hide = true, value_parser = clap::value_parser!(u64).range(1..=NODE_LIFE_S))]
+    node_certificate_life: u64,
+    /// How long the controller's certificate is good, in seconds; for tests.
+    #[arg(long, value_name = "SECONDS", default_value_t = SERVER_LIFE_S, hide = true, value_parser = clap::value_parser!(u64).range(1..=SERVER_LIFE_S))]
+    server_certificate_life: u64,
     /// Also listens on this port without encryption; only addresses of this machine are allowed.
     #[arg(long, value_name = "127.0.0.1:PORT")]
     listen_plain: Option<SocketAddr>,
@@ -82,6 +102,23 @@ fn start(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let config_file = ConfigFile { path, asked: arguments.config.is_some() };
     let config = config_file.read()?;
     let metrics = arguments.metrics.or(config.metrics);
-    serve(Serve { dir, config, config_file, listen_plain: arguments.listen_plain, metrics })?;
+    let lives = Lives {
+        server: Duration::from_secs(arguments.server_certificate_life),
+        node: Duration::from_secs(arguments.node_certificate_life),
+    };
+    serve(Serve {
+        dir,
+        config,
+        config_file,
+        listen: arguments.listen,
+        advertise: arguments.advertise.clone(),
+        lives,
+        listen_plain: arguments.listen_plain,
+        metrics,
+    })?;
     Ok(())
+}
+
+fn host_name(text: &str) -> Result<String, String> {
+    if is_host_name(text) { Ok(text.to_owned()) } else { Err("give host names or addresses, without a port".into()) }
 }

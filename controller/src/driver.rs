@@ -23,7 +23,7 @@ use sched::plan::Planner;
 use sched::step::{Input, decide};
 use sched::wake::next_wake;
 use tokio::sync::watch;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use batch::Batch;
 
@@ -222,7 +222,16 @@ impl Driver {
                 batch.blobs.extend(blobs);
                 batch.replies.push((reply, answer));
             }
-            Letter::Register { register, sender, reply } => self.register(register, sender, reply, batch),
+            Letter::Register { register, certificate, sender, reply } => {
+                match self.admit(&register, certificate.as_deref()) {
+                    Ok(()) => self.register(register, sender, reply, batch),
+                    Err(why) => {
+                        warn!(node = register.name, why, "a node is not let in");
+                        // A node that has gone away in the meantime needs no answer.
+                        reply.send(Err(why)).ok();
+                    }
+                }
+            }
             Letter::Ends { node, session, ends, steps } => {
                 if self.links.is_current(node, session) {
                     self.decide(Input::Ends { node, ends, steps }, batch);

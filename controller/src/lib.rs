@@ -17,5 +17,6 @@ pub mod recover;
 mod rpc;
 pub mod serve;
 mod statistics;
+pub mod tls;
 
 pub use cli::{command, run};

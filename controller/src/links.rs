@@ -53,6 +53,11 @@ impl Links {
         current
     }
 
+    /// Drops a node's link, whoever is at its other end.
+    pub(crate) fn cut(&mut self, node: NodeId) {
+        self.links.remove(&node);
+    }
+
     /// Whether this session is the node's newest.
     pub(crate) fn is_current(&self, node: NodeId, session: u64) -> bool {
         self.links.get(&node).is_some_and(|link| link.session == session)

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use proto::listen::{ListenError, listen_unix};
+use proto::v1::admission_server::AdmissionServer;
 use proto::v1::controller_server::ControllerServer;
+use proto::v1::membership_server::MembershipServer;
 use proto::v1::node_link_server::NodeLinkServer;
 use proto::{CALL_MESSAGE_BYTES_MAX, DESCRIPTOR, LINK_MESSAGE_BYTES_MAX};
 use thiserror::Error;
@@ -17,7 +19,9 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tonic::Request;
 use tonic::service::Routes;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 use tracing::{info, warn};
 
@@ -27,12 +31,16 @@ use crate::door::Door;
 use crate::driver::{Driver, Letter, Post, Published, mailbox};
 use crate::journal::{Alone, Election, Journal, JournalError, SledJournal};
 use crate::recover::{RecoverError, recover};
+use crate::rpc::admission::Gatekeeper;
 use crate::rpc::allocate::Watcher;
+use crate::rpc::caller::{nodes_only, users_only};
 use crate::rpc::link::Links;
+use crate::rpc::membership::Members;
 use crate::rpc::relay::Relay;
 use crate::rpc::{Desk, SUBMIT_BYTES_MAX};
 use crate::statistics::calls::CountCalls;
 use crate::statistics::scrape;
+use crate::tls::{Authority, AuthorityError, Lives, Tls, own_names, welcome};
 
 /// How long calls that are under way may take when the controller stops.
 const STOP_WAIT: Duration = Duration::from_secs(2);
@@ -46,6 +54,12 @@ pub struct Serve {
     pub config: Config,
     /// Where they were read from.
     pub config_file: ConfigFile,
+    /// A port with TLS.
+    pub listen: Option<SocketAddr>,
+    /// Further names and addresses by which it is reached.
+    pub advertise: Vec<String>,
+    /// How long certificates are good.
+    pub lives: Lives,
     /// A port without encryption, on this machine only.
     pub listen_plain: Option<SocketAddr>,
     /// Where Prometheus may ask.
@@ -76,6 +90,9 @@ pub enum ServeError {
     /// The port is for others to reach.
     #[error("--listen-plain {0} is not an address of this machine alone: give 127.0.0.1:PORT or [::1]:PORT")]
     NotLoopback(SocketAddr),
+    /// There is no CA, or it does not sign.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
     /// The port cannot be opened.
     #[error("cannot listen on {address}")]
     Port {
@@ -119,6 +136,7 @@ pub fn serve(serve: Serve) -> Result<(), ServeError> {
     let socket = serve.dir.join("controller.sock");
     let unix = runtime.block_on(listen_unix(&socket))?;
     let tcp = serve.listen_plain.map(|address| runtime.block_on(listen_tcp(address))).transpose()?;
+    let secure = serve.listen.map(|address| runtime.block_on(Secure::open(&serve, address))).transpose()?;
     let metrics = serve.metrics.map(|address| runtime.block_on(traces::scrape::listen(address)));
     let metrics = metrics.transpose().map_err(ServeError::Metrics)?;
     let election = Alone::new(journal.clone(), vec![format!("unix://{}", socket.display())]);
@@ -154,9 +172,10 @@ pub fn serve(serve: Serve) -> Result<(), ServeError> {
     if let Some(listener) = metrics {
         runtime.spawn(traces::scrape::serve(listener, scrape::source(desk.published.clone())));
     }
-    let (listen_plain, metrics) = (serve.listen_plain, serve.metrics);
-    info!(epoch, socket = %socket.display(), ?listen_plain, ?metrics, "controller up");
-    let served = runtime.block_on(listen_until_told(desk, post.clone(), &door, unix, tcp, ended));
+    let (listen, listen_plain, metrics) = (serve.listen, serve.listen_plain, serve.metrics);
+    info!(epoch, socket = %socket.display(), ?listen, ?listen_plain, ?metrics, "controller up");
+    let ways = Ways { unix, tcp, secure, node_life: serve.lives.node };
+    let served = runtime.block_on(listen_until_told(desk, post.clone(), &door, ways, ended));
     runtime.block_on(post.put(Letter::Stop));
     if driver.join().is_err() {
         warn!("the driver has panicked; the journal holds all that was acknowledged");
@@ -178,13 +197,37 @@ fn write_pid(path: &std::path::Path) -> io::Result<()> {
     fs::rename(aside, path)
 }
 
-/// Serves both ways in until a signal, then gives calls under way [`STOP_WAIT`].
+/// The ways in.
+struct Ways {
+    unix: UnixListener,
+    tcp: Option<TcpListener>,
+    secure: Option<Secure>,
+    node_life: Duration,
+}
+
+/// A port with TLS, and the CA behind it.
+struct Secure {
+    listener: TcpListener,
+    tls: Tls,
+    authority: Arc<Authority>,
+}
+
+impl Secure {
+    async fn open(serve: &Serve, address: SocketAddr) -> Result<Secure, ServeError> {
+        let authority = Arc::new(Authority::open(&serve.dir.join("tls"))?);
+        let names = own_names(address, &serve.advertise);
+        info!(authority = %authority.fingerprint(), ?names, "TLS");
+        let tls = Tls::new(authority.clone(), names, serve.lives.server)?;
+        Ok(Secure { listener: listen_tcp(address).await?, tls, authority })
+    }
+}
+
+/// Serves all ways in until a signal, then gives calls under way [`STOP_WAIT`].
 async fn listen_until_told(
     desk: Desk,
     post: Post,
     door: &Door,
-    unix: UnixListener,
-    tcp: Option<TcpListener>,
+    ways: Ways,
     driver_ended: oneshot::Receiver<()>,
 ) -> Result<(), ServeError> {
     let mut term = signal(SignalKind::terminate()).map_err(ServeError::Runtime)?;
@@ -194,10 +237,11 @@ async fn listen_until_told(
         // The sender gone means the same as a stop.
         let _gone = stopped.wait_for(|stop| *stop).await;
     };
+    let Ways { unix, tcp, secure, node_life } = ways;
     let count = CountCalls(desk.published.clone());
     Watcher { post: desk.post.clone(), published: desk.published.clone(), holders: desk.holders.clone() }
         .wait_for_all();
-    let routes = routes(desk, post).await;
+    let routes = routes(desk, post, secure.as_ref().map(|secure| secure.authority.clone()), node_life).await;
     let by_unix = server()
         .layer(count.clone())
         .add_routes(routes.clone())
@@ -206,7 +250,7 @@ async fn listen_until_told(
         match tcp {
             Some(tcp) => {
                 let incoming = door.guests(TcpListenerStream::new(tcp));
-                let server = server().layer(count).add_routes(routes);
+                let server = server().layer(count.clone()).add_routes(routes.clone());
                 server.serve_with_incoming_shutdown(incoming, told(stopped.clone())).await
             }
             None => {
@@ -215,7 +259,19 @@ async fn listen_until_told(
             }
         }
     };
-    let both = async { tokio::try_join!(by_unix, by_tcp) };
+    let by_tls = async {
+        let Some(Secure { listener, tls, .. }) = secure else {
+            told(stopped.clone()).await;
+            return Ok(());
+        };
+        let incoming = Box::pin(welcome(listener, tls.acceptor.clone(), door));
+        let server = server().layer(count.clone()).add_routes(routes.clone());
+        tokio::select! {
+            served = server.serve_with_incoming_shutdown(incoming, told(stopped.clone())) => served,
+            () = tls.keep_fresh() => unreachable!("it goes on for ever"),
+        }
+    };
+    let both = async { tokio::try_join!(by_unix, by_tcp, by_tls) };
     tokio::pin!(both);
     tokio::select! {
         served = &mut both => {
@@ -243,7 +299,14 @@ fn server() -> Server {
         .tcp_nodelay(true)
 }
 
-async fn routes(desk: Desk, post: Post) -> Routes {
+/// The services, each behind the gate that says for whom it is.
+async fn routes(desk: Desk, post: Post, authority: Option<Arc<Authority>>, node_life: Duration) -> Routes {
+    let published = desk.published.clone();
+    let gatekeeper = Gatekeeper { post: post.clone(), published: published.clone(), authority: authority.clone() };
+    let members = authority.map(|authority| {
+        let (post, published) = (post.clone(), published.clone());
+        MembershipServer::new(Members { post, published, authority, life: node_life, rate: Arc::default() })
+    });
     let (health_reporter, health) = tonic_health::server::health_reporter();
     health_reporter.set_serving::<ControllerServer<Desk>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
@@ -258,5 +321,14 @@ async fn routes(desk: Desk, post: Post) -> Routes {
     let links = NodeLinkServer::new(Links { post, relay })
         .max_decoding_message_size(LINK_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(LINK_MESSAGE_BYTES_MAX);
-    Routes::new(health).add_service(reflection).add_service(controller).add_service(links)
+    let nodes = move |request: Request<()>| nodes_only(&published, request);
+    let routes = Routes::new(health)
+        .add_service(InterceptedService::new(reflection, users_only))
+        .add_service(InterceptedService::new(controller, users_only))
+        .add_service(InterceptedService::new(AdmissionServer::new(gatekeeper), users_only))
+        .add_service(InterceptedService::new(links, nodes));
+    match members {
+        Some(members) => routes.add_service(members),
+        None => routes,
+    }
 }

@@ -27,7 +27,7 @@ use crate::{launcher, machine, signals};
     name = "covey noded",
     version,
     after_help = "Examples:\n  covey noded --name linux1 --controller unix:///var/lib/covey/controller.sock --dir /var/lib/covey\n  \
-                  covey noded --name big --controller http://127.0.0.1:6817 --dir /srv/node --cpus 8 --memory 16G\n\n\
+                  covey noded --name big --controller https://ctl.example:6817 --token-file join.txt --dir /srv/node --cpus 8\n\n\
                   SIGTERM stops it and leaves its tasks running for the next noded of that name; SIGINT (Ctrl-C) stops the tasks,\n\
                   which start again elsewhere, and takes the node out of the cluster."
 )]
@@ -35,9 +35,13 @@ struct NodedArguments {
     /// The node's name: letters, digits, - _ and dots.
     #[arg(long, value_name = "NAME", value_parser = node_name)]
     name: String,
-    /// Where the controller is: unix:///path/controller.sock or http://127.0.0.1:PORT; a comma list is tried in its order.
+    /// Where the controller is: unix:///path/controller.sock, https://HOST:PORT or http://127.0.0.1:PORT; a comma list is tried in its order.
     #[arg(long, env = "COVEY_CONTROLLER", value_name = "URL")]
     controller: Endpoints,
+    /// A file with a join token (covey node token create), needed for https:// until the node has joined: then its certificate in
+    /// DIR/nodes/NAME/tls is proof enough, and renews itself.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// The folder for nodes/NAME/ (its spool), NAME.pid and log/NAME.log.
     #[arg(long, env = "COVEY_DIR", value_name = "DIR")]
     dir: PathBuf,
@@ -114,6 +118,7 @@ fn noded(arguments: NodedArguments) -> Result<(), Box<dyn Error>> {
     let ran = node::run(NodeSettings {
         name,
         controller: arguments.controller,
+        token_file: arguments.token_file,
         folder,
         program: std::env::current_exe()?,
         amount: Amount { cpus: Cpus::whole(cpus), memory_mib, ..Amount::default() },
@@ -140,9 +145,7 @@ fn gres(text: &str) -> Result<List<Gres>, GresError> {
 
 /// A name that can stand in a hostlist, a path and a table.
 fn node_name(text: &str) -> Result<String, String> {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    if (1..=64).contains(&text.len()) && text.bytes().all(fits) && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-    {
+    if sched::node::is_name(text) {
         Ok(text.to_owned())
     } else {
         Err("a node's name has 1 to 64 letters, digits, dashes, underscores and dots, and begins with a letter or digit".into())
@@ -186,7 +189,11 @@ fn conclude(name: &str, ran: Result<(), Box<dyn Error>>) -> ExitCode {
     let mut line = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        line.push_str(&format!(": {cause}"));
+        let text = cause.to_string();
+        // Some errors say what their cause says.
+        if !line.ends_with(&text) {
+            line.push_str(&format!(": {text}"));
+        }
         source = cause.source();
     }
     tracing::error!("{line}");

@@ -24,7 +24,8 @@ pub(crate) fn wall_ms_unsigned() -> u64 {
     wall_ms().max(0).unsigned_abs()
 }
 
-fn wall_ms() -> i64 {
+/// Milliseconds since 1970; before it in a machine that has lost its clock.
+pub(crate) fn wall_ms() -> i64 {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
 }

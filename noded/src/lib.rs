@@ -15,6 +15,7 @@ pub mod login;
 mod machine;
 mod meters;
 pub mod node;
+mod papers;
 pub mod roster;
 mod signals;
 pub mod stage;

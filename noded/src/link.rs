@@ -3,10 +3,11 @@
 //! It decides nothing. Whoever owns the [`Heard`] receiver answers [`Heard::Dialled`] with a stream of what to say, which
 //! must begin with a registration: so nothing that is said can fall between a registration and its link.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use proto::LINK_MESSAGE_BYTES_MAX;
-use proto::dial::dial;
+use proto::dial::dial_trusting;
 use proto::endpoint::Endpoints;
 use proto::link::{FromNode, ToNode};
 use proto::v1;
@@ -14,12 +15,17 @@ use proto::v1::node_link_client::NodeLinkClient;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Code;
 use tracing::{info, warn};
+
+use crate::papers::Papers;
 
 /// Messages to the controller that may wait; beyond that the link is dropped, and the next registration says it all.
 pub const MESSAGES_MAX: usize = 1_024;
 /// The pause before the controller is dialled again.
 const PAUSE: Duration = Duration::from_millis(100);
+/// The pause after a controller has said that it does not let this node in.
+const REFUSED_PAUSE: Duration = Duration::from_secs(2);
 /// How long one round of dialling goes on before it is logged.
 const DIAL_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -34,16 +40,24 @@ pub enum Heard {
     Lost,
 }
 
-/// Keeps the link up until the receiver of `heard` is dropped.
-pub async fn keep_up(endpoints: Endpoints, heard: mpsc::Sender<Heard>) {
+/// Keeps the link up, by the papers where there are any, until the receiver of `heard` is dropped.
+pub async fn keep_up(endpoints: Endpoints, papers: Option<Arc<Papers>>, heard: mpsc::Sender<Heard>) {
     while !heard.is_closed() {
-        match dial(&endpoints, DIAL_PATIENCE).await {
+        let mut pause = PAUSE;
+        let trust = papers.as_ref().map(|papers| papers.trust());
+        match dial_trusting(&endpoints, trust.as_ref(), DIAL_PATIENCE).await {
             Ok(channel) => {
                 let client = NodeLinkClient::new(channel)
                     .max_decoding_message_size(LINK_MESSAGE_BYTES_MAX)
                     .max_encoding_message_size(LINK_MESSAGE_BYTES_MAX);
-                if let Err(status) = converse(client, &heard).await {
-                    info!(%status, "the link broke");
+                match converse(client, &heard).await {
+                    Err(status) if status.code() == Code::PermissionDenied => {
+                        let why = proto::error::detail(&status).unwrap_or_else(|| status.message().to_owned());
+                        warn!(why, "the controller does not let this node in");
+                        pause = REFUSED_PAUSE;
+                    }
+                    Err(status) => info!(%status, "the link broke"),
+                    Ok(()) => {}
                 }
                 if heard.send(Heard::Lost).await.is_err() {
                     return;
@@ -51,7 +65,7 @@ pub async fn keep_up(endpoints: Endpoints, heard: mpsc::Sender<Heard>) {
             }
             Err(error) => warn!(error = &error as &dyn std::error::Error, "the controller does not answer"),
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
     }
 }
 

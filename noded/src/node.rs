@@ -17,6 +17,7 @@ use sched::resources::Amount;
 use sched::spec::gres::Gres;
 use thiserror::Error;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
 use crate::clock;
@@ -28,8 +29,9 @@ use crate::launcher::frame::{Request, RunKey};
 use crate::launcher::{self, LauncherError, LinkError};
 use crate::link::{Heard, MESSAGES_MAX, keep_up};
 use crate::meters::Meters;
+use crate::papers::{Applicant, Papers, PapersError};
 use crate::roster::{Act, Ends, Job, Roster, Seen, StepAct};
-use crate::signals::Signals;
+use crate::signals::{self, Signals};
 use crate::stage::{Moved, Pipeline};
 use crate::step::Steps;
 
@@ -45,6 +47,8 @@ pub struct NodeSettings {
     pub name: String,
     /// Where the controller is.
     pub controller: Endpoints,
+    /// A file with a join token, for the first time over TLS.
+    pub token_file: Option<PathBuf>,
     /// The node's own folder.
     pub folder: PathBuf,
     /// This program, to start the launcher with.
@@ -71,6 +75,9 @@ pub enum NodeError {
     /// The launcher did not say who it is.
     #[error("the launcher in {} did not say hello as it should", .0.display())]
     NoHello(PathBuf),
+    /// It may not join, or not prove who it is.
+    #[error(transparent)]
+    Papers(#[from] PapersError),
     /// The threads for operations cannot be started.
     #[error("no threads for operations")]
     Pool(#[from] rayon::ThreadPoolBuildError),
@@ -88,6 +95,7 @@ pub enum NodeError {
 /// # Errors
 /// What keeps it from starting or going on.
 pub fn run(settings: NodeSettings) -> Result<(), NodeError> {
+    let Some(papers) = papers(&settings)? else { return Ok(()) };
     let stream = launcher::ensure(&settings.folder, &settings.program)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(NodeError::Runtime)?;
     let left = runtime.block_on(async {
@@ -99,11 +107,31 @@ pub fn run(settings: NodeSettings) -> Result<(), NodeError> {
         }
         let hand = Hand::new(settings.folder.clone(), settings.program.clone(), stream)?;
         let signals = Signals::listen().map_err(NodeError::Runtime)?;
-        Node::start(&settings, hand, meters).await?.serve(settings.controller.clone(), signals).await
+        Node::start(&settings, hand, meters).await?.serve(settings.controller.clone(), papers, signals).await
     });
     // A conversion may still be computing; nobody wants its result.
     runtime.shutdown_background();
     left
+}
+
+/// What the node proves by who it is, joining where it has not: none where no controller is reached by TLS. Nothing at all when it
+/// was told to go meanwhile.
+#[expect(clippy::option_option, reason = "told to go, and in need of none, are two things")]
+fn papers(settings: &NodeSettings) -> Result<Option<Option<Arc<Papers>>>, NodeError> {
+    let Some(secure) = settings.controller.secure() else { return Ok(Some(None)) };
+    let (folder, token_file) = (settings.folder.join("tls"), settings.token_file.clone());
+    let applicant = Applicant { name: settings.name.clone(), controller: secure, token_file };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(NodeError::Runtime)?;
+    let papers = runtime.block_on(async {
+        let mut signals = Signals::listen().map_err(NodeError::Runtime)?;
+        tokio::select! {
+            papers = Papers::obtain(folder, applicant) => Ok(Some(Some(Arc::new(papers?)))),
+            _ = signals.term.recv() => Ok(None),
+            _ = signals.int.recv() => Ok(None),
+        }
+    });
+    signals::hold().map_err(NodeError::Runtime)?;
+    papers
 }
 
 struct Node {
@@ -181,9 +209,15 @@ impl Node {
         Ok(node)
     }
 
-    async fn serve(mut self, controller: Endpoints, mut signals: Signals) -> Result<(), NodeError> {
+    async fn serve(
+        mut self,
+        controller: Endpoints,
+        papers: Option<Arc<Papers>>,
+        mut signals: Signals,
+    ) -> Result<(), NodeError> {
         let (hears, mut heard) = mpsc::channel(HEARD_MAX);
-        let link = tokio::spawn(keep_up(controller, hears));
+        let link = tokio::spawn(keep_up(controller, papers.clone(), hears));
+        let renewal = papers.map(|papers| tokio::spawn(async move { papers.keep_fresh().await }));
         loop {
             let acts = tokio::select! {
                 Some(heard) = heard.recv() => self.on_heard(heard),
@@ -201,6 +235,7 @@ impl Node {
         }
         info!("noded stops");
         link.abort();
+        renewal.inspect(JoinHandle::abort);
         Ok(())
     }
 

@@ -1,17 +1,21 @@
-//! Calling a controller: a channel over a unix socket or plain TCP, trying the places in turn until a time has passed.
+//! Calling a controller: a channel over a unix socket, TLS or plain TCP, trying the places in turn until a time has passed.
 
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
 use thiserror::Error;
-use tokio::net::UnixStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, sleep};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Uri};
 
 use crate::endpoint::{Endpoint, Endpoints};
 use crate::short_path::ShortPath;
+use crate::trust::{Trust, bare, explain};
 
 /// The pause between two rounds of tries, at first; it doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -28,14 +32,31 @@ pub struct DialError {
     pub endpoints: Endpoints,
     /// What the last try met.
     #[source]
-    pub source: tonic::transport::Error,
+    pub source: TryError,
+}
+
+/// Why one place did not answer.
+#[derive(Debug, Error)]
+pub enum TryError {
+    /// No connection.
+    #[error(transparent)]
+    Transport(#[from] tonic::transport::Error),
+    /// Nothing is known to check a controller by that is reached by TLS.
+    #[error("{0} is reached by TLS, and there is no CA certificate to check it by")]
+    NoTrust(Endpoint),
 }
 
 impl DialError {
+    /// Somebody is there who is not the controller that it should be, or does not speak TLS 1.3: to wait does not help.
+    #[must_use]
+    pub fn is_untrusted(&self) -> bool {
+        matches!(self.source, TryError::NoTrust(_)) || self.io_kind() == Some(io::ErrorKind::InvalidData)
+    }
+
     /// The operating system's error that the last try met, if it was one.
     #[must_use]
     pub fn io_kind(&self) -> Option<io::ErrorKind> {
-        let mut source = std::error::Error::source(&self.source);
+        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&self.source);
         while let Some(error) = source {
             if let Some(error) = error.downcast_ref::<io::Error>() {
                 return Some(error.kind());
@@ -51,12 +72,24 @@ impl DialError {
 /// # Errors
 /// When no place answered in time.
 pub async fn dial(endpoints: &Endpoints, patience: Duration) -> Result<Channel, DialError> {
+    dial_trusting(endpoints, None, patience).await
+}
+
+/// Like [`dial`], also to places that are reached by TLS.
+///
+/// # Errors
+/// When no place answered in time, or none is who it should be.
+pub async fn dial_trusting(
+    endpoints: &Endpoints,
+    trust: Option<&Trust>,
+    patience: Duration,
+) -> Result<Channel, DialError> {
     let deadline = Instant::now() + patience;
     let mut pause = PAUSE_MIN;
     loop {
         let mut failed = None;
         for endpoint in endpoints.iter() {
-            match dial_one(endpoint).await {
+            match dial_one(endpoint, trust).await {
                 Ok(channel) => return Ok(channel),
                 Err(error) => failed = Some(error),
             }
@@ -70,15 +103,22 @@ pub async fn dial(endpoints: &Endpoints, patience: Duration) -> Result<Channel, 
     }
 }
 
-async fn dial_one(endpoint: &Endpoint) -> Result<Channel, tonic::transport::Error> {
-    match endpoint {
-        Endpoint::Tcp(host) => channel(format!("http://{host}"))?.tcp_nodelay(true).connect().await,
+async fn dial_one(endpoint: &Endpoint, trust: Option<&Trust>) -> Result<Channel, TryError> {
+    Ok(match endpoint {
+        Endpoint::Tcp(host) => channel(format!("http://{host}"))?.tcp_nodelay(true).connect().await?,
+        Endpoint::Tls(host) => {
+            let trust = trust.ok_or_else(|| TryError::NoTrust(endpoint.clone()))?.clone();
+            let place = host.clone();
+            let connect = move |_: Uri| connect_tls(place.clone(), trust.clone());
+            // The connector does the TLS, so the channel is not to look for it.
+            channel(format!("http://{host}"))?.connect_with_connector(tower::service_fn(connect)).await?
+        }
         Endpoint::Unix(path) => {
             let path = path.clone();
             let connect = move |_: Uri| connect_unix(path.clone());
-            channel("http://localhost".into())?.connect_with_connector(tower::service_fn(connect)).await
+            channel("http://localhost".into())?.connect_with_connector(tower::service_fn(connect)).await?
         }
-    }
+    })
 }
 
 fn channel(uri: String) -> Result<tonic::transport::Endpoint, tonic::transport::Error> {
@@ -94,4 +134,19 @@ fn channel(uri: String) -> Result<tonic::transport::Endpoint, tonic::transport::
 async fn connect_unix(path: PathBuf) -> io::Result<TokioIo<UnixStream>> {
     let short = ShortPath::of(&path)?;
     Ok(TokioIo::new(UnixStream::connect(short.as_path()).await?))
+}
+
+async fn connect_tls(host: String, trust: Trust) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
+    let name = ServerName::try_from(bare(&host).to_owned()).map_err(io::Error::other)?;
+    let connect = async {
+        let stream = TcpStream::connect(&host).await?;
+        stream.set_nodelay(true)?;
+        TlsConnector::from(trust.config()).connect(name, stream).await
+    };
+    let connected =
+        tokio::time::timeout(TRY_MAX, connect).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    connected.map(TokioIo::new).map_err(|error| match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(tls) => io::Error::new(error.kind(), explain(tls, &host)),
+        None => error,
+    })
 }

@@ -1,4 +1,4 @@
-//! Where a controller is: `unix:///path/to/controller.sock`, `http://127.0.0.1:6817`, or a list of them.
+//! Where a controller is: `unix:///path/to/controller.sock`, `https://host:6817`, `http://127.0.0.1:6817`, or a list of them.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,8 @@ pub enum Endpoint {
     Unix(PathBuf),
     /// Plain TCP, `host:port`.
     Tcp(String),
+    /// TCP with TLS, `host:port`: the way from elsewhere.
+    Tls(String),
 }
 
 /// The places to try, in their order. Never empty.
@@ -26,6 +28,13 @@ impl Endpoints {
         Endpoints(vec![Endpoint::Unix(path.to_owned())])
     }
 
+    /// Of these, the places that are reached by TLS: where alone a secret may be sent.
+    #[must_use]
+    pub fn secure(&self) -> Option<Endpoints> {
+        let secure: Vec<Endpoint> = self.0.iter().filter(|place| matches!(place, Endpoint::Tls(_))).cloned().collect();
+        (!secure.is_empty()).then_some(Endpoints(secure))
+    }
+
     /// The places, first choice first.
     pub fn iter(&self) -> impl Iterator<Item = &Endpoint> {
         self.0.iter()
@@ -34,7 +43,9 @@ impl Endpoints {
 
 /// Why a text names no place.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("{0:?} is no controller address: write unix:///path/to/controller.sock or http://host:port")]
+#[error(
+    "{0:?} is no controller address: write unix:///path/to/controller.sock, https://host:port or, on the same machine, http://127.0.0.1:port"
+)]
 pub struct EndpointError(String);
 
 impl FromStr for Endpoint {
@@ -49,12 +60,13 @@ impl FromStr for Endpoint {
         if text.starts_with('/') {
             return Ok(Endpoint::Unix(text.into()));
         }
-        let host = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+        let secret = text.strip_prefix("https://");
+        let host = secret.or_else(|| text.strip_prefix("http://")).unwrap_or(text).trim_end_matches('/');
         let (name, port) = host.rsplit_once(':').ok_or_else(bad)?;
         if name.is_empty() || name.contains('/') || port.parse::<u16>().is_err() {
             return Err(bad());
         }
-        Ok(Endpoint::Tcp(host.to_owned()))
+        Ok(if secret.is_some() { Endpoint::Tls(host.to_owned()) } else { Endpoint::Tcp(host.to_owned()) })
     }
 }
 
@@ -73,6 +85,7 @@ impl fmt::Display for Endpoint {
         match self {
             Endpoint::Unix(path) => write!(f, "unix://{}", path.display()),
             Endpoint::Tcp(host) => write!(f, "http://{host}"),
+            Endpoint::Tls(host) => write!(f, "https://{host}"),
         }
     }
 }
@@ -97,10 +110,12 @@ mod tests {
             ("/run/c.sock", "unix:///run/c.sock"),
             ("http://127.0.0.1:6817", "http://127.0.0.1:6817"),
             ("localhost:1, unix:/a", "http://localhost:1,unix:///a"),
+            ("https://ctl.example:6817/,https://[::1]:1", "https://ctl.example:6817,https://[::1]:1"),
         ] {
             assert_eq!(text.parse::<Endpoints>().map(|e| e.to_string()), Ok(printed.to_owned()), "{text}");
         }
-        for text in ["", "nowhere", "unix:relative", "http://host", "http://:1", "h:99999", "https://h:1"] {
+        for text in ["", "nowhere", "unix:relative", "http://host", "http://:1", "h:99999", "https://h", "https://h:x"]
+        {
             assert!(text.parse::<Endpoints>().is_err(), "{text}");
         }
     }

@@ -7,12 +7,17 @@
 pub mod dial;
 pub mod endpoint;
 pub mod error;
+pub mod join_token;
 pub mod link;
 pub mod listen;
+pub mod node_certificate;
 pub mod request;
+mod secret;
 mod short_path;
 pub mod spec;
 mod step;
+pub mod tls;
+pub mod trust;
 
 /// What tonic makes of `covey/v1/*.proto`; their comments are its documentation.
 pub mod v1 {

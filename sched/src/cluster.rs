@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{AttemptKey, BlobHash, JobId, Name, NodeId, RequestId, Timestamp};
 use crate::index::Index;
 use crate::job::Job;
+use crate::members::Members;
 use crate::node::Node;
 use crate::partition::Partition;
 use crate::spec::job::{JobSpec, Work};
@@ -31,6 +32,9 @@ pub struct Cluster {
     pub(crate) prioritized: Timestamp,
     /// Requests in the order in which they came, for [`crate::apply::REQUEST_MS_MAX`].
     pub(crate) requests: Vector<(Timestamp, RequestId, JobId)>,
+    /// Join tokens, and what has joined by them.
+    #[serde(default)]
+    pub(crate) members: Members,
     #[serde(skip)]
     pub(crate) index: Index,
 }
@@ -102,6 +106,12 @@ impl Cluster {
     /// All nodes, in the order of their names.
     pub fn nodes(&self) -> impl Iterator<Item = &Arc<Node>> {
         self.index.by_name.values().map(|id| &self.nodes[id])
+    }
+
+    /// Who may be a node.
+    #[must_use]
+    pub fn members(&self) -> &Members {
+        &self.members
     }
 
     /// A partition by its name.

@@ -130,7 +130,8 @@ pub fn follow(cluster: &Cluster, event: &Event) -> Vec<Event> {
         | Event::NodeUnmarked { .. }
         | Event::NodeRemoved { .. }
         | Event::PartitionSet { .. }
-        | Event::PartitionRemoved { .. } => Vec::new(),
+        | Event::PartitionRemoved { .. }
+        | Event::Membership(_) => Vec::new(),
     }
 }
 

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AttemptKey, JobId, Name, NodeId, RequestId, StepKey, Timestamp};
+use crate::members::Fact;
 use crate::node::{Mark, Offer};
 use crate::partition::Partition;
 use crate::reason::{Outcome, Reason, Scope, StopWhy};
@@ -308,6 +309,9 @@ pub enum Event {
         /// Its name.
         name: Name,
     },
+    /// Who may be a node has changed.
+    #[serde(rename = "mb")]
+    Membership(Fact),
     /// The batch process of an attempt is over, and its end is counted when its last step is gone.
     #[serde(rename = "ec")]
     Closing {

@@ -21,6 +21,7 @@ pub mod job;
 mod line;
 pub mod mark;
 mod measure;
+pub mod members;
 pub mod node;
 pub mod partition;
 mod pause;

@@ -192,6 +192,13 @@ impl Mark {
     }
 }
 
+/// Whether a node may have this name: it can stand in a hostlist, a path, a table and a certificate.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=64).contains(&text.len()) && text.bytes().all(fits) && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+}
+
 impl Node {
     /// A node that nothing is known of but what it says.
     pub(crate) fn new(id: NodeId, name: Name, offer: Offer, health: Health) -> Node {

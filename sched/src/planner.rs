@@ -135,6 +135,7 @@ impl Planner {
             | Event::Forgotten { .. }
             | Event::Signalled { .. }
             | Event::Limited { .. }
+            | Event::Membership(_)
             | Event::StepCreated { .. }
             | Event::StepStopped { .. }
             | Event::StepSignalled { .. }

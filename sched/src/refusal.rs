@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::ids::{JobId, Name};
+use crate::members::{NotAdmitted, TOKENS_MAX};
 use crate::spec::job::SpecError;
 
 /// An input that changed nothing.
@@ -190,6 +191,18 @@ pub enum Refusal {
     /// A change that is out of bounds.
     #[error("{0}")]
     BadChange(SpecError),
+    /// A node that may not join.
+    #[error("Access/permission denied")]
+    NotAdmitted(NotAdmitted),
+    /// As many join tokens as may be good at a time.
+    #[error("Requested operation is presently disabled")]
+    TooManyTokens(usize),
+    /// No such join token.
+    #[error("there is no join token {0}: covey node token list shows all")]
+    UnknownToken(u32),
+    /// It has never joined with a token, so that there is nothing to revoke.
+    #[error("Invalid node name specified")]
+    NotAMember(Name),
 }
 
 impl Refusal {
@@ -243,6 +256,11 @@ impl Refusal {
             Refusal::CpusInUse { node } => {
                 Some(format!("its CPUs on {node} are in use by other jobs; try again when they are free"))
             }
+            Refusal::NotAdmitted(why) => Some(why.to_string()),
+            Refusal::TooManyTokens(good) => {
+                Some(format!("{good} join tokens are good, at most {TOKENS_MAX} may be: covey node token revoke one"))
+            }
+            Refusal::NotAMember(name) => Some(format!("no node {name} has joined with a token")),
             Refusal::Dependency(term) => Some(format!("{term}: there is no such job (any more)")),
             Refusal::TooManySteps(max) => Some(format!("an attempt of a job may have {max} steps")),
             Refusal::NotTheirs => Some("only the job's own user may start steps in it".to_owned()),
@@ -256,6 +274,7 @@ impl Refusal {
             | Refusal::NoLongerPending
             | Refusal::NotRunning
             | Refusal::CircularDependency
+            | Refusal::UnknownToken(_)
             | Refusal::BadChange(_) => None,
         }
     }

@@ -24,7 +24,7 @@ use crate::spec::array::JobRef;
 use crate::spec::job::JobSpec;
 use crate::steps::ask::{self, NewStep, StepTarget, StepWish};
 use crate::steps::ends;
-use crate::{failures, finish, pause, submit, wake};
+use crate::{failures, finish, members, pause, submit, wake};
 
 /// What reached the controller.
 #[derive(Clone, Debug)]
@@ -157,6 +157,8 @@ pub enum Input {
         /// Its name.
         name: Name,
     },
+    /// Who may be a node is to change.
+    Membership(members::Wish),
     /// A moment named by [`crate::wake::next_wake`] has come.
     Tick,
 }
@@ -174,6 +176,8 @@ pub enum Answer {
     Found(Vec<Result<(), Refusal>>),
     /// A node's number, and what it has missed.
     Registered(NodeId, Reconciled),
+    /// A join token's number.
+    Token(u32),
     /// Refused.
     Refused(Refusal),
 }
@@ -225,6 +229,7 @@ pub fn decide(cluster: &Cluster, settings: &Settings, now: Timestamp, input: Inp
         Input::CreatePartition { name, change } => answered(update::create(cluster, name, &change)),
         Input::UpdatePartition { name, change } => answered(update::update(cluster, &name, &change)),
         Input::DeletePartition { name } => answered(update::delete(cluster, &name)),
+        Input::Membership(wish) => members::decide(cluster, now, wish),
         Input::Tick => (wake::tick(cluster, settings, now), Answer::Done),
     }
 }

@@ -6,8 +6,9 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use proto::dial::{DialError, dial};
+use proto::dial::{DialError, dial_trusting};
 use proto::endpoint::{EndpointError, Endpoints};
+use proto::trust::{Trust, TrustError};
 use proto::v1::controller_client::ControllerClient;
 use thiserror::Error;
 use tonic::transport::Channel;
@@ -19,6 +20,8 @@ const CONTROLLER_VARIABLE: &str = "COVEY_CONTROLLER";
 const ANCESTORS_MAX: usize = 32;
 /// Where a controller listens that serves the whole machine.
 const MACHINE_SOCKET: &str = "/run/covey/controller.sock";
+/// The variable that names a PEM file with the CA of a controller at https://.
+const CA_VARIABLE: &str = "COVEY_CA_FILE";
 /// How long to try where no socket exists: a mistyped folder should be told at once.
 const PATIENCE_ABSENT: Duration = Duration::from_millis(300);
 /// How long to try where there is a socket: a controller that is being started again needs a moment.
@@ -33,6 +36,15 @@ pub(crate) enum CallError {
     /// `COVEY_CONNECT_TIMEOUT` is no number of seconds.
     #[error("COVEY_CONNECT_TIMEOUT={0:?} is not a number of seconds from 0 to {TIMEOUT_S_MAX}")]
     Timeout(String),
+    /// There is nothing to check the controller by.
+    #[error("a controller at https:// is checked by the CA of its cluster: copy DIR/tls/ca.pem of the controller to {}, or name it in {CA_VARIABLE}", path.display())]
+    Trust {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// Why it is not usable.
+        #[source]
+        source: TrustError,
+    },
     /// Nobody answers there.
     #[error(transparent)]
     Dial(#[from] DialError),
@@ -58,7 +70,7 @@ impl CallError {
         match self {
             CallError::Dial(_) | CallError::Lost(_) => "Unable to contact slurm controller (connect failure)".into(),
             CallError::Refused(status) => status.message().to_owned(),
-            CallError::Address(_) | CallError::Timeout(_) => crate::failure::chain(self),
+            CallError::Address(_) | CallError::Timeout(_) | CallError::Trust { .. } => crate::failure::chain(self),
         }
     }
 
@@ -73,6 +85,7 @@ impl CallError {
     /// What the user can do.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
+            CallError::Dial(error) if error.is_untrusted() => Some(crate::failure::chain(error)),
             CallError::Dial(error) => Some(format!("{error}; start one with \"covey up\", or set COVEY_CONTROLLER")),
             CallError::Lost(_) => {
                 Some("the controller went away during the call; try again, or look at its log".into())
@@ -155,7 +168,22 @@ fn of_ancestors(name: &str) -> Option<String> {
 pub(crate) async fn connect(timeout_s: Option<u32>) -> Result<Channel, CallError> {
     let endpoints = endpoints()?;
     let patience = patience(timeout_s)?.unwrap_or_else(|| default_patience(&endpoints));
-    Ok(dial(&endpoints, patience).await?)
+    let trust = endpoints.secure().map(|_| trust()).transpose()?;
+    Ok(dial_trusting(&endpoints, trust.as_ref(), patience).await?)
+}
+
+/// The CA by which a controller is checked that is reached by TLS: `COVEY_CA_FILE`, else `covey/ca.pem` in the user's config folder.
+fn trust() -> Result<Trust, CallError> {
+    let given = std::env::var_os(CA_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let path = given.unwrap_or_else(|| config_folder().join("ca.pem"));
+    Trust::in_file(&path).map_err(|source| CallError::Trust { path, source })
+}
+
+/// Covey's folder among the user's settings: `XDG_CONFIG_HOME`, else `.config` in the home folder.
+fn config_folder() -> PathBuf {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let home = || set("HOME").unwrap_or_else(|| "/".into()).join(".config");
+    set("XDG_CONFIG_HOME").unwrap_or_else(home).join("covey")
 }
 
 /// How long to come again, where somebody has said: `--connect-timeout`, or else `COVEY_CONNECT_TIMEOUT`.
@@ -183,7 +211,7 @@ fn timeout_of_environment() -> Result<Option<u32>, CallError> {
 fn default_patience(endpoints: &Endpoints) -> Duration {
     let absent = |place: &proto::endpoint::Endpoint| match place {
         proto::endpoint::Endpoint::Unix(path) => !path.exists(),
-        proto::endpoint::Endpoint::Tcp(_) => false,
+        proto::endpoint::Endpoint::Tcp(_) | proto::endpoint::Endpoint::Tls(_) => false,
     };
     if endpoints.iter().all(absent) { PATIENCE_ABSENT } else { PATIENCE_PRESENT }
 }

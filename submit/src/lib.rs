@@ -54,6 +54,7 @@ pub const COMMANDS: &[&str] = &[
     "down",
     "env",
     "links",
+    "node",
     "sdiag",
     "sprio",
     "completions",
@@ -83,6 +84,7 @@ Usage: covey COMMAND [ARGUMENTS]      (covey COMMAND --help says more)
   up, down    start and stop a cluster on this machine
   env         print the variables that a shell needs to talk to it
   links       put sbatch, squeue, ... into a folder as links to this binary
+  node        let nodes in over the network with join tokens, and shut them out
 
   completions what a shell needs to complete all these
   man         write their manual pages
@@ -127,6 +129,7 @@ pub fn run(name: &str, args: Vec<OsString>) -> ExitCode {
         "down" => commands::down::run(&args),
         "env" => commands::env::run(&args),
         "links" => commands::links::run(&args),
+        "node" => commands::node::run(&args),
         "help" | "--help" | "-h" => failure::ended(failure::print(OVERVIEW)),
         "version" | "--version" | "-V" => {
             failure::ended(failure::print(concat!("covey ", env!("CARGO_PKG_VERSION"), "\n")))

@@ -18,6 +18,7 @@ mod scontrol;
 mod service;
 mod steps;
 mod surroundings;
+mod tls;
 mod transcripts;
 mod users;
 mod verbs;

@@ -60,8 +60,13 @@ impl Rig {
 
     /// Starts the controller and waits until it answers.
     pub(crate) fn start_controller(&mut self) {
+        self.start_controller_with(&[]);
+    }
+
+    /// Starts the controller with these options and waits until it answers.
+    pub(crate) fn start_controller_with(&mut self, options: &[&str]) {
         let dir = self.dir();
-        let child = daemon(Command::new(COVEY).arg("controller").arg("--dir").arg(&dir));
+        let child = daemon(Command::new(COVEY).arg("controller").arg("--dir").arg(&dir).args(options));
         self.controller = Some(child);
         wait_for("the controller answers", || self.try_run("scontrol", &["ping"]).status.success());
     }
@@ -76,9 +81,14 @@ impl Rig {
     }
 
     fn start_node_with(&mut self, name: &str, options: &[&str]) {
+        self.start_node_at(name, &self.endpoint(), options);
+    }
+
+    /// Starts a node that reaches the controller at this address.
+    pub(crate) fn start_node_at(&mut self, name: &str, endpoint: &str, options: &[&str]) {
         let mut command = Command::new(COVEY);
         command.args(["noded", "--name", name, "--cpus", "2", "--memory", "2G"]);
-        command.arg("--controller").arg(self.endpoint()).arg("--dir").arg(self.dir()).args(options);
+        command.arg("--controller").arg(endpoint).arg("--dir").arg(self.dir()).args(options);
         self.nodes.push((name.to_owned(), daemon(&mut command)));
     }
 

@@ -1,9 +1,11 @@
 //! What lies in the driver's mailbox, and the bounded mailbox itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use proto::link::{Register, ToNode};
+use proto::node_certificate::NodeCertificate;
 use sched::ids::{AttemptKey, BlobHash, NodeId, StepKey};
 use sched::reconcile::AttemptEnd;
 use sched::step::{Answer, Input};
@@ -35,6 +37,8 @@ pub(crate) enum Letter {
     Register {
         /// What the node says.
         register: Register,
+        /// What it has shown, where it comes over TLS.
+        certificate: Option<Arc<NodeCertificate>>,
         /// Where its orders go.
         sender: mpsc::Sender<ToNode>,
         /// Who waits for its number and session.

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use proto::link::{Order, Register, StartStep, StepShare, ToNode, Welcome};
+use proto::node_certificate::NodeCertificate;
 use sched::event::{Effect, Event, Placement, effects};
 use sched::ids::{AttemptKey, JobId, NodeId, StepKey};
 use sched::job::Job;
+use sched::members::Fact;
 use sched::spec::step::StepSpec;
 use sched::step::{Answer, Input};
 use sched::steps::StepState;
@@ -18,6 +20,7 @@ use super::batch::{Batch, Registration};
 use super::letter::Registered;
 use crate::briefs::{BriefError, Edition};
 use crate::links::Outbox;
+use crate::rpc::caller::shut_out;
 
 impl Driver {
     pub(super) fn register(
@@ -27,12 +30,6 @@ impl Driver {
         reply: Registered,
         batch: &mut Batch,
     ) {
-        if let Err(why) = self.admit(&register) {
-            warn!(node = register.name, why, "a node is not let in");
-            // A node that has gone away in the meantime needs no answer.
-            reply.send(Err(why)).ok();
-            return;
-        }
         let name = register.name.as_str().into();
         let (offer, claims, steps) = register.into_offer();
         let input = Input::Register { name, offer, claims, steps };
@@ -44,7 +41,12 @@ impl Driver {
     /// Whether a node may register: not when a later registration of it is known, because what this one claims has passed; not
     /// when it has obeyed a newer controller; and not under the name of one that is connected
     /// and keeps other records, because that one's tasks would be taken for lost while they run.
-    fn admit(&self, register: &Register) -> Result<(), String> {
+    pub(super) fn admit(&self, register: &Register, certificate: Option<&NodeCertificate>) -> Result<(), String> {
+        // Between its call and this moment the node may have been shut out.
+        let counts = |shown: &NodeCertificate| self.cluster.members().is_member(&shown.name, shown.key);
+        if certificate.is_some_and(|shown| !counts(shown)) {
+            return Err(shut_out(&register.name));
+        }
         if register.epoch_seen > self.epoch {
             let (seen, own) = (register.epoch_seen, self.epoch);
             return Err(format!("it has obeyed a controller of epoch {seen}, and this one is of epoch {own}"));
@@ -76,6 +78,9 @@ impl Driver {
             if let Event::Cancelled { job, .. } | Event::Expired { job, .. } = event {
                 touched.insert(*job);
             }
+            if let Event::Membership(Fact::Revoked { name, .. }) = event {
+                self.shut_out(name);
+            }
             for effect in effects(event) {
                 self.order(effect, &mut outbox);
             }
@@ -84,6 +89,14 @@ impl Driver {
             self.release_job(job, &mut outbox);
         }
         outbox.send(&mut self.links);
+    }
+
+    /// Cuts a node's link. What it says over the broken one counts no more, because its session is gone.
+    fn shut_out(&mut self, name: &str) {
+        if let Some(node) = self.cluster.node_named(name) {
+            warn!(node = name, "the node was revoked; its link is cut");
+            self.links.cut(node.id);
+        }
     }
 
     fn welcome(&mut self, registration: Registration, outbox: &mut Outbox) {

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use proto::node_certificate::NodeCertificate;
 use sched::cluster::Cluster;
 use sched::ids::{BlobHash, JobId, RequestId};
+use sched::members::Fingerprint;
 use sched::node::Offer;
 use sched::resources::{Amount, Cpus};
 use sched::spec::array::ArraySpec;
@@ -148,7 +150,7 @@ async fn what_one_pass_leaves_starts_without_waiting_for_anything_to_happen() {
 }
 
 #[tokio::test]
-async fn a_registration_that_comes_late_is_refused() {
+async fn a_registration_that_comes_late_or_from_who_was_shut_out_is_refused() {
     let bench = start(Arc::default());
     let register = |registration| proto::link::Register {
         name: "n1".into(),
@@ -165,9 +167,15 @@ async fn a_registration_that_comes_late_is_refused() {
         gres: Vec::new(),
     };
     let (sender, _orders) = tokio::sync::mpsc::channel(8);
-    for (registration, welcome) in [(5, true), (6, true), (6, false), (5, false), (7, true)] {
+    // It was shut out between its call and this moment: nobody of that name has joined.
+    let shown = NodeCertificate { name: "n1".into(), key: Fingerprint([1; 32]), from_s: 0, until_s: i64::MAX };
+    let shown = Some(Arc::new(shown));
+    let tries =
+        [(5, None, true), (6, None, true), (6, None, false), (5, None, false), (7, shown, false), (7, None, true)];
+    for (registration, certificate, welcome) in tries {
         let (reply, answer) = tokio::sync::oneshot::channel();
-        bench.post.put(Letter::Register { register: register(registration), sender: sender.clone(), reply }).await;
+        let (register, sender) = (register(registration), sender.clone());
+        bench.post.put(Letter::Register { register, certificate, sender, reply }).await;
         let answer = answer.await.expect("it is answered");
         assert_eq!(answer.is_ok(), welcome, "{registration}: {answer:?}");
     }

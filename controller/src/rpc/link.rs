@@ -4,19 +4,20 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
-use proto::error::WireError;
+use proto::error::{WireError, refused};
 use proto::link::{FromNode, ToNode};
 use proto::v1;
 use proto::v1::node_link_server::NodeLink;
 use sched::ids::NodeId;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 use tracing::{debug, info, warn};
 
 use crate::driver::{Letter, Post};
 use crate::links::NODE_MESSAGES_MAX;
 use crate::rpc::administrator;
+use crate::rpc::caller::Caller;
 use crate::rpc::relay::Relay;
 use crate::rpc::serve_step;
 
@@ -42,21 +43,29 @@ impl NodeLink for Links {
     }
 
     async fn join(&self, request: Request<Streaming<v1::FromNode>>) -> Result<Response<Self::JoinStream>, Status> {
-        // Whoever joins as a node is given the jobs of all users.
-        administrator(&request)?;
+        let certificate = match Caller::of(request.extensions()) {
+            Caller::Node(certificate) => Some(certificate),
+            // Whoever joins as a node is given the jobs of all users.
+            _ => administrator(&request).map(|_| None)?,
+        };
         let mut said = request.into_inner();
         let first = said.message().await?.ok_or(WireError::Missing("register"))?;
         let FromNode::Register(register) = FromNode::try_from(first)? else {
             return Err(WireError::Missing("register").into());
         };
         let name = register.name.clone();
+        if let Some(shown) = certificate.as_ref().filter(|shown| shown.name != name) {
+            warn!(node = shown.name, claimed = name, "a node wants to speak for another");
+            let detail = format!("node {} may only speak for itself, and not as {name}", shown.name);
+            return Err(refused(Code::PermissionDenied, "Access/permission denied", Some(&detail)));
+        }
         let (sender, orders) = mpsc::channel::<ToNode>(NODE_MESSAGES_MAX);
         let (reply, registered) = oneshot::channel();
         let (tell, told) = oneshot::channel();
         let post = self.post.clone();
         // A task of its own: when the node goes away before it is answered, its end is still noticed.
         tokio::spawn(async move {
-            let put = post.put(Letter::Register { register, sender, reply }).await;
+            let put = post.put(Letter::Register { register, certificate, sender, reply }).await;
             let answer = registered.await.ok().filter(|_| put);
             match answer {
                 Some(Ok((node, session))) => {

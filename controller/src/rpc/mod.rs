@@ -2,7 +2,9 @@
 //!
 //! Here messages become inputs and snapshots become messages; nothing is decided.
 
+pub(crate) mod admission;
 pub(crate) mod allocate;
+pub(crate) mod caller;
 mod cancel;
 mod cluster;
 mod control;
@@ -10,6 +12,7 @@ mod gres;
 mod history;
 pub(crate) mod jobs;
 pub(crate) mod link;
+pub(crate) mod membership;
 mod nodes;
 mod owner;
 mod partitions;
@@ -40,7 +43,6 @@ use sched::refusal::Refusal;
 use sched::select::Asker;
 use sched::spec::array::JobRef;
 use tokio::sync::Semaphore;
-use tonic::transport::server::UdsConnectInfo;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::config::{Config, ConfigFile};
@@ -210,17 +212,11 @@ impl Controller for Desk {
     }
 }
 
-/// Who calls, by the kernel's word: uid and gid of the process at the other end of a unix socket. `None` over TCP.
-fn peer<T>(request: &Request<T>) -> Option<(u32, u32)> {
-    let peer = request.extensions().get::<UdsConnectInfo>()?.peer_cred?;
-    Some((peer.uid(), peer.gid()))
-}
-
 /// Who may talk of jobs: everybody where the controller is root's and nodes run tasks as their users; else only the user whose
 /// controller this is, and root, because tasks run as that user, and anybody else's would run with rights that are not theirs.
 fn allowed<T>(request: &Request<T>) -> Result<Option<(u32, u32)>, Status> {
     let own = own_uid();
-    let peer = peer(request);
+    let peer = caller::peer(request)?;
     match peer {
         Some((uid, _)) if own != 0 && uid != own && uid != 0 => {
             let detail =
@@ -248,7 +244,7 @@ fn asker<T>(request: &Request<T>) -> Result<Asker, Status> {
 fn administrator<T>(request: &Request<T>) -> Result<Option<(u32, u32)>, Status> {
     let asker = asker(request)?;
     if asker.operator {
-        return Ok(peer(request));
+        return caller::peer(request);
     }
     let detail = format!("only root and the controller's own user may do that; you are uid {}", asker.uid);
     Err(refused(Code::PermissionDenied, "Access/permission denied", Some(&detail)))
@@ -257,11 +253,16 @@ fn administrator<T>(request: &Request<T>) -> Result<Option<(u32, u32)>, Status> 
 /// A refusal as a status: Slurm's text, and the sentence for people beside it.
 fn refuse(refusal: &Refusal) -> Status {
     let code = match refusal {
-        Refusal::UnknownJob | Refusal::UnknownStep | Refusal::UnknownNode(_) => Code::NotFound,
-        Refusal::NotAllowed { .. } | Refusal::NotTheirs => Code::PermissionDenied,
+        Refusal::UnknownJob
+        | Refusal::UnknownStep
+        | Refusal::UnknownNode(_)
+        | Refusal::UnknownToken(_)
+        | Refusal::NotAMember(_) => Code::NotFound,
+        Refusal::NotAllowed { .. } | Refusal::NotTheirs | Refusal::NotAdmitted(_) => Code::PermissionDenied,
         Refusal::PartitionExists(_) => Code::AlreadyExists,
         Refusal::TooManyJobs(_)
         | Refusal::TooManyOfUser { .. }
+        | Refusal::TooManyTokens(_)
         | Refusal::TooManyPartitions(_)
         | Refusal::NodeState(_)
         | Refusal::PartitionInUse { .. }

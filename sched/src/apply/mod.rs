@@ -134,6 +134,7 @@ impl Cluster {
                 self.partitions.remove(name);
                 self.reorder_queue();
             }
+            Event::Membership(fact) => self.members.apply(at, fact),
         }
     }
 

@@ -102,6 +102,7 @@ impl fmt::Display for Event {
                 write!(f, "partition_set name={} state={:?}", partition.name, partition.state)
             }
             Event::PartitionRemoved { name } => write!(f, "partition_removed name={name}"),
+            Event::Membership(fact) => fact.fmt(f),
             Event::Closing { .. }
             | Event::StepCreated { .. }
             | Event::StepStopped { .. }

@@ -162,6 +162,7 @@ fn effect(event: &Event) -> Option<Effect> {
         | Event::NodeUnmarked { .. }
         | Event::NodeRemoved { .. }
         | Event::PartitionSet { .. }
-        | Event::PartitionRemoved { .. } => None,
+        | Event::PartitionRemoved { .. }
+        | Event::Membership(_) => None,
     }
 }

@@ -211,6 +211,7 @@ fn describe(answer: &Answer) -> String {
             if refused.is_empty() { "done".to_owned() } else { format!("refused: {}", refused.join("; ")) }
         }
         Answer::Registered(node, _) => format!("node {}", node.0),
+        Answer::Token(token) => format!("join token {token}"),
         Answer::Step(key) => format!("step {key}"),
     }
 }

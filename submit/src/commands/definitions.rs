@@ -58,6 +58,7 @@ fn of(name: &str) -> Option<Command> {
         "down" => super::down::Args::command(),
         "env" => super::env::Args::command(),
         "links" => super::links::Args::command(),
+        "node" => super::node::Args::command(),
         "completions" => super::completions::Args::command(),
         "man" => super::man::Args::command(),
         _ => return None,

@@ -9,6 +9,7 @@ pub(crate) mod env;
 pub(crate) mod links;
 pub(crate) mod man;
 pub(crate) mod map;
+pub(crate) mod node;
 pub(crate) mod sacct;
 pub(crate) mod sacctmgr;
 pub(crate) mod salloc;

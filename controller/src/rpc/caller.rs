@@ -1,0 +1,149 @@
+//! Who calls: read once from the connection, and never from what the caller says of itself.
+//!
+//! Here is also which services are open to whom. What a user may do within them is decided elsewhere.
+
+use std::sync::Arc;
+
+use proto::error::refused;
+use proto::node_certificate::NodeCertificate;
+use tonic::transport::server::{TcpConnectInfo, UdsConnectInfo};
+use tonic::{Code, Extensions, Request, Status};
+
+use crate::driver::Published;
+use crate::tls::TlsPeer;
+
+/// The other side of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// A process on this machine, by the kernel's word.
+    Local {
+        /// Its user.
+        uid: u32,
+        /// Its group.
+        gid: u32,
+    },
+    /// Somebody on this machine, over the port without encryption: there is no word to go by.
+    Plain,
+    /// Who holds the key of a certificate that this cluster's CA has signed.
+    Node(Arc<NodeCertificate>),
+    /// Somebody over TLS who has shown no certificate.
+    Anonymous,
+}
+
+impl Caller {
+    /// Reads the connection. A connection of no known kind is nobody's.
+    pub(crate) fn of(extensions: &Extensions) -> Caller {
+        if let Some(peer) = extensions.get::<TlsPeer>() {
+            return peer.node.clone().map_or(Caller::Anonymous, Caller::Node);
+        }
+        if let Some(peer) = extensions.get::<UdsConnectInfo>() {
+            return peer.peer_cred.map_or(Caller::Anonymous, |peer| Caller::Local { uid: peer.uid(), gid: peer.gid() });
+        }
+        if extensions.get::<TcpConnectInfo>().is_some() { Caller::Plain } else { Caller::Anonymous }
+    }
+}
+
+/// The user who calls, by the kernel's word: uid and gid of the process at the other end of a unix socket. None over the plain port.
+///
+/// # Errors
+/// No user of this machine: a node, or somebody without a name.
+pub(crate) fn peer<T>(request: &Request<T>) -> Result<Option<(u32, u32)>, Status> {
+    match Caller::of(request.extensions()) {
+        Caller::Local { uid, gid } => Ok(Some((uid, gid))),
+        Caller::Plain => Ok(None),
+        Caller::Node(node) => {
+            Err(denied(&format!("node {} may only speak for itself, and gives no commands", node.name)))
+        }
+        Caller::Anonymous => Err(denied(FOR_USERS)),
+    }
+}
+
+const FOR_USERS: &str = "commands are taken over the unix socket on the controller's machine: run this one there";
+const FOR_NODES: &str =
+    "a node over TLS needs its certificate: start noded with --token-file; covey node token create makes one";
+
+/// The gate of services that are for users: no node and nobody without a name gets through.
+pub(crate) fn users_only(request: Request<()>) -> Result<Request<()>, Status> {
+    peer(&request).map(|_| request)
+}
+
+/// The gate of services that are for nodes: over TLS only those get through whose certificate counts right now.
+pub(crate) fn nodes_only(published: &Published, request: Request<()>) -> Result<Request<()>, Status> {
+    match Caller::of(request.extensions()) {
+        Caller::Local { .. } | Caller::Plain => Ok(request),
+        Caller::Node(node) => counts(published, &node).map(|()| request),
+        Caller::Anonymous => Err(denied(FOR_NODES)),
+    }
+}
+
+/// Whether a node's certificate still counts.
+///
+/// # Errors
+/// It was revoked, or another machine has joined under the name since.
+pub(crate) fn counts(published: &Published, node: &NodeCertificate) -> Result<(), Status> {
+    if published.cluster().members().is_member(&node.name, node.key) {
+        Ok(())
+    } else {
+        Err(denied(&shut_out(&node.name)))
+    }
+}
+
+/// What is said to a node whose certificate does not count.
+pub(crate) fn shut_out(name: &str) -> String {
+    format!(
+        "the certificate of node {name} does not count any more: it was revoked, or another machine has joined as {name}; \
+         to let this one in again remove the folder tls in its spool, and give it a new join token"
+    )
+}
+
+fn denied(detail: &str) -> Status {
+    refused(Code::PermissionDenied, "Access/permission denied", Some(detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use sched::cluster::Cluster;
+    use sched::members::Fingerprint;
+
+    use super::*;
+    use crate::rpc::administrator;
+
+    fn request(peer: Option<TlsPeer>) -> Request<()> {
+        let mut request = Request::new(());
+        peer.map(|peer| request.extensions_mut().insert(peer));
+        request
+    }
+
+    fn node() -> Option<TlsPeer> {
+        let node = NodeCertificate { name: "n1".into(), key: Fingerprint([1; 32]), from_s: 0, until_s: 1 };
+        Some(TlsPeer { address: None, node: Some(Arc::new(node)) })
+    }
+
+    #[test]
+    fn no_gate_is_open_to_who_has_no_name() {
+        let published = Published::new(Cluster::default());
+        for peer in [None, Some(TlsPeer { address: None, node: None })] {
+            assert_eq!(Caller::of(request(peer.clone()).extensions()), Caller::Anonymous);
+            assert!(
+                users_only(request(peer.clone())).is_err() && nodes_only(&published, request(peer.clone())).is_err()
+            );
+            assert!(administrator(&request(peer)).is_err());
+        }
+    }
+
+    #[test]
+    fn a_node_gives_no_commands_and_one_that_never_joined_is_none() {
+        let published = Published::new(Cluster::default());
+        assert!(users_only(request(node())).is_err() && administrator(&request(node())).is_err());
+        let refusal = nodes_only(&published, request(node())).expect_err("it has not joined");
+        assert!(proto::error::detail(&refusal).is_some_and(|detail| detail.contains("n1")));
+    }
+
+    #[test]
+    fn the_plain_port_is_open_to_this_machine() {
+        let mut request = Request::new(());
+        request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr: None });
+        assert_eq!(Caller::of(request.extensions()), Caller::Plain);
+        assert!(users_only(request).is_ok());
+    }
+}

@@ -1,0 +1,113 @@
+//! Who may be a node: join tokens, their ends, and nodes that are shut out.
+
+mod rig;
+
+use std::num::NonZeroU32;
+
+use rig::Rig;
+use sched::members::{Fingerprint, NotAdmitted, TOKENS_MAX, Wish};
+use sched::node::Health;
+use sched::refusal::Refusal;
+use sched::step::{Answer, Input};
+
+const HOUR_MS: u64 = 3_600_000;
+
+fn print(byte: u8) -> Fingerprint {
+    Fingerprint([byte; 32])
+}
+
+fn token(rig: &mut Rig, secret: u8, uses: Option<u32>) -> u32 {
+    let uses_max = uses.map(|uses| NonZeroU32::new(uses).expect("some"));
+    match rig.input(Input::Membership(Wish::CreateToken { secret: print(secret), ttl_ms: HOUR_MS, uses_max, uid: 0 })) {
+        Answer::Token(token) => token,
+        other => panic!("a token is made: {other:?}"),
+    }
+}
+
+fn wish(rig: &mut Rig, wish: Wish) -> Result<(), Refusal> {
+    match rig.input(Input::Membership(wish)) {
+        Answer::Done => Ok(()),
+        Answer::Refused(why) => Err(why),
+        other => panic!("a wish is done or refused: {other:?}"),
+    }
+}
+
+fn join(rig: &mut Rig, name: &str, key: u8, secret: u8) -> Result<(), NotAdmitted> {
+    wish(rig, Wish::Join { name: name.into(), key: print(key), secret: print(secret) }).map_err(|why| match why {
+        Refusal::NotAdmitted(why) => why,
+        other => panic!("a join is refused as such: {other:?}"),
+    })
+}
+
+#[test]
+fn a_token_lets_in_as_many_as_it_says_until_its_time_has_passed() {
+    let mut rig = Rig::new();
+    let two = token(&mut rig, 1, Some(2));
+    assert_eq!(join(&mut rig, "a", 10, 1), Ok(()));
+    assert_eq!(join(&mut rig, "a", 10, 1), Ok(()), "the same machine again costs no use");
+    assert_eq!(join(&mut rig, "b", 11, 1), Ok(()));
+    assert_eq!(join(&mut rig, "c", 12, 1), Err(NotAdmitted::UsedUp(two)));
+    assert_eq!(join(&mut rig, "a", 10, 1), Ok(()), "and may come when it is used up");
+    assert_eq!(join(&mut rig, "c", 12, 9), Err(NotAdmitted::UnknownSecret));
+    let many = token(&mut rig, 2, None);
+    assert!((0..100).all(|i| join(&mut rig, &format!("n{i}"), 20, 2).is_ok()));
+    rig.now = rig.now.plus_ms(HOUR_MS - 1);
+    assert_eq!(join(&mut rig, "c", 12, 2), Ok(()));
+    rig.now = rig.now.plus_ms(1);
+    assert_eq!(join(&mut rig, "d", 13, 2), Err(NotAdmitted::Expired(many)));
+    assert_eq!(join(&mut rig, "c", 12, 2), Err(NotAdmitted::Expired(many)), "even for who has used it");
+}
+
+#[test]
+fn a_revoked_token_lets_in_nobody_else_and_who_is_in_stays() {
+    let mut rig = Rig::new();
+    let id = token(&mut rig, 1, None);
+    assert_eq!(join(&mut rig, "a", 10, 1), Ok(()));
+    assert_eq!(wish(&mut rig, Wish::RevokeToken { token: id, uid: 0 }), Ok(()));
+    assert_eq!(join(&mut rig, "b", 11, 1), Err(NotAdmitted::TokenRevoked(id)));
+    assert!(rig.cluster.members().is_member("a", print(10)));
+    assert_eq!(wish(&mut rig, Wish::RevokeToken { token: 99, uid: 0 }), Err(Refusal::UnknownToken(99)));
+}
+
+#[test]
+fn a_revoked_node_is_silent_at_once_and_its_key_never_comes_back() {
+    let mut rig = Rig::new();
+    token(&mut rig, 1, None);
+    assert_eq!(join(&mut rig, "n1", 10, 1), Ok(()));
+    let (node, _) = rig.register("n1", 2, &[]);
+    assert_eq!(wish(&mut rig, Wish::RevokeNode { name: "n1".into(), uid: 0 }), Ok(()));
+    assert!(matches!(rig.cluster.node(node).expect("known").health, Health::Silent { .. }));
+    assert!(!rig.cluster.members().is_member("n1", print(10)));
+    assert_eq!(join(&mut rig, "n1", 10, 1), Err(NotAdmitted::KeyRevoked("n1".into())));
+    assert_eq!(join(&mut rig, "n1", 11, 1), Ok(()), "the machine was made anew and has a new key");
+    assert!(rig.cluster.members().is_member("n1", print(11)) && !rig.cluster.members().is_member("n1", print(10)));
+    let stranger = wish(&mut rig, Wish::RevokeNode { name: "n9".into(), uid: 0 });
+    assert_eq!(stranger, Err(Refusal::NotAMember("n9".into())));
+}
+
+#[test]
+fn nobody_takes_the_name_of_a_node_that_is_connected() {
+    let mut rig = Rig::new();
+    token(&mut rig, 1, None);
+    assert_eq!(join(&mut rig, "n1", 10, 1), Ok(()));
+    let (node, _) = rig.register("n1", 2, &[]);
+    assert_eq!(join(&mut rig, "n1", 66, 1), Err(NotAdmitted::Connected("n1".into())));
+    rig.input(Input::LinkLost { node });
+    assert_eq!(join(&mut rig, "n1", 66, 1), Ok(()), "a machine that lost its folder comes again");
+    assert!(!rig.cluster.members().is_member("n1", print(10)), "and its former key counts no more");
+}
+
+#[test]
+fn tokens_are_bounded_and_those_that_are_spent_make_room() {
+    let mut rig = Rig::new();
+    let first = token(&mut rig, 0, None);
+    for _ in 1..TOKENS_MAX {
+        token(&mut rig, 1, None);
+    }
+    let one_more = Wish::CreateToken { secret: print(2), ttl_ms: HOUR_MS, uses_max: None, uid: 0 };
+    assert!(matches!(wish(&mut rig, one_more), Err(Refusal::TooManyTokens(_))));
+    assert_eq!(wish(&mut rig, Wish::RevokeToken { token: first, uid: 0 }), Ok(()));
+    token(&mut rig, 2, None);
+    assert_eq!(rig.cluster.members().tokens().count(), TOKENS_MAX);
+    assert_eq!(join(&mut rig, "a", 10, 0), Err(NotAdmitted::UnknownSecret), "the one that was revoked is forgotten");
+}
