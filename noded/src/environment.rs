@@ -95,7 +95,8 @@ fn submitted(environment: &[u8]) -> Vec<(RawStr, RawStr)> {
             || name.starts_with(b"SLURM_STEP_")
             || [&b"SLURM_NTASKS"[..], b"SLURM_NPROCS", b"SLURM_CPUS_PER_TASK", b"SLURM_RESTART_COUNT"].contains(&name)
             || [&b"SLURM_MEM_PER_NODE"[..], b"SLURM_MEM_PER_CPU", b"COVEY_ATTEMPT", b"COVEY_LAUNCHER"].contains(&name)
-            || [&b"SLURM_GET_USER_ENV"[..], b"SLURM_STEPID", b"SLURM_TASK_PID", b"SLURM_WCKEY"].contains(&name)
+            || [&b"SLURM_GET_USER_ENV"[..], b"SLURM_STEPID", b"SLURM_TASK_PID", b"SLURM_WCKEY", b"SLURM_OPEN_MODE"]
+                .contains(&name)
             || [&b"SLURM_LAUNCH_NODE_IPADDR"[..], b"SLURM_SRUN_COMM_HOST", b"SLURM_SRUN_COMM_PORT"].contains(&name)
     };
     records
@@ -140,6 +141,8 @@ fn identity(job: &Job, node: &NodeFacts, variables: &mut Variables) {
         ("SLURM_JOB_RESERVATION", &brief.labels.reservation),
         ("SLURM_WCKEY", &brief.labels.wckey),
         ("SLURM_JOB_DEPENDENCY", &brief.dependency),
+        // What srun does with the files of its steps.
+        ("SLURM_OPEN_MODE", &if brief.files.append { "a".into() } else { String::new() }),
     ] {
         if !value.is_empty() {
             variables.set(name, value);

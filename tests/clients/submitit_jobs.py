@@ -138,7 +138,7 @@ def preempted():
     submitted._interrupt(timeout=False)
     assert submitted.result() == (2, "1")
     ends_as(submitted, "COMPLETED")
-    log = submitted.stderr()
+    log = submitted.stdout() + submitted.stderr()
     assert "Bypassing signal SIGTERM" in log and "Requeued job" in log, log
 
 

@@ -126,6 +126,8 @@ impl Site {
         command.arg(target).arg("--snakefile").arg(format!("{CLIENTS}/snakemake/Snakefile"));
         command.args(["--executor", "slurm", "--jobs", "4", "--default-resources", "mem_mb=700", "runtime=5"]);
         command.args(["--slurm-init-seconds-before-status-checks", "1", "--slurm-status-command", asks]);
+        // A task of an array also waits for the file of the first task.
+        command.args(["--latency-wait", "60"]);
         command.args(options).output().expect("snakemake can be started")
     }
 

@@ -46,6 +46,7 @@ user=$(id -un)
   -e 's/(^|[^:0-9])0:[0-5][0-9]($|[^:0-9])/\10:SS\2/g' \
   -e 's/(^|[^-:0-9])00:00:[0-9]{2}/\100:00:SS/g' \
   -e "s/$(printf '%8s' "$user")( |$)/    USER\1/g" -e "s/$user\(/USER(/g" \
+  -e 's/\b[0-9]{4,5}K\b/NNNNK/g' -e 's/([0-9]{2}:)?[0-9]{2}:[0-9]{2}\.[0-9]{3}/MM:SS.mmm/g' \
   -e "s/\b$(hostname -s)\b/HOST/g"
 exit "${PIPESTATUS[0]}"
 "#;

@@ -19,7 +19,7 @@ pub(super) fn block(row: &JobRow, now_ms: i64, details: bool) -> Block {
     times(row, now_ms, &mut block);
     place(row, &mut block);
     shape(row, details, &mut block);
-    files(row, &mut block);
+    files(row, details, &mut block);
     block
 }
 
@@ -143,10 +143,11 @@ fn shape(row: &JobRow, details: bool, block: &mut Block) {
     block.line(&[("OverSubscribe", &over_subscribe), ("Contiguous", &0), ("Licenses", &licenses), ("Network", &NONE)]);
 }
 
-fn files(row: &JobRow, block: &mut Block) {
+fn files(row: &JobRow, details: bool, block: &mut Block) {
     let detail = row.detail.clone().unwrap_or_default();
     block.line(&[("Command", &detail.command)]);
-    if !detail.submit_line.is_empty() {
+    // It is full of blanks, and client programs cut the one-line form at blanks.
+    if details && !detail.submit_line.is_empty() {
         block.line(&[("SubmitLine", &detail.submit_line)]);
     }
     block.line(&[("WorkDir", &detail.work_dir)]);
