@@ -135,9 +135,9 @@ fn scancel_and_sbatch_refuse_garbage_and_leave_in_peace_who_comes_late() {
         &rig,
         "scancel",
         &[
-            ("-s USR1 99", 0, ""),
-            ("-s USR1 1", 0, ""),
-            ("-s USR1 4_2", 0, ""),
+            ("-s USR1 99", 1, "scancel: error: Kill job error on job id 99: Invalid job id specified\n"),
+            ("-s USR1 1", 1, "scancel: error: Kill job error on job id 1: Invalid job id specified\n"),
+            ("-s USR1 4_2", 1, "scancel: error: Kill job error on job id 4_2: Invalid job id specified\n"),
             ("-s USR1 3", 1, "scancel: error: Kill job error on job id 3: Job is pending execution\n"),
             ("-s FOO 2", 1, "scancel: error: Invalid --signal specification\n"),
             ("-b 2_", 1, "scancel: error: Invalid job id 2_\n"),

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use proto::v1::{ControlReply, HoldRequest, HoldVerb, ListJobsRequest, RequeueRequest, SuspendRequest, Verdict};
 use sched::spec::array::JobRef;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::call::{CallError, client, connect};
 use crate::commands::squeue::load;
@@ -85,6 +86,8 @@ async fn ask(
     let mut client = client(&channel);
     let reply = match verb {
         "requeue" | "requeuehold" => {
+            // A job that requeues itself is told to end before its own command has returned, and wants to hear how that went.
+            let _outlived = signal(SignalKind::terminate()).ok();
             let has = |wanted: &str| options.iter().any(|option| option.eq_ignore_ascii_case(wanted));
             let (hold, incomplete, special_exit) = (verb == "requeuehold", has("incomplete"), has(SPECIAL_EXIT));
             client.requeue(RequeueRequest { ids, hold, incomplete, special_exit }).await?
