@@ -84,25 +84,18 @@ impl fmt::Display for Event {
                 write_list(f, tasks.iter().map(|(index, _)| *index))
             }
             Event::Forgotten { job } => write!(f, "forgotten job={job}"),
-            Event::NodeRegistered { node, name, offer, unwanted, .. } => {
-                let (cpus, memory) = (offer.amount.cpus, offer.amount.memory_mib);
-                write!(f, "node_registered node={} name={name} cpus={cpus} memory_mib={memory}", node.0)?;
-                if unwanted.is_empty() { Ok(()) } else { write!(f, " unwanted={}", unwanted.len()) }
-            }
             Event::Cleared { key, node } => write!(f, "cleared attempt={key} node={}", node.0),
-            Event::NodeSilent { node } => write!(f, "node_silent node={}", node.0),
-            Event::NodeDown { node } => write!(f, "node_down node={}", node.0),
-            Event::NodeMarked { node, mark } => {
-                let (kind, uid, reason) = (mark.kind, mark.uid, &mark.reason);
-                write!(f, "node_marked node={} kind={kind:?} uid={uid} reason={reason:?}", node.0)
-            }
-            Event::NodeUnmarked { node, uid } => write!(f, "node_unmarked node={} uid={uid}", node.0),
-            Event::NodeRemoved { node } => write!(f, "node_removed node={}", node.0),
             Event::PartitionSet { partition } => {
                 write!(f, "partition_set name={} state={:?}", partition.name, partition.state)
             }
             Event::PartitionRemoved { name } => write!(f, "partition_removed name={name}"),
             Event::Membership(fact) => fact.fmt(f),
+            Event::NodeRegistered { .. }
+            | Event::NodeSilent { .. }
+            | Event::NodeDown { .. }
+            | Event::NodeMarked { .. }
+            | Event::NodeUnmarked { .. }
+            | Event::NodeRemoved { .. } => write_node(f, self),
             Event::Closing { .. }
             | Event::StepCreated { .. }
             | Event::StepStopped { .. }
@@ -110,6 +103,26 @@ impl fmt::Display for Event {
             | Event::StepPartEnded { .. }
             | Event::StepCleared { .. } => write_step(f, self),
         }
+    }
+}
+
+/// Facts about nodes.
+fn write_node(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
+    match event {
+        Event::NodeRegistered { node, name, offer, unwanted, .. } => {
+            let (cpus, memory) = (offer.amount.cpus, offer.amount.memory_mib);
+            write!(f, "node_registered node={} name={name} cpus={cpus} memory_mib={memory}", node.0)?;
+            if unwanted.is_empty() { Ok(()) } else { write!(f, " unwanted={}", unwanted.len()) }
+        }
+        Event::NodeSilent { node } => write!(f, "node_silent node={}", node.0),
+        Event::NodeDown { node } => write!(f, "node_down node={}", node.0),
+        Event::NodeMarked { node, mark } => {
+            let (kind, uid, reason) = (mark.kind, mark.uid, &mark.reason);
+            write!(f, "node_marked node={} kind={kind:?} uid={uid} reason={reason:?}", node.0)
+        }
+        Event::NodeUnmarked { node, uid } => write!(f, "node_unmarked node={} uid={uid}", node.0),
+        Event::NodeRemoved { node } => write!(f, "node_removed node={}", node.0),
+        _ => Ok(()),
     }
 }
 
