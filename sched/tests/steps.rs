@@ -568,3 +568,11 @@ fn a_step_knows_how_long_its_attempt_had_run() {
     let job = rig.cluster.job(key.job).expect("there");
     assert_eq!(job.step(step).expect("there").job_ran_ms(&job.tasks[&0]), 5_000);
 }
+
+#[test]
+fn a_command_may_be_long_in_any_way() {
+    let command = |words: Vec<String>| StepDraft { words, ..step() }.check();
+    assert!(command(vec!["word".into(); 20_000]).is_ok() && command(vec!["x".repeat(500_000)]).is_ok());
+    assert!(command(vec![String::new(); 70_000]).is_err() && command(vec!["x".repeat(1 << 20)]).is_err());
+    assert!(command(vec!["a\0b".into()]).is_err());
+}

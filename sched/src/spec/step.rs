@@ -10,11 +10,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ids::Name;
 use crate::spec::duration::TimeLimit;
-use crate::spec::job::{ARGUMENTS_BYTES_MAX, ARGUMENTS_MAX, NODES_NAMED_MAX, SpecError, count, text};
+use crate::spec::job::{ARGUMENTS_BYTES_MAX, NODES_NAMED_MAX, SpecError, count, text};
 use crate::spec::rlimit::{LIMITED, ResourceLimit};
 
 /// The largest environment of a step, in bytes; what is larger is refused, because the journal holds it while the step runs.
 pub const ENVIRONMENT_BYTES_MAX: usize = 1024 * 1024;
+/// What a word of the command weighs beside its bytes.
+const WORD_BYTES: usize = 16;
 
 /// A checked step: its fields can be read, and nothing but [`StepDraft::check`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,14 +152,14 @@ impl StepDraft {
         if self.words.is_empty() {
             return Err(SpecError::NoCommand);
         }
-        if self.words.len() > ARGUMENTS_MAX {
-            return Err(SpecError::Arguments(self.words.len()));
-        }
-        let bytes = self.words.iter().map(String::len).sum();
+        // One word may be a whole script, and there may be many: only what they are together is bounded.
+        let bytes = self.words.iter().map(|word| WORD_BYTES + word.len()).sum();
         if bytes > ARGUMENTS_BYTES_MAX {
             return Err(SpecError::ArgumentBytes(bytes));
         }
-        self.words.iter().try_for_each(|word| text("an argument", word))?;
+        if self.words.iter().any(|word| word.contains('\0')) {
+            return Err(SpecError::Nul { field: "an argument" });
+        }
         if self.limits.len() > LIMITED.len() {
             return Err(SpecError::Limits(self.limits.len()));
         }
