@@ -85,6 +85,7 @@ impl LaunchRules {
             warning: brief.warning.map(warning),
             user,
             soft_limits: brief.limits.clone(),
+            job_time: None,
         })
     }
 
@@ -189,7 +190,7 @@ pub(crate) fn limits(share: Option<&NodeShare>) -> Limits {
     }
 }
 
-fn warning(warning: sched::spec::signal::Warning) -> Warning {
+pub(crate) fn warning(warning: sched::spec::signal::Warning) -> Warning {
     let sched::spec::signal::Warning { signal, before_s, batch_only } = warning;
     Warning { signal, before_s: before_s.into(), batch_only }
 }

@@ -261,6 +261,12 @@ impl Roster {
             Order::Stop { key, why } => self.stop(key, why).into_iter().collect(),
             Order::Suspend(key) => self.adjust(key, Act::Suspend(key), |entry| entry.suspended = Some(true)),
             Order::Resume(key) => self.adjust(key, Act::Resume(key), |entry| entry.suspended = Some(false)),
+            // What only has steps here is warned by it.
+            Order::Limit { key, limit }
+                if self.steps.keys().any(|step| step.attempt == key) && !self.attempts.contains_key(&key) =>
+            {
+                vec![Act::Limit(key, limit)]
+            }
             Order::Limit { key, limit } => self.adjust(key, Act::Limit(key, limit), |entry| entry.limit = Some(limit)),
             Order::Signal { key, signal, scope } => self.adjust(key, Act::Signal(key, signal, scope), |_| {}),
             Order::Forget(key) => self.forget(key),

@@ -13,12 +13,10 @@ use sched::ids::StepKey;
 use sched::reason::Exit;
 use sched::reconcile::How;
 use sched::spec::pattern::{FileNamePattern, PatternValues};
-use sched::spec::rlimit::ResourceLimit;
-use sched::spec::step::StepLimit;
 
 use crate::environment::{NodeFacts, step_variables};
-use crate::launch::{limits, run_as};
-use crate::launcher::frame::{FileSpec, Launch, RunKey};
+use crate::launch::{limits, run_as, warning};
+use crate::launcher::frame::{FileSpec, JobTime, Launch, RunKey};
 use crate::roster::Seen;
 use crate::stepd::{StepOrder, StepResult, Stream, TaskOrder};
 
@@ -58,6 +56,9 @@ impl Steps {
         let path = folder.join("order");
         let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
         file.write_all(&bytes)?;
+        // Where the attempt's own process is, its launcher warns all of it.
+        let is_batch_host = start.task.shares.first().is_some_and(|share| share.node == node.name);
+        let warned_here = start.job.warning.filter(|warning| !warning.batch_only && !is_batch_host);
         let file = |name: &str| FileSpec { path: folder.join(name).into(), append: false };
         Ok(Launch {
             key: start.key.into(),
@@ -73,10 +74,11 @@ impl Steps {
             job_label: order.label,
             node_name: node.name.clone(),
             limits: limits(start.task.shares.iter().find(|share| share.node == node.name)),
-            warning: None,
+            warning: warned_here.map(warning),
             // Its files are the node's: the stepd becomes the user when it has its order.
             user: None,
             soft_limits: Vec::new(),
+            job_time: Some(JobTime { ran_ms: start.job_ran_ms, limit_s: start.job.time_limit.seconds() }),
         })
     }
 
@@ -137,16 +139,12 @@ fn order(start: &StartStep, part: usize, node: &NodeFacts, now_s: i64) -> StepOr
         environment: step_variables(start, part, node, now_s),
         work_dir: spec.work_dir.as_str().into(),
         umask: spec.umask,
-        limits: spec.limits.iter().filter_map(limit).collect(),
+        limits: spec.limits.clone(),
         user: None,
         append: spec.append,
         kill_on_bad_exit: spec.kill_on_bad_exit,
         tasks: (0..share.tasks).map(|local| task(start, part, share, local)).collect(),
     }
-}
-
-fn limit(limit: &StepLimit) -> Option<ResourceLimit> {
-    Some(ResourceLimit { of: limit.name.parse().ok()?, value: limit.value, asked: false })
 }
 
 fn task(start: &StartStep, part: usize, share: &StepShare, local: u32) -> TaskOrder {

@@ -2,11 +2,11 @@
 
 use sched::ids::{AttemptKey, JobId, StepKey};
 use sched::spec::hostlist;
-use sched::spec::step::{Environment, StepDraft, StepLimit, StepSpec};
+use sched::spec::step::{Environment, StepDraft, StepSpec};
 
 use crate::error::WireError;
 use crate::request::read_names;
-use crate::spec::{read_time_limit, write_time_limit};
+use crate::spec::{read_limits, read_time_limit, write_limits, write_time_limit};
 use crate::v1;
 
 impl TryFrom<v1::StepSpec> for StepSpec {
@@ -14,7 +14,6 @@ impl TryFrom<v1::StepSpec> for StepSpec {
 
     /// Reads a spec that arrived, and checks it.
     fn try_from(spec: v1::StepSpec) -> Result<StepSpec, WireError> {
-        let limit = |limit: v1::ResourceLimit| StepLimit { name: limit.name.into(), value: limit.value };
         let draft = StepDraft {
             name: spec.name,
             words: spec.words,
@@ -38,7 +37,7 @@ impl TryFrom<v1::StepSpec> for StepSpec {
             kill_on_bad_exit: spec.kill_on_bad_exit,
             input_task: spec.input_task,
             time_limit: read_time_limit(spec.time_limit_minutes, false)?,
-            limits: spec.limits.into_iter().map(limit).collect(),
+            limits: read_limits(&spec.limits)?,
             gres: spec.gres,
         };
         Ok(draft.check()?)
@@ -48,11 +47,6 @@ impl TryFrom<v1::StepSpec> for StepSpec {
 impl From<&StepSpec> for v1::StepSpec {
     fn from(spec: &StepSpec) -> v1::StepSpec {
         let spec = StepDraft::clone(spec);
-        let limit = |limit: StepLimit| v1::ResourceLimit {
-            name: limit.name.to_string(),
-            value: limit.value,
-            ..v1::ResourceLimit::default()
-        };
         v1::StepSpec {
             name: spec.name,
             words: spec.words,
@@ -76,7 +70,7 @@ impl From<&StepSpec> for v1::StepSpec {
             kill_on_bad_exit: spec.kill_on_bad_exit,
             input_task: spec.input_task,
             time_limit_minutes: write_time_limit(spec.time_limit).0,
-            limits: spec.limits.into_iter().map(limit).collect(),
+            limits: write_limits(&spec.limits),
             gres: spec.gres,
         }
     }

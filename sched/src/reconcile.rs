@@ -10,6 +10,7 @@ use crate::cluster::Cluster;
 use crate::event::Effect;
 use crate::event::Placement;
 use crate::ids::{AttemptKey, NodeId, StepKey};
+use crate::job::Job;
 use crate::reason::{Exit, StopWhy};
 use crate::steps::ends;
 use crate::task::{TaskState, Usage};
@@ -144,13 +145,15 @@ fn reconcile_steps(cluster: &Cluster, node: NodeId, same_spool: bool, claims: &[
     }
 }
 
-/// What a node is told again of a step: that it stops, or that it stands still or goes on. A signal of another kind may have arrived.
-fn tell_step_again(cluster: &Cluster, node: NodeId, key: StepKey) -> Option<Effect> {
-    let task = cluster.job(key.attempt.job)?.tasks.get(&key.attempt.index)?;
-    if let Some(why) = cluster.step(key)?.stopped() {
-        return Some(Effect::StopStep { node, key, why });
+/// What a node is told again of a step: that it stops, or that it stands still or goes on, and by which limit it is
+/// warned. A signal of another kind may have arrived.
+fn tell_step_again(cluster: &Cluster, node: NodeId, key: StepKey) -> Vec<Effect> {
+    let Some(job) = cluster.job(key.attempt.job) else { return Vec::new() };
+    let (Some(task), Some(step)) = (job.tasks.get(&key.attempt.index), job.step(key)) else { return Vec::new() };
+    if let Some(why) = step.stopped() {
+        return vec![Effect::StopStep { node, key, why }];
     }
-    match task.state {
+    let pace = match task.state {
         TaskState::Suspended { .. } => Some(Effect::SignalStep { node, key, signal: ends::STOP }),
         TaskState::Running { .. } if task.paused_ms > 0 => {
             Some(Effect::SignalStep { node, key, signal: ends::CONTINUE })
@@ -159,7 +162,12 @@ fn tell_step_again(cluster: &Cluster, node: NodeId, key: StepKey) -> Option<Effe
         | TaskState::Pending { .. }
         | TaskState::Finishing { .. }
         | TaskState::Closing { .. } => None,
-    }
+    };
+    let terms = job.terms_of(task);
+    // On the node of its attempt the attempt is told.
+    let elsewhere = task.state.shares().and_then(|shares| Job::batch_node(shares)) != Some(node);
+    let limit = Effect::Limit { node, key: key.attempt, limit: terms.time_limit };
+    pace.into_iter().chain((elsewhere && terms.revision > 0 && terms.warns_steps()).then_some(limit)).collect()
 }
 
 impl AttemptEnd {

@@ -15,6 +15,7 @@ use crate::hold::Numbers;
 use crate::ids::{AttemptKey, JobId, Name, Timestamp};
 use crate::job::Job;
 use crate::refusal::Refusal;
+use crate::resources::Share;
 use crate::select::{Asker, resolve};
 use crate::settings::Settings;
 use crate::spec::array::JobRef;
@@ -220,7 +221,7 @@ impl Scene<'_> {
         let mut begin = row.and_then(|row| row.own.as_ref()).map_or(job.begin, |own| own.begin);
         let terms = self.changed(job, former, &mut begin, changes, Some(task.0))?;
         let limit_changed = terms.time_limit != former.time_limit;
-        let limited = limit_changed.then(|| limited(job, task.0, &terms)).flatten();
+        let limited = limit_changed.then(|| limited(job, task.0, &terms)).unwrap_or_default();
         let revised = Event::Revised { job: job.id, tasks: Some(vec![task]), terms, begin, running_too: true };
         let held = row.and_then(|row| row.own.as_ref()).map_or(job.held, |own| own.held);
         let held = self.hold_after(held, changes)?;
@@ -273,15 +274,17 @@ impl Scene<'_> {
     }
 }
 
-/// The order that tells a node of a running attempt's other time limit.
-fn limited(job: &Job, index: u32, terms: &Terms) -> Option<Event> {
-    let task = job.tasks.get(&index)?;
+/// The orders that tell a running attempt's node of its other time limit; where its steps are warned by it, all its nodes.
+fn limited(job: &Job, index: u32, terms: &Terms) -> Vec<Event> {
+    let Some(task) = job.tasks.get(&index) else { return Vec::new() };
     match &task.state {
         TaskState::Running { shares, .. } | TaskState::Suspended { shares, .. } => {
             let key = AttemptKey { job: job.id, index, attempt: task.attempts };
-            Some(Event::Limited { key, node: Job::batch_node(shares)?, limit: terms.time_limit })
+            let nodes = if terms.warns_steps() { shares.len() } else { 1 };
+            let told = |share: &Share| Event::Limited { key, node: share.node, limit: terms.time_limit };
+            shares.iter().take(nodes).map(told).collect()
         }
-        TaskState::Pending { .. } | TaskState::Finishing { .. } | TaskState::Closing { .. } => None,
+        TaskState::Pending { .. } | TaskState::Finishing { .. } | TaskState::Closing { .. } => Vec::new(),
     }
 }
 

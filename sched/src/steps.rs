@@ -120,6 +120,19 @@ impl Step {
         part.filter(|_| holds).map_or_else(Cpus::default, |part| part.cpus)
     }
 
+    /// How long its attempt had run when it started, in milliseconds of the attempt's own time.
+    #[must_use]
+    pub fn job_ran_ms(&self, task: &Task) -> u64 {
+        let since = match &task.state {
+            TaskState::Running { since, .. }
+            | TaskState::Suspended { since, .. }
+            | TaskState::Finishing { since, .. }
+            | TaskState::Closing { since, .. } => *since,
+            TaskState::Pending { .. } => return 0,
+        };
+        self.started.ms_since(since).saturating_sub(self.paused_ms)
+    }
+
     /// When its own limit is reached, for a step of this task.
     pub(crate) fn ends_by(&self, task: &Task) -> Option<Timestamp> {
         let Some(TimeLimit::Minutes(minutes)) = self.time_limit else { return None };

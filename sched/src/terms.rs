@@ -35,6 +35,12 @@ impl Terms {
         self.partitions.first().expect("a job waits in a partition")
     }
 
+    /// Whether its steps get a signal ahead of the time limit.
+    #[must_use]
+    pub fn warns_steps(&self) -> bool {
+        self.spec.warning.is_some_and(|warning| !warning.batch_only)
+    }
+
     /// The last moment at which a task may start and still end before its deadline; `None` without one.
     #[must_use]
     pub fn start_by(&self) -> Option<Timestamp> {

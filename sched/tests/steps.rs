@@ -11,7 +11,9 @@ use sched::reason::{Ending, Exit, Scope, StopWhy};
 use sched::reconcile::{AttemptEnd, How, StepClaim};
 use sched::refusal::Refusal;
 use sched::resources::Cpus;
+use sched::revise::{Change, LimitChange};
 use sched::select::Selection;
+use sched::spec::duration::TimeLimit;
 use sched::spec::job::{JobDraft, Request, Work};
 use sched::spec::step::StepDraft;
 use sched::step::{Answer, Input};
@@ -530,4 +532,47 @@ fn steps_are_the_same_after_a_restart() {
     assert_eq!(read.step_of_request(RequestId(2)), Some(made));
     assert_eq!(read.steps_on(NodeId(1)).collect::<Vec<_>>(), [made]);
     assert_eq!(sched::wake::next_wake(&read, &rig.settings), sched::wake::next_wake(&rig.cluster, &rig.settings));
+}
+
+#[test]
+fn all_nodes_hear_of_a_new_limit_where_steps_are_warned_by_it() {
+    let limits = |warning: &str| {
+        let request = Request { nodes_min: 2, processes: Some(4), ..Request::default() };
+        let warning = Some(warning.parse().expect("a warning"));
+        let time_limit = Some(TimeLimit::Minutes(10.try_into().expect("not 0")));
+        let (mut rig, key) = with_job(2, 2, JobDraft { request, warning, time_limit, ..job() });
+        let step = rig.srun(1, exact(4)).expect("made");
+        let limit = TimeLimit::Minutes(5.try_into().expect("not 0"));
+        rig.orders();
+        let changes = vec![Change::TimeLimit(LimitChange::To(Some(5)))];
+        rig.ask(Input::Revise { targets: targets("1"), changes, asker: ROOT }).expect("revised");
+        let told = move |node| Effect::Limit { node: NodeId(node), key, limit };
+        let again = back(&mut rig, "n2", 7, vec![StepClaim { key: step, end: None }]);
+        (rig.orders(), again, told)
+    };
+    let (orders, again, told) = limits("USR2@60");
+    assert_eq!((orders, again), (vec![told(1), told(2)], vec![told(2)]));
+    let (orders, again, told) = limits("B:USR2@60");
+    assert_eq!((orders, again), (vec![told(1)], vec![]));
+}
+
+#[test]
+fn a_step_knows_how_long_its_attempt_had_run() {
+    let (mut rig, key) = two_by_two();
+    rig.now = rig.now.plus_ms(3_000);
+    rig.ask(Input::Pause { targets: targets("1"), suspend: true, asker: ROOT }).expect("suspended");
+    rig.now = rig.now.plus_ms(50_000);
+    rig.ask(Input::Pause { targets: targets("1"), suspend: false, asker: ROOT }).expect("resumed");
+    rig.now = rig.now.plus_ms(2_000);
+    let step = rig.srun(1, exact(1)).expect("made");
+    let job = rig.cluster.job(key.job).expect("there");
+    assert_eq!(job.step(step).expect("there").job_ran_ms(&job.tasks[&0]), 5_000);
+}
+
+#[test]
+fn a_command_may_be_long_in_any_way() {
+    let command = |words: Vec<String>| StepDraft { words, ..step() }.check();
+    assert!(command(vec!["word".into(); 20_000]).is_ok() && command(vec!["x".repeat(500_000)]).is_ok());
+    assert!(command(vec![String::new(); 70_000]).is_err() && command(vec!["x".repeat(1 << 20)]).is_err());
+    assert!(command(vec!["a\0b".into()]).is_err());
 }

@@ -184,6 +184,7 @@ fn salloc_holds_nodes_while_its_command_runs() {
     assert_eq!((done.status.code(), text(&done.stderr).as_str()), (Some(6), said));
     let states: BTreeSet<String> = rig.wait_done("1").into_iter().collect();
     assert_eq!(states.len(), 1);
+    assert_eq!(rig.run("sacct", &["-nP", "-j1", "-o", "JobID"]), "1\n1.0\n", "it has no batch script");
 }
 
 #[test]
@@ -233,4 +234,81 @@ fn tasks_read_what_is_typed_to_their_srun() {
     drop(input);
     let done = step.wait_with_output().expect("it ends");
     assert_eq!((done.status.code(), text(&done.stdout).as_str()), (Some(0), "1: for task 1\n"));
+}
+
+#[test]
+fn steps_on_all_nodes_are_warned_of_the_time_limit() {
+    let mut rig = Rig::start(2);
+    let script = "srun -N2 -n2 bash -c 'trap \"touch warned-$SLURM_PROCID; exit 0\" USR2; touch begun-$SLURM_PROCID; \
+                  while :; do sleep 0.05; done'; echo code $?";
+    let job = submit(&rig, &["-N2", "-n2", "-t1", "--signal=USR2@48"], script);
+    wait_for("it has begun", || (0..2).all(|task| rig.work().join(format!("begun-{task}")).exists()));
+    // The launchers keep the time, and they live on.
+    rig.kill_node("linux1");
+    wait_for("both are warned", || (0..2).all(|task| rig.work().join(format!("warned-{task}")).exists()));
+    rig.start_node("linux1");
+    assert_eq!(rig.wait_done(&job), ["COMPLETED"]);
+    // Their shells may say how the sleeps beside them ended.
+    let written = rig.read(&format!("{job}.out"));
+    assert!(written.ends_with("code 0\n"), "{written}");
+}
+
+#[test]
+fn a_task_that_takes_too_much_memory_is_said_to() {
+    let rig = Rig::start(1);
+    let eats = "x=$(head -c 300000000 /dev/zero | tr '\\0' x); echo ${#x}; sleep 1000";
+    let done = rig.try_run("srun", &["-n1", "--mem=64", "bash", "-c", eats]);
+    assert!(text(&done.stderr).contains("srun: error: linux0: task 0: Out Of Memory\n"), "{}", text(&done.stderr));
+    rig.wait_done("1");
+    let listed = rig.run("sacct", &["-nP", "-j", "1.0", "-o", "State"]);
+    assert_eq!(listed.trim(), "OUT_OF_MEMORY");
+}
+
+#[test]
+fn a_slow_reader_holds_up_a_step_that_also_reads_and_does_not_stop_it() {
+    let rig = Rig::start(1);
+    fs::write(rig.work().join("in"), vec![b'x'; 20_000_000]).expect("written");
+    let mut command = rig.command("srun", &["-n1", "bash", "-c", "touch begun; exec cat"]);
+    command.stdin(fs::File::open(rig.work().join("in")).expect("there")).stdout(Stdio::piped());
+    let step = command.spawn().expect("the binary can be started");
+    wait_for("it stands still", || stands_still(&rig, step.id()));
+    let done = step.wait_with_output().expect("it ends");
+    assert_eq!((done.status.code(), done.stdout.len()), (Some(0), 20_000_000));
+    // One whose tasks do not read hears its signals all the same.
+    let mut command = rig.command("srun", &["-n1", "bash", "-c", "touch begun; exec sleep 1000"]);
+    let mut step = command.stdin(fs::File::open(rig.work().join("in")).expect("there")).spawn().expect("it starts");
+    wait_for("it stands still", || stands_still(&rig, step.id()));
+    send(step.id(), "TERM");
+    assert_eq!(step.wait().expect("it ends").code(), Some(143));
+}
+
+/// Whether the step of this srun has begun, and srun has read as much of its input as before; forgets that it has begun.
+fn stands_still(rig: &Rig, srun: u32) -> bool {
+    let read = || {
+        let io = fs::read_to_string(format!("/proc/{srun}/io")).expect("it lives");
+        io.lines().find_map(|line| line.strip_prefix("rchar: ")?.parse::<u64>().ok()).expect("it is counted")
+    };
+    if !rig.work().join("begun").exists() || read() < 1_000_000 {
+        return false;
+    }
+    let before = read();
+    rig.run("squeue", &[]);
+    let still = read() == before;
+    if still {
+        fs::remove_file(rig.work().join("begun")).expect("it was there");
+    }
+    still
+}
+
+#[test]
+fn a_step_ends_with_the_reader_of_its_output() {
+    let rig = Rig::start(1);
+    let script = "srun -n1 yes | head -1; srun -n1 -o no/such/folder/file sleep 1000; echo code $?; srun -n1 --immediate echo next";
+    let written = run_job(&rig, &["-n1"], script);
+    assert!(written.starts_with("y\n"), "{written}");
+    assert!(
+        written.contains("srun: error: Could not open stdout file: No such file or directory\ncode 1\n"),
+        "{written}"
+    );
+    assert!(written.ends_with("next\n"), "both have left their CPU: {written}");
 }

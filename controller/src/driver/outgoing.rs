@@ -191,6 +191,7 @@ impl Driver {
             state => state.shares(),
         };
         let Some(shares) = shares.cloned() else { return Ok(()) };
+        let job_ran_ms = step.job_ran_ms(task);
         let AttemptKey { index, attempt, .. } = key.attempt;
         let placement = Placement { index, id: task.id, attempt, shares, partition: task.partition.clone() };
         let brief = self.briefs.brief(&job, &placement)?.light();
@@ -201,7 +202,8 @@ impl Driver {
             Some(StepShare { node, first_task: part.first_task, tasks: part.tasks, cpus: part.cpus })
         });
         let (spec, shares, secret) = (StepSpec::clone(spec), shares.collect(), *secret);
-        outbox.add(node, Order::StartStep(Box::new(StartStep { key, spec, shares, secret, job: brief, task })));
+        let start = StartStep { key, spec, shares, secret, job: brief, task, job_ran_ms };
+        outbox.add(node, Order::StartStep(Box::new(start)));
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use sched::spec::array::TaskSelector;
 use sched::spec::dependency::Term;
 use sched::spec::hostlist;
 use sched::spec::index_set::IndexSet;
-use sched::spec::job::{JobSpec, Memory};
+use sched::spec::job::{JobSpec, Memory, Work};
 use sched::spec::pattern::{FileNamePattern, PatternValues};
 use sched::task::{Done, Task, TaskState, Usage, Verdict};
 use sched::terms::{Hold, Terms};
@@ -322,7 +322,7 @@ fn job_detail(job: &Job, spec: &JobSpec, id: JobId, index: Option<u32>) -> v1::J
         time_min_minutes: spec.time_min.and_then(minutes),
         extra: spec.labels.extra.clone(),
         admin_comment: spec.labels.admin_comment.clone(),
-        batch: true,
+        batch: !matches!(spec.work, Work::Allocation),
         ..v1::JobDetail::default()
     };
     super::gres::wishes(&spec.request, &mut detail);

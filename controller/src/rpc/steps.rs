@@ -110,8 +110,8 @@ fn has_queue(relay: &Relay, job: JobId) -> bool {
 
 /// Waits for the CPUs of the job, in the order in which steps came, and makes the step then.
 async fn wait(desk: &Desk, new: &NewStep, said: &Said) -> Result<StepKey, Status> {
-    let text = format!("Job {} step creation temporarily disabled, retrying (Requested nodes are busy)", new.job);
-    let waits = v1::ToSrun { kind: Some(v1::to_srun::Kind::Waits(text)) };
+    let why = refuse(&Refusal::StepBusy).message().to_owned();
+    let waits = v1::ToSrun { kind: Some(v1::to_srun::Kind::Waits(why)) };
     let gone = || Status::cancelled("the step is no longer wanted");
     said.send(Ok(waits)).await.map_err(|_| gone())?;
     let queue = Queue::join(desk.relay.clone(), new.job)?;
@@ -196,7 +196,6 @@ async fn serve(relay: &Arc<Relay>, key: StepKey, heard: Streaming<v1::FromSrun>,
 
 async fn hear(relay: &Relay, line: &Line, key: StepKey, stream: u64, mut heard: Streaming<v1::FromSrun>) {
     loop {
-        line.until(|conduit| conduit.takes_input() || !conduit.is_of_srun(stream)).await;
         let message = match heard.message().await {
             Ok(Some(message)) => message,
             Ok(None) => return,
@@ -206,7 +205,12 @@ async fn hear(relay: &Relay, line: &Line, key: StepKey, stream: u64, mut heard: 
             return;
         }
         match message.kind {
-            Some(Kind::Input(input)) => line.change(|conduit| conduit.input(input)),
+            Some(Kind::Input(input)) => {
+                let taken = line.change(|conduit| conduit.takes_input().then(|| conduit.input(input)));
+                if taken.is_none() {
+                    return debug!(step = %key, "an srun said more than may wait");
+                }
+            }
             Some(Kind::Received(received)) => {
                 line.change(|conduit| conduit.received(&received.node, received.seq));
             }

@@ -31,6 +31,7 @@ fn launch(index: u32, environment_bytes: usize) -> Request {
         warning: None,
         user: None,
         soft_limits: Vec::new(),
+        job_time: None,
     }))
 }
 

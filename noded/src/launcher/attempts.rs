@@ -96,7 +96,9 @@ impl Attempts {
                 }
                 Request::Resume { key } => self.resume(key, now),
                 Request::Limit { key, time_limit_s } => {
-                    self.tasks.get_mut(&key).into_iter().for_each(|task| task.on_limit(time_limit_s));
+                    for (&owner, task) in self.tasks.iter_mut().filter(|(owner, _)| belongs(**owner, key)) {
+                        if owner == key { task.on_limit(time_limit_s) } else { task.on_job_limit(time_limit_s) }
+                    }
                 }
                 Request::Forget { keys } => self.forget(keys),
             }

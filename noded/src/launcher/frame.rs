@@ -175,6 +175,18 @@ pub struct Launch {
     /// The submitter's soft limits, which the launcher's own hard ones bound.
     #[serde(default)]
     pub soft_limits: Vec<ResourceLimit>,
+    /// Of a step whose attempt runs on another node: what the warning goes by instead of the step's own limit.
+    #[serde(default)]
+    pub job_time: Option<JobTime>,
+}
+
+/// The time of an attempt whose process is on another node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobTime {
+    /// How long it had run when the step started.
+    pub ran_ms: u64,
+    /// Its time limit; none if it has none.
+    pub limit_s: Option<u64>,
 }
 
 /// A user whose rights a task has.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::files;
-use super::frame::{Ending, Launch, Outcome, RunAs, StopWhy, Warning};
+use super::frame::{Ending, JobTime, Launch, Outcome, RunAs, StopWhy, Warning};
 use super::spawn::Reaped;
 
 /// From one look for leftovers of an ended task to the next: at first, and doubled up to the maximum.
@@ -38,6 +38,8 @@ pub(super) struct Task {
     limit: Option<Duration>,
     /// Gone once it is sent.
     warning: Option<Warning>,
+    /// Whose limit the warning is about, where that is not its own.
+    job_time: Option<JobTime>,
     /// What the launcher itself has to watch over.
     memory_bytes_max: Option<u64>,
     /// How many of its processes were killed for their memory.
@@ -90,7 +92,7 @@ pub(super) enum Due {
 
 impl Task {
     pub(super) fn new(launch: &Launch, pid: i32, started_ms: i64, now: Instant) -> Self {
-        Self {
+        let mut task = Self {
             pid,
             stderr: files::stderr_path(launch),
             user: launch.user.clone(),
@@ -102,11 +104,17 @@ impl Task {
             clock: Clock::Runs { since: now },
             limit: limit(launch.time_limit_s),
             warning: launch.warning,
+            job_time: launch.job_time,
             memory_bytes_max: None,
             oom_kills: 0,
             stop: Stop::NotAsked,
             main: Main::Alive,
+        };
+        // As where the attempt's own process is: a step that starts after the warning has missed it.
+        if task.job_time.is_some() && task.warned_after() == Some(Duration::ZERO) {
+            task.warning = None;
         }
+        task
     }
 
     /// From TERM to KILL when it reaches its limit.
@@ -170,6 +178,11 @@ impl Task {
         self.limit = limit(time_limit_s);
     }
 
+    /// Somebody gives the attempt of this step another limit.
+    pub(super) fn on_job_limit(&mut self, time_limit_s: Option<u64>) {
+        self.job_time.iter_mut().for_each(|job| job.limit_s = time_limit_s);
+    }
+
     /// Somebody wants it to end. A second wish can only bring the KILL forward.
     pub(super) fn on_stop(&mut self, why: StopWhy, kill_wait_ms: u64, now: Instant) -> Option<Due> {
         let asked_kill_at = now + bounded(kill_wait_ms);
@@ -205,15 +218,25 @@ impl Task {
     /// What its own time brings: first the warning, and at the next call the end.
     fn on_own_clock(&mut self, now: Instant) -> Option<Due> {
         let Clock::Runs { since } = self.clock else { return None };
-        let (ran, limit) = (now.saturating_duration_since(since), self.limit?);
-        if let Some(warning) = self.warning.take_if(|warning| warn_after(limit, warning) <= ran) {
-            return Some(Due::Warn(warning));
+        let ran = now.saturating_duration_since(since);
+        if self.warned_after().is_some_and(|after| after <= ran) {
+            return self.warning.take().map(Due::Warn);
         }
-        if ran < limit {
+        if ran < self.limit? {
             return None;
         }
         self.stop = Stop::Terminated { why: StopWhy::TimeLimit, kill_at: now + self.kill_wait };
         Some(Due::Terminate(StopWhy::TimeLimit))
+    }
+
+    /// How long after its start the warning is due, in its own time.
+    fn warned_after(&self) -> Option<Duration> {
+        let before = Duration::from_secs(self.warning?.before_s);
+        let limit = match self.job_time {
+            Some(job) => limit(job.limit_s)?.saturating_sub(Duration::from_millis(job.ran_ms)),
+            None => self.limit?,
+        };
+        Some(limit.saturating_sub(before))
     }
 
     /// The main process was reaped.
@@ -241,11 +264,11 @@ impl Task {
     /// When something will be due.
     pub(super) fn next_wake(&self) -> Option<Instant> {
         let by_stop = match (self.stop, &self.main) {
-            (Stop::NotAsked, Main::Alive) => match (self.clock, self.limit) {
-                (Clock::Runs { since }, Some(limit)) => {
-                    Some(since + self.warning.map_or(limit, |warning| warn_after(limit, &warning)))
+            (Stop::NotAsked, Main::Alive) => match self.clock {
+                Clock::Runs { since } => {
+                    self.warned_after().into_iter().chain(self.limit).min().map(|after| since + after)
                 }
-                (Clock::Runs { .. }, None) | (Clock::Stands { .. }, _) => None,
+                Clock::Stands { .. } => None,
             },
             (Stop::Terminated { kill_at, .. }, _) => Some(kill_at),
             (Stop::Killed { end_at, .. }, Main::Alive) => end_at,
@@ -280,10 +303,6 @@ fn limit(time_limit_s: Option<u64>) -> Option<Duration> {
     time_limit_s.filter(|&limit_s| limit_s <= TIME_LIMIT_S_MAX).map(Duration::from_secs)
 }
 
-fn warn_after(limit: Duration, warning: &Warning) -> Duration {
-    limit.saturating_sub(Duration::from_secs(warning.before_s))
-}
-
 /// A wait that a clock can be set to.
 fn bounded(wait_ms: u64) -> Duration {
     Duration::from_millis(wait_ms).min(Duration::from_secs(TIME_LIMIT_S_MAX))
@@ -295,6 +314,10 @@ mod tests {
     use crate::launcher::frame::{FileSpec, Limits, RunKey, Usage};
 
     fn task(now: Instant) -> Task {
+        changed(now, |launch| launch)
+    }
+
+    fn changed(now: Instant, change: impl FnOnce(Launch) -> Launch) -> Task {
         let launch = Launch {
             key: RunKey { job: sched::ids::JobId(1), index: 0, attempt: 1, step: None },
             argv: vec!["/bin/true".into()],
@@ -312,8 +335,9 @@ mod tests {
             warning: Some(WARNING),
             user: None,
             soft_limits: Vec::new(),
+            job_time: None,
         };
-        Task::new(&launch, 42, 5, now)
+        Task::new(&change(launch), 42, 5, now)
     }
 
     const WARNING: Warning = Warning { signal: 10, before_s: 4, batch_only: true };
@@ -357,6 +381,23 @@ mod tests {
         assert_eq!(task.next_wake(), Some(start + seconds(108)), "the limit");
         assert_eq!(task.on_stop(StopWhy::Cancelled, 0, start + seconds(105)), Some(Due::Terminate(StopWhy::Cancelled)));
         assert!(!task.on_suspend(start + seconds(105)), "what is being ended is not held up");
+    }
+
+    #[test]
+    fn a_step_is_warned_by_the_limit_of_its_job() {
+        let start = Instant::now();
+        let step = |ran_ms| {
+            let job_time = Some(JobTime { ran_ms, limit_s: Some(60) });
+            changed(start, |launch| Launch { time_limit_s: None, job_time, ..launch })
+        };
+        let mut task = step(50_000);
+        assert_eq!((task.on_clock(start + seconds(5)), task.next_wake()), (None, Some(start + seconds(6))));
+        assert_eq!(task.on_clock(start + seconds(6)), Some(Due::Warn(WARNING)));
+        assert_eq!((task.on_clock(start + seconds(99)), task.next_wake()), (None, None));
+        let mut moved = step(50_000);
+        moved.on_job_limit(Some(120));
+        assert_eq!(moved.next_wake(), Some(start + seconds(66)), "the warning moves with the job's limit");
+        assert_eq!(step(56_000).next_wake(), None, "it has missed the warning");
     }
 
     #[test]

@@ -166,7 +166,7 @@ mod tests {
         let spec = StepDraft { words: vec!["true".into()], work_dir: "/".into(), ..StepDraft::default() };
         let share = StepShare { node: "n1".into(), first_task: 0, tasks: 1, cpus: Cpus::whole(1) };
         let (spec, job) = (spec.check().expect("good"), brief(command(), false));
-        StartStep { key: KEY, spec, shares: vec![share], secret: 7, job, task: task(0, 1) }
+        StartStep { key: KEY, spec, shares: vec![share], secret: 7, job, task: task(0, 1), job_ran_ms: 0 }
     }
 
     fn left() -> Seen {

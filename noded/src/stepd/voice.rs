@@ -12,6 +12,8 @@ use tokio::sync::{Notify, Semaphore};
 
 /// Bytes of output that srun has not confirmed yet.
 pub(super) const UNRECEIVED_BYTES_MAX: usize = 4 << 20;
+/// What is kept of a message beside its bytes.
+const MESSAGE_BYTES: usize = 256;
 
 /// The words of one stepd.
 pub(super) struct Voice {
@@ -111,10 +113,14 @@ impl Voice {
 }
 
 fn bytes_of(kind: &Kind) -> usize {
-    match kind {
+    let bytes = match kind {
         Kind::Output(output) => output.bytes.len(),
-        Kind::TaskEnded(_) | Kind::TaskFailed(_) | Kind::Message(_) => 0,
-    }
+        Kind::TaskFailed(failed) => failed.why.len(),
+        Kind::Message(text) => text.len(),
+        Kind::TaskEnded(_) => 0,
+    };
+    // One that is larger than all room would wait for ever.
+    (MESSAGE_BYTES + bytes).min(UNRECEIVED_BYTES_MAX)
 }
 
 #[cfg(test)]
@@ -132,7 +138,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_not_confirmed_is_said_again_and_waits_for_room() {
         let voice = Arc::new(Voice::new());
-        voice.say(output(UNRECEIVED_BYTES_MAX - 1)).await;
+        voice.say(output(UNRECEIVED_BYTES_MAX - 2 * MESSAGE_BYTES - 1)).await;
         voice.say(output(1)).await;
         let said = |seq| voice.after(seq).map(|said| said.seq);
         assert_eq!((said(0), said(1), said(2), said(0)), (Some(1), Some(2), None, Some(1)));

@@ -164,6 +164,7 @@ impl House {
             warning: None,
             user: None,
             soft_limits: Vec::new(),
+            job_time: None,
         }
     }
 

@@ -25,6 +25,8 @@ pub struct StartStep {
     pub job: Brief,
     /// The task in which it runs.
     pub task: StartTask,
+    /// How long its attempt had run by then, in its own time, in milliseconds.
+    pub job_ran_ms: u64,
 }
 
 /// A node's part of a step.
@@ -65,6 +67,7 @@ impl TryFrom<v1::StartStep> for StartStep {
             secret: read_u128("secret", &start.secret)?,
             job: start.job.ok_or(WireError::Missing("job"))?.try_into()?,
             task: start.task.ok_or(WireError::Missing("task"))?.into(),
+            job_ran_ms: start.job_ran_ms,
         })
     }
 }
@@ -78,6 +81,7 @@ impl From<StartStep> for v1::StartStep {
             secret: start.secret.to_be_bytes().to_vec(),
             job: Some(start.job.into()),
             task: Some(start.task.into()),
+            job_ran_ms: start.job_ran_ms,
         }
     }
 }

@@ -13,7 +13,7 @@ use sched::spec::labels::Labels;
 use sched::spec::licenses::LicenseAsk;
 use sched::spec::rlimit::{Limited, ResourceLimit};
 use sched::spec::signal::Warning;
-use sched::spec::step::{Environment, StepDraft, StepLimit};
+use sched::spec::step::{Environment, StepDraft};
 use sched::task::Usage;
 
 use super::*;
@@ -139,7 +139,10 @@ fn step_spec() -> StepDraft {
         kill_on_bad_exit: true,
         input_task: Some(0),
         time_limit: Some(TimeLimit::Minutes(3.try_into().expect("not 0"))),
-        limits: vec![StepLimit { name: "NOFILE".into(), value: Some(9) }, StepLimit { name: "AS".into(), value: None }],
+        limits: vec![
+            ResourceLimit { of: Limited::Nofile, value: Some(9), asked: true },
+            ResourceLimit { of: Limited::As, value: None, asked: false },
+        ],
         gres: "gpu:1".into(),
     }
 }
@@ -148,7 +151,15 @@ fn start_step() -> StartStep {
     let share = |node: &str, first_task| StepShare { node: node.into(), first_task, tasks: 2, cpus: Cpus::whole(2) };
     let job = Brief { work: Work::Allocation, ..brief() };
     let spec = step_spec().check().expect("in bounds");
-    StartStep { key: step_key(), spec, shares: vec![share("n1", 0), share("n2", 2)], secret: 99, job, task: task() }
+    StartStep {
+        key: step_key(),
+        spec,
+        shares: vec![share("n1", 0), share("n2", 2)],
+        secret: 99,
+        job,
+        task: task(),
+        job_ran_ms: 60_000,
+    }
 }
 
 #[test]

@@ -10,12 +10,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::ids::Name;
 use crate::spec::duration::TimeLimit;
-use crate::spec::job::{ARGUMENTS_BYTES_MAX, ARGUMENTS_MAX, NODES_NAMED_MAX, SpecError, count, text};
+use crate::spec::job::{ARGUMENTS_BYTES_MAX, NODES_NAMED_MAX, SpecError, count, text};
+use crate::spec::rlimit::{LIMITED, ResourceLimit};
 
 /// The largest environment of a step, in bytes; what is larger is refused, because the journal holds it while the step runs.
 pub const ENVIRONMENT_BYTES_MAX: usize = 1024 * 1024;
-/// The most limits that a step may bring along; the kernel knows fewer.
-pub const LIMITS_MAX: usize = 32;
+/// What a word of the command weighs beside its bytes.
+const WORD_BYTES: usize = 16;
 
 /// A checked step: its fields can be read, and nothing but [`StepDraft::check`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,18 +78,9 @@ pub struct StepDraft {
     /// `--time`, from its start; `None` for the job's own.
     pub time_limit: Option<TimeLimit>,
     /// Soft limits of its tasks.
-    pub limits: Vec<StepLimit>,
+    pub limits: Vec<ResourceLimit>,
     /// As typed after `--gres`.
     pub gres: String,
-}
-
-/// A soft limit of setrlimit(2).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StepLimit {
-    /// Slurm's name for it, such as `NOFILE`.
-    pub name: Name,
-    /// `None` for no limit.
-    pub value: Option<u64>,
 }
 
 /// `NAME=value` records, each ended by a NUL byte; shared by all that hold it.
@@ -160,15 +152,18 @@ impl StepDraft {
         if self.words.is_empty() {
             return Err(SpecError::NoCommand);
         }
-        if self.words.len() > ARGUMENTS_MAX {
-            return Err(SpecError::Arguments(self.words.len()));
-        }
-        let bytes = self.words.iter().map(String::len).sum();
+        // One word may be a whole script, and there may be many: only what they are together is bounded.
+        let bytes = self.words.iter().map(|word| WORD_BYTES + word.len()).sum();
         if bytes > ARGUMENTS_BYTES_MAX {
             return Err(SpecError::ArgumentBytes(bytes));
         }
-        self.words.iter().try_for_each(|word| text("an argument", word))?;
-        if self.environment.0.len() > ENVIRONMENT_BYTES_MAX || self.limits.len() > LIMITS_MAX {
+        if self.words.iter().any(|word| word.contains('\0')) {
+            return Err(SpecError::Nul { field: "an argument" });
+        }
+        if self.limits.len() > LIMITED.len() {
+            return Err(SpecError::Limits(self.limits.len()));
+        }
+        if self.environment.0.len() > ENVIRONMENT_BYTES_MAX {
             return Err(SpecError::TooLong { field: "the environment", bytes: self.environment.0.len() });
         }
         self.check_counts()?;
@@ -196,6 +191,6 @@ impl StepDraft {
             }
             names.iter().try_for_each(|name| text(field, name))?;
         }
-        self.limits.iter().try_for_each(|limit| text("a limit", &limit.name))
+        Ok(())
     }
 }

@@ -11,8 +11,9 @@ use tokio::time::Instant;
 
 /// About how many bytes of output a node's window holds; one message may pass it. Beyond, its stepd is not read.
 pub(super) const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
-/// About how many bytes of input wait for the stepds; beyond, the `srun` is not read.
-pub(super) const INPUT_BYTES_MAX: usize = 1024 * 1024;
+/// About how many bytes of input wait for the stepds: more than an `srun` has under way. One that says more loses its stream; it is
+/// never left unread, because it also says what it has received, and how the step is to end.
+pub(super) const INPUT_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// What a message weighs beside its bytes.
 const MESSAGE_BYTES: usize = 256;
 /// Signals that wait for one stepd; more are dropped, as the same signal sent twice at once is.

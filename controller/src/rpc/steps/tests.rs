@@ -286,7 +286,7 @@ async fn steps_wait_in_their_order_and_those_that_must_not_are_refused() {
     let start = bench.start_step().await;
     let refusal = bench.srun(create(2, true)).await.err().expect("refused");
     assert_eq!(refusal.message(), "Requested nodes are busy");
-    let waits = "Job 1 step creation temporarily disabled, retrying (Requested nodes are busy)";
+    let waits = "Requested nodes are busy";
     let mut second = bench.srun(create(3, false)).await.expect("it waits");
     assert_eq!(told(second.hear().await), waits);
     let mut third = bench.srun(create(4, false)).await.expect("it waits");

@@ -49,13 +49,20 @@ impl Ends {
         !self.ended.is_empty()
     }
 
-    /// The lines that are to be said of bad ends.
-    pub(super) fn take_lines(&mut self) -> Vec<String> {
+    /// The lines that are to be said of bad ends. Only the end of the step, in Slurm's word, tells whether a task was killed for
+    /// its memory: until then nothing is said of those that were killed, or say that a process of theirs was.
+    pub(super) fn take_lines(&mut self, over: Option<&str>) -> Vec<String> {
+        let of_memory = over == Some("OUT_OF_MEMORY");
         let line = |((node, code, signal), tasks): ((String, u32, u32), Vec<u32>)| {
-            let how = if signal > 0 { signal_text(signal) } else { format!("Exited with exit code {code}") };
+            let how = match signal {
+                _ if of_memory && was_killed(code, signal) => "Out Of Memory".to_owned(),
+                0 => format!("Exited with exit code {code}"),
+                signal => signal_text(signal),
+            };
             format!("srun: error: {node}: {}: {how}", named(tasks))
         };
-        std::mem::take(&mut self.unsaid).into_iter().map(line).collect()
+        let said = self.unsaid.extract_if(.., |(_, code, signal), _| over.is_some() || !was_killed(*code, *signal));
+        said.map(line).collect()
     }
 
     /// What the tasks are doing, for whoever has pressed Ctrl-C.
@@ -81,6 +88,11 @@ impl Ends {
         }
         self.worst
     }
+}
+
+/// By KILL, itself or what a shell has told of a child.
+fn was_killed(code: u32, signal: u32) -> bool {
+    status(code, signal) == 128 + 9
 }
 
 fn status(code: u32, signal: u32) -> u8 {
@@ -145,14 +157,14 @@ mod tests {
         assert!(!ends.add("n1", &ended(1, 0, 0)));
         assert!([0, 2].into_iter().all(|task| ends.add("n1", &ended(task, 3, 0))));
         assert!(ends.add("n2", &ended(5, 0, 9)));
-        assert_eq!(
-            ends.take_lines(),
-            ["srun: error: n1: tasks 0,2: Exited with exit code 3", "srun: error: n2: task 5: Killed"]
-        );
-        assert!(ends.take_lines().is_empty() && ends.are_any() && !ends.are_all());
+        assert_eq!(ends.take_lines(None), ["srun: error: n1: tasks 0,2: Exited with exit code 3"]);
+        assert!(ends.take_lines(None).is_empty() && ends.are_any() && !ends.are_all());
+        assert_eq!(ends.take_lines(Some("FAILED")), ["srun: error: n2: task 5: Killed"]);
+        assert!(ends.add("n2", &ended(4, 0, 9)));
+        assert_eq!(ends.take_lines(Some("OUT_OF_MEMORY")), ["srun: error: n2: task 4: Out Of Memory"]);
         let states = [
-            "srun: StepId=5.0 tasks 3-4: running",
-            "srun: StepId=5.0 tasks 0,2,5: exited abnormally",
+            "srun: StepId=5.0 task 3: running",
+            "srun: StepId=5.0 tasks 0,2,4-5: exited abnormally",
             "srun: StepId=5.0 task 1: exited",
         ];
         assert_eq!(ends.state_lines(), states);

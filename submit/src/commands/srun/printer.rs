@@ -12,6 +12,7 @@ use std::path::Path;
 use sched::spec::pattern::{FileNamePattern, PatternValues};
 
 use super::spec::{Plan, Sink};
+use crate::failure::{Failure, Outcome};
 
 /// A line that is longer is passed on in pieces.
 const LINE_BYTES_MAX: usize = 64 << 10;
@@ -42,18 +43,19 @@ impl Printer {
         values: &PatternValues<'_>,
         dir: &Path,
         label_width: Option<usize>,
-    ) -> io::Result<Printer> {
+    ) -> Outcome<Printer> {
         let same = plan.stdout == plan.stderr && matches!(plan.stdout, Sink::File(_));
-        let target = |sink: &Sink, own| match sink {
+        let target = |what, sink: &Sink, own| match sink {
             Sink::Own => Ok(own),
             Sink::Elsewhere => Ok(Target::Nothing),
             Sink::File(pattern) => {
                 let path = FileNamePattern::new(pattern.as_str()).path(values, dir);
-                open(&path, plan.spec.append, plan.spec.umask).map(Target::File)
+                let file = open(&path, plan.spec.append, plan.spec.umask);
+                file.map(Target::File).map_err(|error| not_open(what, &error))
             }
         };
-        let stdout = target(&plan.stdout, Target::Stdout)?;
-        let stderr = if same { Target::Nothing } else { target(&plan.stderr, Target::Stderr)? };
+        let stdout = target("stdout", &plan.stdout, Target::Stdout)?;
+        let stderr = if same { Target::Nothing } else { target("stderr", &plan.stderr, Target::Stderr)? };
         Ok(Printer { stdout, stderr, same, label_width, only_task: plan.only_task, partial: BTreeMap::new() })
     }
 
@@ -109,6 +111,13 @@ fn labelled(task: u32, width: usize, lines: &[u8]) -> Vec<u8> {
         }
     }
     text
+}
+
+/// Slurm's words for a file that srun cannot open.
+pub(super) fn not_open(what: &str, error: &io::Error) -> Failure {
+    let text = error.to_string();
+    let why = text.split(" (os error").next().unwrap_or_default();
+    Failure::new(format_args!("srun: error: Could not open {what} file: {why}"))
 }
 
 fn open(path: &Path, append: bool, umask: u32) -> io::Result<File> {

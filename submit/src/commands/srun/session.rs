@@ -3,6 +3,7 @@
 //! What a node says is numbered, and confirmed once it is written; what comes again is passed over. Start at [`Session::run`].
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use proto::v1::{AttachStep, CreateStep, FromSrun, StepCreated, StepEnded, StepRe
 use rustix::process::Signal;
 use sched::spec::pattern::PatternValues;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendError;
 use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
@@ -21,7 +23,7 @@ use tonic::{Status, Streaming};
 use super::ends::Ends;
 use super::input::Input;
 use super::options::Options;
-use super::printer::Printer;
+use super::printer::{Printer, not_open};
 use super::signals::Signals;
 use super::spec::{Plan, Source};
 use crate::call::{CallError, client, is_lost};
@@ -39,7 +41,7 @@ const ABORT_WAIT: Duration = Duration::from_secs(1);
 const LINES_WAIT: Duration = Duration::from_millis(200);
 /// What may wait for the thread that writes.
 const WRITING_MAX: usize = 16;
-/// What may wait for the controller; confirmations are made up for later.
+/// What may wait for the controller; more is said when there is room.
 const SAYING_MAX: usize = 64;
 /// After the third Ctrl-C.
 const FORCE_WAIT: Duration = Duration::from_secs(1);
@@ -63,6 +65,8 @@ pub(super) struct Session<'a> {
     lines_at: Option<Instant>,
     wait_until: Option<Instant>,
     ended: Option<StepEnded>,
+    /// Why the step is ended that has just been made.
+    failure: Option<Failure>,
 }
 
 #[derive(Default)]
@@ -72,11 +76,25 @@ struct Heard {
     confirmed: u64,
 }
 
+impl Heard {
+    fn is_unconfirmed(&self) -> bool {
+        self.written > self.confirmed
+    }
+}
+
 /// What there is once the step is made.
 struct Running {
     ends: Ends,
     writing: Option<mpsc::Sender<Write>>,
-    written: mpsc::UnboundedReceiver<(String, u64)>,
+    written: mpsc::UnboundedReceiver<Written>,
+}
+
+/// What the thread that writes has to tell.
+enum Written {
+    /// All of a node up to this number is written.
+    Upto(String, u64),
+    /// Nobody reads the output any more.
+    Unread,
 }
 
 /// For the thread that writes.
@@ -132,6 +150,7 @@ impl<'a> Session<'a> {
             lines_at: None,
             wait_until: None,
             ended: None,
+            failure: None,
         }
     }
 
@@ -193,7 +212,6 @@ impl<'a> Session<'a> {
         self.nodes.values_mut().for_each(|heard| heard.confirmed = 0);
         let mut waiting: Option<Write> = None;
         loop {
-            self.confirm(&wire);
             let writing = self.step.as_ref().and_then(|step| step.writing.clone());
             let timer = self.lines_at.into_iter().chain(self.wait_until).min();
             tokio::select! {
@@ -207,10 +225,19 @@ impl<'a> Session<'a> {
                         permit.send(write);
                     }
                 }
-                Some((node, seq)) = written(&mut self.step) => self.nodes.entry(node).or_default().written = seq,
-                piece = self.input.next(), if self.step.is_some() && self.input.has_room() => {
-                    // A broken stream is noticed by whoever listens, and said again on the next one.
-                    wire.say(Says::Input(piece));
+                Some(written) = written(&mut self.step) => match written {
+                    Written::Upto(node, seq) => self.nodes.entry(node).or_default().written = seq,
+                    // As under Slurm, what writes into a closed pipe ends: `srun yes | head -1`.
+                    Written::Unread => drop(wire.say(Says::Signal(Signal::KILL.as_raw().unsigned_abs()))),
+                },
+                // A broken stream is noticed by whoever listens, and input is said again on the next one.
+                Ok((permit, piece)) = async { Ok::<_, SendError<()>>((wire.say.reserve().await?, self.input.next().await)) },
+                    if self.step.is_some() && self.input.has_room() =>
+                {
+                    permit.send(FromSrun { kind: Some(Says::Input(piece)) });
+                }
+                Ok(permit) = wire.say.reserve(), if self.nodes.values().any(Heard::is_unconfirmed) => {
+                    self.confirm(permit);
                 }
                 signal = self.signals.next() => self.on_signal(signal, Some(&wire))?,
                 () = sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => self.on_timer(&wire),
@@ -222,15 +249,12 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Tells the controller what is written; what does not fit now is told later.
-    fn confirm(&mut self, wire: &Wire) {
-        for (node, heard) in &mut self.nodes {
-            if heard.written > heard.confirmed {
-                let received = StepReceived { node: node.clone(), seq: heard.written };
-                if wire.say(Says::Received(received)) {
-                    heard.confirmed = heard.written;
-                }
-            }
+    /// Tells the controller what is written of one node's words.
+    fn confirm(&mut self, permit: mpsc::Permit<'_, FromSrun>) {
+        if let Some((node, heard)) = self.nodes.iter_mut().find(|(_, heard)| heard.is_unconfirmed()) {
+            heard.confirmed = heard.written;
+            let received = StepReceived { node: node.clone(), seq: heard.written };
+            permit.send(FromSrun { kind: Some(Says::Received(received)) });
         }
     }
 
@@ -242,7 +266,13 @@ impl<'a> Session<'a> {
                 self.waited = true;
                 self.say(&format!("Job {} step creation {what}, retrying ({text})", self.job));
             }
-            Some(Hears::Created(created)) if self.step.is_none() => self.on_created(&created)?,
+            Some(Hears::Created(created)) if self.step.is_none() && self.failure.is_none() => {
+                if let Err(failure) = self.on_created(&created) {
+                    // Nobody would take what its tasks write.
+                    self.failure = Some(failure);
+                    wire.say(Says::Stop(true));
+                }
+            }
             Some(Hears::Said(said)) => {
                 let node = said.node;
                 let Some(said) = said.said else { return Ok(None) };
@@ -253,6 +283,10 @@ impl<'a> Session<'a> {
                     return Ok(None);
                 }
                 heard.taken = said.seq;
+                if self.failure.is_some() {
+                    heard.written = said.seq;
+                    return Ok(None);
+                }
                 self.on_said(&node, &said, wire);
                 return Ok(Some(Write { node, said }));
             }
@@ -286,16 +320,15 @@ impl<'a> Session<'a> {
             node_number: 0,
             restart_count: name.attempt.saturating_sub(1),
         };
-        let failed = |error| Failure::chain("srun: error: cannot open a file of the step: ", &error);
         let tasks: u32 = created.shares.iter().map(|share| share.tasks).sum();
         let width = self.options.label.then(|| tasks.saturating_sub(1).to_string().len());
-        let printer = Printer::open(&self.plan, &values, Path::new(&dir), width).map_err(failed)?;
+        let printer = Printer::open(&self.plan, &values, Path::new(&dir), width)?;
         self.input = match &self.plan.stdin {
             Source::Own => Input::own(),
             Source::Elsewhere => Input::none(),
             Source::File(pattern) => {
                 let path = sched::spec::pattern::FileNamePattern::new(pattern.as_str()).path(&values, Path::new(&dir));
-                Input::file(&path).map_err(failed)?
+                Input::file(&path).map_err(|error| not_open("stdin", &error))?
             }
         };
         let (writing, writes) = mpsc::channel(WRITING_MAX);
@@ -334,7 +367,7 @@ impl<'a> Session<'a> {
         let Some(step) = &mut self.step else { return };
         if self.lines_at.is_some_and(|at| at <= now) {
             self.lines_at = None;
-            step.ends.take_lines().iter().for_each(|line| eprintln!("{line}"));
+            step.ends.take_lines(None).iter().for_each(|line| eprintln!("{line}"));
         }
         if self.wait_until.is_some_and(|at| at <= now) {
             self.wait_until = None;
@@ -404,6 +437,9 @@ impl<'a> Session<'a> {
 
     /// Waits until everything is written, and says how the tasks have ended.
     async fn finish(mut self) -> Outcome<u8> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
         let ended = self.ended.unwrap_or_default();
         let Some(mut step) = self.step.take() else {
             return Ok(u8::try_from(ended.exit_code).unwrap_or(1));
@@ -417,7 +453,7 @@ impl<'a> Session<'a> {
                 }
             }
         }
-        step.ends.take_lines().iter().for_each(|line| eprintln!("{line}"));
+        step.ends.take_lines(Some(&ended.state)).iter().for_each(|line| eprintln!("{line}"));
         if matches!(ended.state.as_str(), "CANCELLED" | "TIMEOUT") {
             eprintln!("srun: Force Terminated {}", step.ends.label);
         }
@@ -445,8 +481,9 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Writes what comes, and tells how far it is. A reader that has gone away takes nothing more, and the step goes on.
-fn write_all(mut printer: Printer, mut writes: mpsc::Receiver<Write>, tell: &mpsc::UnboundedSender<(String, u64)>) {
+/// Writes what comes, and tells how far it is. Where that fails, nothing more is written, and the step goes on if somebody may
+/// still want it.
+fn write_all(mut printer: Printer, mut writes: mpsc::Receiver<Write>, tell: &mpsc::UnboundedSender<Written>) {
     let mut broken = false;
     while let Some(Write { node, said }) = writes.blocking_recv() {
         let written = match &said.kind {
@@ -460,12 +497,13 @@ fn write_all(mut printer: Printer, mut writes: mpsc::Receiver<Write>, tell: &mps
         };
         if let Err(error) = written {
             broken = true;
-            if error.kind() != std::io::ErrorKind::BrokenPipe {
-                eprintln!("srun: error: cannot write the output: {error}");
+            match error.kind() {
+                ErrorKind::BrokenPipe => drop(tell.send(Written::Unread)),
+                _ => eprintln!("srun: error: cannot write the output: {error}"),
             }
         }
         // Nobody asks any more when srun leaves.
-        tell.send((node, said.seq)).ok();
+        tell.send(Written::Upto(node, said.seq)).ok();
     }
 }
 
@@ -473,7 +511,7 @@ async fn reserve(writing: Option<mpsc::Sender<Write>>) -> Option<mpsc::OwnedPerm
     writing?.reserve_owned().await.ok()
 }
 
-async fn written(step: &mut Option<Running>) -> Option<(String, u64)> {
+async fn written(step: &mut Option<Running>) -> Option<Written> {
     match step {
         Some(step) => step.written.recv().await,
         None => std::future::pending().await,
