@@ -64,8 +64,8 @@ struct Options {
 
 /// Its options.
 pub(crate) fn command() -> clap::Command {
-    let command = clap::Command::new("sshare").about("Show what accounts and users have used");
-    getopt::conventions(Options::augment_args(command).after_help(EXAMPLES), None)
+    let command = Options::augment_args(clap::Command::new("sshare")).about("Show what accounts and users have used");
+    getopt::conventions(command.after_help(EXAMPLES), None)
 }
 
 /// A row: the root's, an account's or a user's.

@@ -57,8 +57,8 @@ struct Options {
 
 /// Its options.
 pub(crate) fn command() -> clap::Command {
-    let command = clap::Command::new("sstat").about("Show the steps of jobs that run");
-    getopt::conventions(Options::augment_args(command).after_help(EXAMPLES), Some('h'))
+    let command = Options::augment_args(clap::Command::new("sstat")).about("Show the steps of jobs that run");
+    getopt::conventions(command.after_help(EXAMPLES), Some('h'))
 }
 
 /// What is shown without `-o`, and the name under which `sacct` has each field.

@@ -173,8 +173,9 @@ pub(super) struct Options {
 }
 
 pub(in crate::commands) fn command() -> clap::Command {
-    let command = clap::Command::new("sacct").about("Show what became of jobs, also long after their end");
-    getopt::conventions(Options::augment_args(command).after_help(EXAMPLES), Some('h'))
+    let command =
+        Options::augment_args(clap::Command::new("sacct")).about("Show what became of jobs, also long after their end");
+    getopt::conventions(command.after_help(EXAMPLES), Some('h'))
 }
 
 /// What the options ask for, checked.
