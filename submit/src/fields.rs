@@ -3,6 +3,8 @@
 //!
 //! What a field shows is its command's; here is how it is asked for and printed. Start at [`Table`].
 
+use clap::Args;
+
 /// The widest column; a larger width counts as this one.
 const WIDTH_MAX: usize = 4096;
 
@@ -40,10 +42,24 @@ pub(crate) enum Style {
     Delimited { delimiter: String, behind_each: bool },
 }
 
-impl Style {
-    /// What `--parsable` (behind each field), `--parsable2` (between them) and `--delimiter` ask for.
-    pub(crate) fn of(parsable: bool, parsable2: bool, delimiter: Option<&str>) -> Style {
-        match (parsable, parsable2) {
+/// What every command of accounting takes for its table.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct StyleOptions {
+    /// No lines above the rows
+    #[arg(short, long)]
+    pub(crate) noheader: bool,
+    /// Fields with a | behind each, not cut
+    #[arg(short, long)]
+    parsable: bool,
+    /// Fields with a | between them, not cut
+    #[arg(short = 'P', long)]
+    parsable2: bool,
+}
+
+impl StyleOptions {
+    /// The style that these ask for; `delimiter` stands in for the bar.
+    pub(crate) fn style(&self, delimiter: Option<&str>) -> Style {
+        match (self.parsable, self.parsable2) {
             (false, false) => Style::Columns,
             (_, between) => Style::Delimited { delimiter: delimiter.unwrap_or("|").to_owned(), behind_each: !between },
         }
@@ -187,8 +203,14 @@ mod tests {
         };
         assert_eq!(print("st,stat", Style::Columns), [" Start The State ", "------ ----- ", "     7 xxxx+ "]);
         assert_eq!(print("START%3,state%9", Style::Columns), ["Sta The State ", "--- --------- ", "  7   xxxxxxx "]);
-        assert_eq!(print("all", Style::of(true, false, None)), ["Start|The State|", "7|xxxxxxx|"]);
-        assert_eq!(print("all", Style::of(true, true, Some(";"))), ["Start;The State", "7;xxxxxxx"]);
+        assert_eq!(
+            print("all", StyleOptions { parsable: true, ..StyleOptions::default() }.style(None)),
+            ["Start|The State|", "7|xxxxxxx|"]
+        );
+        assert_eq!(
+            print("all", StyleOptions { parsable: true, parsable2: true, ..StyleOptions::default() }.style(Some(";"))),
+            ["Start;The State", "7;xxxxxxx"]
+        );
         assert_eq!(Table::parse("start,bogus%3", FIELDS, Style::Columns).err().as_deref(), Some("bogus"));
     }
 }

@@ -20,12 +20,14 @@ mod json;
 mod local;
 mod mapping;
 mod past;
+mod row;
 mod send;
 mod shape;
 mod show;
 mod submitter;
 mod table;
 mod unbuilt;
+mod users;
 mod wait;
 mod wishes;
 

@@ -9,7 +9,7 @@ use proto::v1::{GetClusterReply, GetClusterRequest, JobRow, ListHistoryRequest, 
 use tonic::transport::Channel;
 
 use crate::call::{CallError, client};
-use crate::commands::squeue::columns::elapsed_s;
+use crate::row::elapsed_s;
 
 /// The controller's name, host and settings.
 pub(crate) async fn cluster(channel: &Channel) -> Result<GetClusterReply, CallError> {
@@ -99,16 +99,6 @@ impl Ledger {
     }
 }
 
-/// The real name of a user, as the password file has it; empty where it has none.
-pub(crate) fn proper_name(user: &str) -> String {
-    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let mut fields = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    let found = fields.find(|fields| fields.first() == Some(&user));
-    let name =
-        found.and_then(|fields| fields.get(4).map(|gecos| gecos.split(',').next().unwrap_or_default().to_owned()));
-    name.unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +124,5 @@ mod tests {
         }
         assert_eq!(ledger.sum(None), Used { cpu: 240, mem: 360, node: 120 });
         assert_eq!(ledger.sum(Some("a")).cpu, 160);
-        assert_eq!(proper_name("nobody of this name"), "");
     }
 }

@@ -209,13 +209,15 @@ pub(crate) fn count(text: &str) -> Result<u32, String> {
     number.ok_or_else(|| format!("'{text}' is not a whole number from 1 to {COUNT_MAX}"))
 }
 
-fn nodes(text: &str) -> Result<(u32, Option<u32>), String> {
-    let Some((min, max)) = text.split_once('-') else {
-        let nodes = count(text)?;
-        return Ok((nodes, Some(nodes)));
-    };
+/// `MIN-MAX`; one number alone is both.
+pub(crate) fn range(text: &str) -> Result<(u32, u32), String> {
+    let (min, max) = text.split_once('-').unwrap_or((text, text));
     let (min, max) = (count(min)?, count(max)?);
-    if min > max { Err(format!("'{text}' asks for at least {min} and at most {max}")) } else { Ok((min, Some(max))) }
+    if min > max { Err(format!("'{text}' asks for at least {min} and at most {max}")) } else { Ok((min, max)) }
+}
+
+fn nodes(text: &str) -> Result<(u32, Option<u32>), String> {
+    range(text).map(|(min, max)| (min, Some(max)))
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Who submits, from where and how: user, group, host, folder, umask, limits, and the command line.
 //!
-//! Names come from `/etc/passwd` and `/etc/group` alone; where a user is not in them, digits stand for the name. On its
-//! own socket the controller believes the kernel about the numbers anyway. Start at [`Submitter::here`].
+//! On its own socket the controller believes the kernel about the user's numbers anyway. Start at [`Submitter::here`].
 
 use std::ffi::OsString;
 use std::io;
@@ -11,6 +10,8 @@ use proto::v1;
 use rustix::fs::Mode;
 use rustix::process::{Resource, getrlimit};
 use sched::spec::rlimit::{LIMITED, Limited, Propagate, ResourceLimit};
+
+use crate::users::{name_of_group, name_of_user};
 
 /// What is shown of a longer command line, in bytes.
 const LINE_BYTES_MAX: usize = 4096;
@@ -41,9 +42,7 @@ impl Submitter {
         let mask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
         rustix::process::umask(mask);
         let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
-        let read = |file| std::fs::read_to_string(file).unwrap_or_default();
-        let name = name_of(&read("/etc/passwd"), uid);
-        let group = entry(&read("/etc/group"), gid).map_or_else(|| gid.to_string(), |fields| fields[0].clone());
+        let (name, group) = (name_of_user(uid), name_of_group(gid));
         Ok(Submitter {
             user: v1::User { uid, gid, name, group },
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
@@ -108,52 +107,6 @@ fn resource(limited: Limited) -> Resource {
     }
 }
 
-/// The name that the password file has for a user; digits where it has none.
-fn name_of(passwd: &str, uid: u32) -> String {
-    entry(passwd, uid).map_or_else(|| uid.to_string(), |fields| fields[0].clone())
-}
-
-/// A user by name or number; the number, primary group and name.
-pub(crate) fn user_of(user: &str) -> Option<(u32, u32, String)> {
-    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let fields = match user.parse() {
-        Ok(uid) => entry(&passwd, uid)?,
-        Err(_) => line_of(&passwd, user)?,
-    };
-    Some((fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?, fields[0].clone()))
-}
-
-/// A group by name or number.
-pub(crate) fn group_of(group: &str) -> Option<(u32, String)> {
-    let groups = std::fs::read_to_string("/etc/group").unwrap_or_default();
-    let fields = match group.parse() {
-        Ok(gid) => entry(&groups, gid)?,
-        Err(_) => line_of(&groups, group)?,
-    };
-    Some((fields.get(2)?.parse().ok()?, fields[0].clone()))
-}
-
-/// The fields of the line whose first one is this name.
-fn line_of(file: &str, name: &str) -> Option<Vec<String>> {
-    let fields = file.lines().map(|line| line.split(':').map(str::to_owned).collect::<Vec<_>>());
-    fields.into_iter().find(|fields| fields.first().is_some_and(|field| field == name))
-}
-
-/// The name of a user who is given by name or by number; `None` for a name that nobody has.
-pub(crate) fn user_name(user: &str) -> Option<String> {
-    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    if let Ok(uid) = user.parse() {
-        return Some(name_of(&passwd, uid));
-    }
-    passwd.lines().any(|line| line.split(':').next() == Some(user)).then(|| user.to_owned())
-}
-
-/// The fields of the line whose third one is this id.
-fn entry(file: &str, id: u32) -> Option<Vec<String>> {
-    let fields = file.lines().map(|line| line.split(':').map(str::to_owned).collect::<Vec<_>>());
-    fields.into_iter().find(|fields| fields.get(2).is_some_and(|field| field.parse() == Ok(id)))
-}
-
 #[cfg(test)]
 impl Submitter {
     /// A submitter as values, in her home folder.
@@ -177,16 +130,6 @@ impl Submitter {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_come_from_the_password_file_and_fall_back_to_digits() {
-        let passwd = "root:x:0:0:root:/root:/bin/bash\nada:x:1000:100:Ada,,,:/home/ada:\nbad\n";
-        assert_eq!((name_of(passwd, 1000), name_of(passwd, 7)), ("ada".into(), "7".into()));
-        assert_eq!((user_of("root"), user_of("nobody at all")), (Some((0, 0, "root".into())), None));
-        assert_eq!((group_of("0"), group_of("root")), (Some((0, "root".into())), Some((0, "root".into()))));
-        assert_eq!((user_name("root"), user_name("0")), (Some("root".into()), Some("root".into())));
-        assert_eq!((user_name("4242424"), user_name("nobody at all")), (Some("4242424".into()), None));
-    }
 
     #[test]
     fn the_command_line_is_shown_under_slurms_name() {

@@ -27,17 +27,7 @@ impl Scene<'_> {
             Change::TimeLimit(change) => return self.limit(job, task, terms, *change),
             Change::EndTime(end) => return self.end_time(job, task, terms, *end),
             Change::Priority(wanted) => return self.priority(terms, *wanted),
-            Change::Nice(nice) => {
-                if *nice < terms.spec.nice && *nice < 0 && !self.asker.operator {
-                    return Err(Refusal::NotAllowed { what: "raise a priority" });
-                }
-                let weighted = terms.priority + i64::from(terms.spec.nice);
-                edit(terms, |draft| draft.nice = *nice)?;
-                if !terms.fixed {
-                    terms.priority = weighted - i64::from(*nice);
-                }
-                return Ok(());
-            }
+            Change::Nice(nice) => return self.nice(terms, *nice),
             Change::Begin(at) => {
                 *begin = Some(*at).filter(|at| *at > self.now);
                 edit(terms, |draft| draft.begin = Some(*at))?;
@@ -85,6 +75,18 @@ impl Scene<'_> {
             | Change::AdminComment(_)
             | Change::MailType(_)
             | Change::MailUser(_) => edit(terms, |draft| label(&mut draft.labels, change))?,
+        }
+        Ok(())
+    }
+
+    fn nice(&self, terms: &mut Terms, nice: i32) -> Result<(), Refusal> {
+        if nice < terms.spec.nice && nice < 0 && !self.asker.operator {
+            return Err(Refusal::NotAllowed { what: "raise a priority" });
+        }
+        let weighted = terms.priority + i64::from(terms.spec.nice);
+        edit(terms, |draft| draft.nice = nice)?;
+        if !terms.fixed {
+            terms.priority = weighted - i64::from(nice);
         }
         Ok(())
     }

@@ -22,12 +22,12 @@ use clap::FromArgMatches;
 use proto::v1::{GetClusterRequest, JobRow};
 use tonic::transport::Channel;
 
-use super::squeue::columns::expanded;
 use crate::call::{CallError, block_on, client, connect};
 use crate::failure::{Failure, Outcome, ended, print};
 use crate::fields::overview;
 use crate::getopt;
 use crate::json::Form;
+use crate::row::expanded;
 use crate::show::items;
 use entry::{Entry, Shown};
 use options::{Asked, Options, command};

@@ -17,7 +17,7 @@ use clap::{Args, FromArgMatches};
 
 use crate::call::{block_on, connect};
 use crate::failure::{Failure, Outcome, ended, print};
-use crate::fields::{Style, Table, find};
+use crate::fields::{StyleOptions, Table, find};
 use crate::getopt;
 use crate::past::cluster;
 use crate::show::items;
@@ -41,15 +41,8 @@ struct Options {
     /// What to do: show or list, an entity, names of what is meant, conditions such as user=ada, and format=FIELDS
     #[arg(value_name = "WORDS", num_args = 0..)]
     words: Vec<String>,
-    /// No lines above the rows
-    #[arg(short, long)]
-    noheader: bool,
-    /// Fields with a | behind each, not cut
-    #[arg(short, long)]
-    parsable: bool,
-    /// Fields with a | between them, not cut
-    #[arg(short = 'P', long)]
-    parsable2: bool,
+    #[command(flatten)]
+    style: StyleOptions,
     /// Ask nothing before a change; there are no changes
     #[arg(short, long)]
     immediate: bool,
@@ -233,14 +226,14 @@ impl Asked {
             };
             conditions.push((field, items(value.trim_matches(['"', '\'']))));
         }
-        let style = Style::of(options.parsable, options.parsable2, None);
+        let style = options.style.style(None);
         let usual = match entity.name {
             "user" | "account" if joined => format!("{}{WITH_ASSOCIATIONS}", entity.fields),
             _ => entity.fields.to_owned(),
         };
         let table = Table::parse(if format.is_empty() { &usual } else { &format }, FIELDS, style)
             .map_err(|field| Failure::new(format_args!(" Unknown field '{field}'")))?;
-        Ok(Asked { table, heading: !options.noheader, conditions })
+        Ok(Asked { table, heading: !options.style.noheader, conditions })
     }
 
     fn lines(&self, rows: &[Row]) -> Vec<String> {

@@ -137,7 +137,7 @@ pub(crate) fn command() -> clap::Command {
         .about("Hold nodes for as long as a command runs")
         .override_usage("salloc [OPTIONS] [COMMAND [ARGUMENTS]...]")
         .after_help(EXAMPLES);
-    getopt::conventions(command.args(unbuilt::arguments(unbuilt::ALLOCATING)), Some('h'))
+    getopt::conventions(command.args(unbuilt::arguments(unbuilt::SALLOC)), Some('h'))
 }
 
 fn read(args: &[OsString]) -> Outcome<Options> {
@@ -153,7 +153,7 @@ fn read(args: &[OsString]) -> Outcome<Options> {
         return Err(Failure::new(text));
     }
     if !options.quiet {
-        let given = unbuilt::given(unbuilt::ALLOCATING, &typed);
+        let given = unbuilt::given(unbuilt::SALLOC, &typed);
         given.into_iter().for_each(|long| eprintln!("salloc: warning: {}", unbuilt::warning(long)));
     }
     Ok(options)

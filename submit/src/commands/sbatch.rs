@@ -20,7 +20,8 @@ use crate::call::{CallError, block_on, client, connect};
 use crate::failure::{BAD_OPTION, Failure, Outcome, ended};
 use crate::mapping::{MapRequest, Mapping, NAME_DEFAULT};
 use crate::send::{Submission, forecast, send};
-use crate::submitter::{Submitter, group_of, user_of};
+use crate::submitter::Submitter;
+use crate::users::{group_of, name_of_group, user_of};
 use crate::wait::wait;
 use options::Options;
 use script::Script;
@@ -153,7 +154,7 @@ fn owned(mut spec: v1::JobSpec, options: &Options) -> Outcome<v1::JobSpec> {
     if let Some(given) = &options.uid {
         let unknown = || bad(format!("Invalid --uid specification\nsbatch: error: there is no user {given}"));
         let (uid, gid, name) = user_of(given).ok_or_else(unknown)?;
-        let group = group_of(&gid.to_string()).map_or_else(|| gid.to_string(), |(_, group)| group);
+        let group = name_of_group(gid);
         *user = v1::User { uid, gid, name, group };
     }
     if let Some(given) = &options.gid {

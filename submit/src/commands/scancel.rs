@@ -18,7 +18,7 @@ use super::squeue::load;
 use crate::call::{CallError, block_on, client, connect};
 use crate::failure::{Failure, Outcome, ended, print};
 use crate::getopt;
-use crate::submitter::user_name;
+use crate::users::user_name;
 
 /// Refusals that need not be told: what was to end has ended, or never was.
 const QUIET_REFUSALS: [&str; 2] = ["Invalid job id specified", "Job/step already completing or completed"];

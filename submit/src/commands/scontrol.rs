@@ -233,7 +233,7 @@ fn told(options: &mut Options, words: &[String]) -> Outcome<ExitCode> {
 fn check_user(user: Option<&str>) -> Outcome<()> {
     let Some(user) = user else { return Ok(()) };
     let own = rustix::process::getuid().as_raw();
-    if user == own.to_string() || crate::submitter::user_name(&own.to_string()).as_deref() == Some(user) {
+    if user == own.to_string() || crate::users::name_of_user(own) == user {
         return Ok(());
     }
     Err(Failure::new(format_args!("scontrol: error: cannot act as user {user}"))

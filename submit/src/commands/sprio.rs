@@ -16,8 +16,8 @@ use crate::call::{CallError, block_on, client, connect};
 use crate::failure::{Failure, Outcome, ended, print};
 use crate::getopt;
 use crate::show::items;
-use crate::submitter::user_name;
 use crate::table::{Column, Columns, Cut, Format};
+use crate::users::user_name;
 
 /// `--long`.
 const LONG: &str = "%.15i %9r %.8u %.10Y %.10S %.10A %.10B %.10F %.10J %.10P %.10Q %.11N %.20T";

@@ -3,10 +3,9 @@
 //! Options are in `squeue/options`, the columns in `squeue/columns` and `squeue/steps`, the order of rows in
 //! `squeue/order`. `scontrol show job` prints everything about a job instead. Start at [`run`].
 
-pub(crate) mod columns;
+mod columns;
 mod options;
 mod order;
-pub(crate) mod row;
 mod states;
 mod steps;
 #[cfg(test)]

@@ -19,7 +19,7 @@ use proto::v1::ListNodesRequest;
 use super::sshare::check_cluster;
 use crate::call::{block_on, client, connect};
 use crate::failure::{Failure, Outcome, ended, print};
-use crate::fields::Style;
+use crate::fields::{Style, StyleOptions};
 use crate::getopt;
 use crate::past::{cluster, fold};
 use crate::show::items;
@@ -62,15 +62,8 @@ struct Options {
     /// Of this cluster, which is the default
     #[arg(long)]
     local: bool,
-    /// No lines above the rows
-    #[arg(short, long)]
-    noheader: bool,
-    /// Fields with a | behind each, not cut
-    #[arg(short, long)]
-    parsable: bool,
-    /// Fields with a | between them, not cut
-    #[arg(short = 'P', long)]
-    parsable2: bool,
+    #[command(flatten)]
+    style: StyleOptions,
     /// Only errors
     #[arg(short = 'Q', long)]
     quiet: bool,
@@ -112,8 +105,8 @@ impl Asked {
             time: TimeFormat::read(options.time_format.as_deref())?,
             tres,
             tres_named: !named.is_empty(),
-            style: Style::of(options.parsable, options.parsable2, None),
-            heading: !options.noheader,
+            style: options.style.style(None),
+            heading: !options.style.noheader,
         })
     }
 }

@@ -12,7 +12,7 @@ use clap::{Args, FromArgMatches};
 
 use crate::call::{block_on, connect};
 use crate::failure::{Failure, Outcome, ended, print};
-use crate::fields::{Field, Style, Table, overview};
+use crate::fields::{Field, StyleOptions, Table, overview};
 use crate::getopt;
 use crate::past::{Ledger, Span, Used, cluster, fold};
 use crate::show::items;
@@ -49,15 +49,8 @@ struct Options {
     /// List the fields
     #[arg(short = 'e', long)]
     helpformat: bool,
-    /// No lines above the rows
-    #[arg(short, long)]
-    noheader: bool,
-    /// Fields with a | behind each, not cut
-    #[arg(short, long)]
-    parsable: bool,
-    /// Fields with a | between them, not cut
-    #[arg(short = 'P', long)]
-    parsable2: bool,
+    #[command(flatten)]
+    style: StyleOptions,
     /// Of these clusters, or all
     #[arg(short = 'M', long, value_name = "NAMES", alias = "cluster")]
     clusters: Option<String>,
@@ -71,8 +64,8 @@ struct Options {
 
 /// Its options.
 pub(crate) fn command() -> clap::Command {
-    let command = clap::Command::new("sshare").about("Show what accounts and users have used");
-    getopt::conventions(Options::augment_args(command).after_help(EXAMPLES), None)
+    let command = Options::augment_args(clap::Command::new("sshare")).about("Show what accounts and users have used");
+    getopt::conventions(command.after_help(EXAMPLES), None)
 }
 
 /// A row: the root's, an account's or a user's.
@@ -130,7 +123,7 @@ fn share(args: &[OsString]) -> Outcome<ExitCode> {
         let enter = |row: &proto::v1::JobRow, now_ms| ledger.enter(row, Used::by(row, Span::ALL, now_ms));
         fold(&channel, Span::ALL, enter).await.map_err(refused)?;
         let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-        let heading = if options.noheader { Vec::new() } else { table.heading() };
+        let heading = if options.style.noheader { Vec::new() } else { table.heading() };
         let lines = rows(&ledger, &options, &name).into_iter().map(|row| table.line(|value| value(&row)));
         for line in heading.into_iter().chain(lines) {
             writeln!(out, "{line}")?;
@@ -160,7 +153,7 @@ fn table(options: &Options) -> Outcome<Table<Value>> {
              tresrunmins"
         ),
     };
-    let style = Style::of(options.parsable, options.parsable2, None);
+    let style = options.style.style(None);
     Table::parse(options.format.as_deref().unwrap_or(&usual), FIELDS, style)
         .map_err(|field| Failure::new(format_args!("sshare: error: Invalid field requested: \"{field}\"")))
 }
@@ -224,7 +217,7 @@ mod tests {
         }
         let table = table(&options).expect("known fields");
         let lines = rows(&ledger, &options, "covey").into_iter().map(|row| table.line(|value| value(&row)));
-        if options.noheader { lines.collect() } else { table.heading().into_iter().chain(lines).collect() }
+        if options.style.noheader { lines.collect() } else { table.heading().into_iter().chain(lines).collect() }
     }
 
     #[test]

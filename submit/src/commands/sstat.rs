@@ -15,7 +15,7 @@ use super::sacct::entry::{Entry, Shown};
 use super::sacct::units::Unit;
 use crate::call::{block_on, client, connect};
 use crate::failure::{Failure, Outcome, ended, print};
-use crate::fields::{Field, Style, Table, overview};
+use crate::fields::{Field, StyleOptions, Table, overview};
 use crate::getopt;
 use crate::show::items;
 
@@ -42,18 +42,11 @@ struct Options {
     /// Only JobID, Nodelist and Pids; the pids are known to the nodes alone
     #[arg(short = 'i', long)]
     pidformat: bool,
-    /// No lines above the rows
-    #[arg(short, long)]
-    noheader: bool,
+    #[command(flatten)]
+    style: StyleOptions,
     /// Sizes as they were counted
     #[arg(long)]
     noconvert: bool,
-    /// Fields with a | behind each, not cut
-    #[arg(short, long)]
-    parsable: bool,
-    /// Fields with a | between them, not cut
-    #[arg(short = 'P', long)]
-    parsable2: bool,
     /// No effect
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
@@ -64,8 +57,8 @@ struct Options {
 
 /// Its options.
 pub(crate) fn command() -> clap::Command {
-    let command = clap::Command::new("sstat").about("Show the steps of jobs that run");
-    getopt::conventions(Options::augment_args(command).after_help(EXAMPLES), Some('h'))
+    let command = Options::augment_args(clap::Command::new("sstat")).about("Show the steps of jobs that run");
+    getopt::conventions(command.after_help(EXAMPLES), Some('h'))
 }
 
 /// What is shown without `-o`, and the name under which `sacct` has each field.
@@ -164,7 +157,7 @@ fn stat(args: &[OsString]) -> Outcome<ExitCode> {
         let unit = if options.noconvert { Unit::Counted } else { Unit::Exact };
         let shown = Shown { unit, ..Shown::default() };
         let mut out = std::io::stdout().lock();
-        for line in table.heading().into_iter().filter(|_| !options.noheader) {
+        for line in table.heading().into_iter().filter(|_| !options.style.noheader) {
             writeln!(out, "{line}")?;
         }
         let mut exit = ExitCode::SUCCESS;
@@ -184,7 +177,7 @@ fn stat(args: &[OsString]) -> Outcome<ExitCode> {
 }
 
 fn table(options: &Options) -> Outcome<Table<&'static str>> {
-    let style = Style::of(options.parsable, options.parsable2, None);
+    let style = options.style.style(None);
     let fields = match &options.format[..] {
         _ if options.pidformat => PIDS.to_owned(),
         [] => DEFAULT.to_owned(),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::jobs::states;
 use super::number::{cpu_time, exit_code, or_infinite, or_unset, seconds, set, unset};
 use super::{Document, Meta, joined, steps};
-use crate::commands::squeue::row::{elapsed_s, has_started, restarts, tasks_text};
+use crate::row::{elapsed_s, has_started, restarts, tasks_text};
 
 /// All of them, each with its steps.
 pub(crate) fn document<'a>(rows: &'a [JobRow], meta: &'a Meta, now_ms: i64) -> Document<'a> {

@@ -5,9 +5,7 @@ use serde_json::{Value, json};
 
 use super::number::{exit_code, nonzero, or_infinite, or_unset, set, time, unset};
 use super::{Document, Meta, joined, list};
-use crate::commands::squeue::row::{
-    elapsed_s, ends_ms, has_started, restarts, start_ms, tasks_text, tres_asked, tres_held,
-};
+use crate::row::{elapsed_s, ends_ms, has_started, restarts, start_ms, tasks_text, tres_asked, tres_held};
 use crate::show::state_names;
 
 /// All of them.

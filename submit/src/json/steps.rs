@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::number::{cpu_time, exit_code, or_infinite, time};
 use super::{Document, Meta};
-use crate::commands::squeue::row::{display_id, elapsed_s};
+use crate::row::{display_id, elapsed_s};
 use crate::show::state_names;
 
 /// The steps of these jobs that run.

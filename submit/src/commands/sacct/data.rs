@@ -8,9 +8,9 @@ use proto::v1::{JobRow, ListHistoryRequest};
 use super::REFUSED;
 use super::options::Asked;
 use crate::call::{CallError, client, connect};
-use crate::commands::squeue::row::{array_or_job, expanded};
 use crate::failure::{Failure, Outcome};
 use crate::json::{Form, Meta, history};
+use crate::row::{array_or_job, expanded};
 
 /// Writes the jobs that were asked for, in the order of the table.
 ///

@@ -7,7 +7,7 @@ use sched::spec::array::{ArraySpec, INDEX_MAX, JobRef, LIST_BYTES_MAX, TaskSelec
 use sched::spec::duration;
 
 use super::units::Unit;
-use crate::commands::squeue::columns::{display_id, elapsed_s};
+use crate::row::{display_id, elapsed_s};
 use crate::show::{self, state_names};
 
 /// The step that a batch script is.

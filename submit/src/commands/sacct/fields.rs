@@ -2,8 +2,8 @@
 //! Start at [`FIELDS`].
 
 use super::entry::{Entry, cpu_time, cpu_us, padded};
-use crate::commands::squeue::columns::restarts;
 use crate::fields::Field;
+use crate::row::restarts;
 
 /// What is shown when nobody asks for anything else.
 pub(super) const DEFAULT: &str = "jobid,jobname,partition,account,alloccpus,state,exitcode";

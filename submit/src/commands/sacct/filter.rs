@@ -70,12 +70,10 @@ impl Filter {
 /// `MIN[-MAX]`; one number alone is both.
 fn range(text: Option<&str>, what: &str, option: &str) -> Outcome<Option<(u32, u32)>> {
     let Some(text) = text else { return Ok(None) };
-    let (min, max) = text.split_once('-').unwrap_or((text, text));
-    match (crate::shape::count(min), crate::shape::count(max)) {
-        (Ok(min), Ok(max)) if min <= max => Ok(Some((min, max))),
-        _ => Err(Failure::new(format_args!("sacct: error: invalid {what} range {option} '{text}'"))
-            .hint(Some("give a number, or two as in 2-4"))),
-    }
+    crate::shape::range(text).map(Some).map_err(|_| {
+        Failure::new(format_args!("sacct: error: invalid {what} range {option} '{text}'"))
+            .hint(Some("give a number, or two as in 2-4"))
+    })
 }
 
 /// A time limit in minutes.

@@ -12,10 +12,10 @@ use super::filter::Filter;
 use super::units::Unit;
 use super::window::Window;
 use crate::failure::{Failure, Outcome};
-use crate::fields::{Style, Table};
+use crate::fields::{StyleOptions, Table};
 use crate::getopt;
 use crate::show::{FLAGS, STATES, items};
-use crate::submitter::user_name;
+use crate::users::user_name;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -123,15 +123,8 @@ pub(super) struct Options {
     /// List the fields
     #[arg(short = 'e', long)]
     pub(super) helpformat: bool,
-    /// No lines above the rows
-    #[arg(short, long)]
-    noheader: bool,
-    /// Fields with a | behind each, not cut
-    #[arg(short, long)]
-    parsable: bool,
-    /// Fields with a | between them, not cut
-    #[arg(short = 'P', long)]
-    parsable2: bool,
+    #[command(flatten)]
+    style: StyleOptions,
     /// What stands between fields in place of the |
     #[arg(long, value_name = "TEXT")]
     delimiter: Option<String>,
@@ -180,8 +173,9 @@ pub(super) struct Options {
 }
 
 pub(in crate::commands) fn command() -> clap::Command {
-    let command = clap::Command::new("sacct").about("Show what became of jobs, also long after their end");
-    getopt::conventions(Options::augment_args(command).after_help(EXAMPLES), Some('h'))
+    let command =
+        Options::augment_args(clap::Command::new("sacct")).about("Show what became of jobs, also long after their end");
+    getopt::conventions(command.after_help(EXAMPLES), Some('h'))
 }
 
 /// What the options ask for, checked.
@@ -257,7 +251,7 @@ impl Asked {
             nobody: options.associations.is_some() || users.is_some_and(|users| users.is_empty()),
             window,
             truncate: options.truncate,
-            noheader: options.noheader,
+            noheader: options.style.noheader,
             clusters: given(&options.clusters),
         })
     }
@@ -335,7 +329,7 @@ fn list_bytes() -> Option<usize> {
 }
 
 fn table(options: &Options) -> Outcome<Table<Value>> {
-    let style = Style::of(options.parsable, options.parsable2, options.delimiter.as_deref());
+    let style = options.style.style(options.delimiter.as_deref());
     let variable = || std::env::var("SACCT_FORMAT").ok().filter(|fields| !fields.is_empty());
     let fields = match &options.format[..] {
         _ if options.brief => BRIEF.to_owned(),

@@ -9,10 +9,10 @@ use proto::v1::{GetClusterRequest, ListJobsRequest, ListNodesReply, ListNodesReq
 
 use super::{Options, expand, keyword};
 use crate::call::{CallError, block_on, client, connect};
-use crate::commands::squeue::row::display_id;
 use crate::commands::squeue::{Listing, fetch};
 use crate::failure::{Failure, Outcome};
 use crate::json::{Form, Meta, jobs, nodes, partitions, pings, steps};
+use crate::row::display_id;
 use crate::show::items;
 
 /// Writes what the words ask to show.

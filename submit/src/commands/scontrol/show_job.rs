@@ -1,12 +1,12 @@
 //! `scontrol show job`: Slurm's keys in Slurm's order. What Covey does not have yet prints what Slurm prints where it
 //! is not used.
 
-use proto::v1::{HeldShare, JobRow, JobState};
+use proto::v1::{HeldShare, JobRow};
 use sched::spec::duration;
 use sched::spec::size::Mebibytes;
 
 use super::block::Block;
-use crate::commands::squeue::columns::{elapsed_s, ends_ms, restarts, start_ms, state, tasks_text};
+use crate::row::{elapsed_s, ends_ms, restarts, start_ms, state, tasks_text, tres_asked, tres_held};
 use crate::show::{or_null, time};
 
 const NONE: &str = "(null)";
@@ -121,11 +121,10 @@ fn shape(row: &JobRow, details: bool, block: &mut Block) {
         ("CPUs/Task", &cpus_per_process),
         ("ReqB:S:C:T", &"0:0:*:*"),
     ]);
-    let requested = tres(row, requested_mib(row));
-    let held = tres(row, row.memory_held_mib.saturating_mul(row.node_count.into()));
-    let allocated = row.started_ms != 0 && row.state() != JobState::Pending;
+    let requested = tres_asked(row);
+    let held = tres_held(row).unwrap_or_else(|| NONE.to_owned());
     block.line(&[("ReqTRES", &requested)]);
-    block.line(&[("AllocTRES", if allocated { &held } else { &NONE })]);
+    block.line(&[("AllocTRES", &held)]);
     let per_node = format!("{}:0:*:*", detail.processes_per_node);
     block.line(&[("Socks/Node", &"*"), ("NtasksPerN:B:S:C", &per_node), ("CoreSpec", &"*")]);
     if details {
@@ -192,16 +191,4 @@ fn shares(row: &JobRow, block: &mut Block) {
         let HeldShare { nodes, memory_mib, gres, .. } = share;
         block.text_line(format!("  Nodes={nodes} CPU_IDs=N/A Mem={memory_mib} GRES={}", or_null(gres)));
     }
-}
-
-/// The memory asked for over all nodes, in MiB; 0 where it was left to the cluster.
-fn requested_mib(row: &JobRow) -> u64 {
-    let times = if row.memory_per_cpu { row.cpus } else { row.node_count };
-    row.memory_mib.saturating_mul(times.into())
-}
-
-/// Resources in Slurm's short form.
-fn tres(row: &JobRow, memory_mib: u64) -> String {
-    let memory = if memory_mib == 0 { String::new() } else { format!("mem={},", Mebibytes(memory_mib)) };
-    format!("cpu={},{memory}node={},billing={}", row.cpus, row.node_count, row.cpus)
 }

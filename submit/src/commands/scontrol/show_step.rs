@@ -9,8 +9,9 @@ use sched::spec::size::Mebibytes;
 use super::Options;
 use super::block::{Block, Style};
 use crate::call::{CallError, connect};
-use crate::commands::squeue::{columns::display_id, load};
+use crate::commands::squeue::load;
 use crate::failure::{Failure, Outcome, print};
+use crate::row::display_id;
 use crate::show::{self, or_null, state_names, time};
 
 const REFUSED: &str = "slurm_get_job_steps error: ";

@@ -10,8 +10,9 @@ use proto::v1::{JobChange, JobRow, JobState, ListJobsRequest, UpdateJobsRequest}
 
 use super::control;
 use crate::call::{CallError, client, connect};
-use crate::commands::squeue::{columns::display_id, load};
+use crate::commands::squeue::load;
 use crate::failure::{Failure, Outcome};
+use crate::row::display_id;
 use crate::show::items;
 
 /// The least priority that a listing shows of what is not held.

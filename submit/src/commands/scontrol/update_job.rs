@@ -178,13 +178,8 @@ fn change(key: &str, sign: &str, value: &str, now: &jiff::Zoned) -> Result<Kind,
         "jobname" | "name" => Kind::Name(value.to_owned()),
         "deadline" => Kind::DeadlineMs(moment()?),
         "partition" => Kind::Partitions(value.to_owned()),
-        "dependency" => {
-            // Read here for its message; the text travels.
-            if !value.is_empty() {
-                value.parse::<Dependency>().map_err(|error| error.to_string())?;
-            }
-            Kind::Dependency(value.to_owned())
-        }
+        "dependency" if value.is_empty() => Kind::Dependency(String::new()),
+        "dependency" => Kind::Dependency(checked(value, value.parse::<Dependency>())?),
         "numnodes" | "reqnodes" => Kind::Nodes(range(value).ok_or("nodes are written as 2 or 2-4")?),
         "numtasks" | "ntasks" => Kind::Processes(number()?),
         // With one process, which is what most jobs are, its CPUs are all of the job's.

@@ -11,10 +11,9 @@ use std::rc::Rc;
 
 use proto::v1::{JobDetail, JobRow};
 
+use crate::row::{elapsed_s, ends_ms, expanded, restarts, start_ms, state};
 use crate::show::or_null;
 use crate::table::{Column, Columns, Cut, Format};
-
-pub(crate) use super::row::{display_id, elapsed_s, ends_ms, expanded, restarts, start_ms, state, tasks_text};
 
 /// Every column that `-o` and `-O` take.
 pub(super) const COLUMNS: Columns<Listed> =

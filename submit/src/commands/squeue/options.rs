@@ -12,8 +12,8 @@ use crate::failure::{Failure, Outcome};
 use crate::getopt;
 use crate::json::Form;
 use crate::show::items;
-use crate::submitter::user_name;
 use crate::table::{Columns, Format};
+use crate::users::user_name;
 
 /// The table that nobody asked to be different.
 pub(super) const DEFAULT: &str = "%.18i %.9P %.8j %.8u %.2t %.10M %.6D %R";

@@ -4,8 +4,7 @@ use std::cmp::Ordering;
 
 use proto::v1::{JobDetail, JobRow};
 
-use super::columns::{elapsed_s, ends_ms, start_ms};
-use super::row::array_or_job;
+use crate::row::{array_or_job, elapsed_s, ends_ms, start_ms};
 
 /// By partition, what waits before what runs, and the highest priority first.
 pub(super) const DEFAULT: &str = "P,t,-p";

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use proto::v1::{JobRow, JobState, StepRow};
 use sched::spec::duration;
 
-use super::columns::{Shown, elapsed_s, whole, word};
-use super::row::{array_or_job, display_id};
+use super::columns::{Shown, whole, word};
 use crate::failure::{Failure, Outcome};
+use crate::row::{array_or_job, display_id, elapsed_s};
 use crate::show::{self, items, or_null};
 use crate::table::{Column, Columns, Cut, NO_LETTER};
 

@@ -8,8 +8,9 @@ use super::Asked;
 use super::words::{Report, Words};
 use crate::failure::{Failure, Outcome};
 use crate::fields::{Field, Style, Table};
-use crate::past::{Ledger, Span, Used, proper_name};
+use crate::past::{Ledger, Span, Used};
 use crate::show;
+use crate::users::proper_name;
 
 /// A resource that is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

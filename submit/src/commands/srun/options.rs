@@ -183,8 +183,8 @@ fn read_with(args: &[OsString], value: &dyn Fn(&str) -> Option<String>) -> Outco
     if !options.quiet {
         // What may stand in the environment of every job is not worth a word each time.
         let typed = parse(&mut command, args).map(|(_, matches)| matches).unwrap_or(matches);
-        let given = [unbuilt::ALLOCATING, unbuilt::SRUN].into_iter().flat_map(|table| unbuilt::given(table, &typed));
-        given.for_each(|long| eprintln!("srun: warning: {}", unbuilt::warning(long)));
+        let given = unbuilt::given(unbuilt::SRUN, &typed);
+        given.into_iter().for_each(|long| eprintln!("srun: warning: {}", unbuilt::warning(long)));
     }
     Ok((options, job))
 }
@@ -195,8 +195,7 @@ pub(crate) fn command() -> clap::Command {
         .about("Run a command on the nodes of a job, or on nodes that are asked for")
         .override_usage("srun [OPTIONS] COMMAND [ARGUMENTS]...")
         .after_help(EXAMPLES);
-    let unbuilt = unbuilt::arguments(unbuilt::ALLOCATING).chain(unbuilt::arguments(unbuilt::SRUN));
-    getopt::conventions(command.args(unbuilt), Some('h'))
+    getopt::conventions(command.args(unbuilt::arguments(unbuilt::SRUN)), Some('h'))
 }
 
 fn parse(command: &mut clap::Command, words: &[OsString]) -> Outcome<(Options, ArgMatches)> {

@@ -2,8 +2,8 @@
 
 use sched::spec::size::Mebibytes;
 
-use super::super::row::{tres_asked, tres_held};
 use super::{Listed, detail, detail_or, word};
+use crate::row::{tres_asked, tres_held};
 use crate::table::{Column, NO_LETTER};
 
 pub(super) const COLUMNS: &[Column<Listed>] = &[

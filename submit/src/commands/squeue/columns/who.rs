@@ -1,7 +1,7 @@
 //! Whose job it is, what it is called, and where its files are.
 
-use super::super::row::{array_or_job, id_within, tasks_within};
 use super::{Listed, detail, detail_or, none, whole, word};
+use crate::row::{array_or_job, id_within, tasks_within};
 use crate::show::or_null;
 use crate::table::{Column, NO_LETTER};
 
