@@ -221,7 +221,7 @@ impl Scene<'_> {
         let mut begin = row.and_then(|row| row.own.as_ref()).map_or(job.begin, |own| own.begin);
         let terms = self.changed(job, former, &mut begin, changes, Some(task.0))?;
         let limit_changed = terms.time_limit != former.time_limit;
-        let limited = limit_changed.then(|| limited(job, task.0, &terms)).unwrap_or_default();
+        let limited = if limit_changed { limited(job, task.0, &terms) } else { Vec::new() };
         let revised = Event::Revised { job: job.id, tasks: Some(vec![task]), terms, begin, running_too: true };
         let held = row.and_then(|row| row.own.as_ref()).map_or(job.held, |own| own.held);
         let held = self.hold_after(held, changes)?;

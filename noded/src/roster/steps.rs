@@ -149,16 +149,18 @@ impl Steps {
 
 #[cfg(test)]
 mod tests {
-    use proto::link::StepShare;
+    use proto::link::{Order, StepShare};
     use sched::ids::{AttemptKey, JobId};
     use sched::reason::Exit;
     use sched::reconcile::How;
     use sched::resources::Cpus;
+    use sched::spec::duration::TimeLimit;
     use sched::spec::step::StepDraft;
     use sched::task::Usage;
 
     use super::*;
     use crate::roster::tests::{brief, command, task};
+    use crate::roster::{Act, Roster};
 
     const KEY: StepKey = StepKey { attempt: AttemptKey { job: JobId(5), index: 0, attempt: 1 }, step: 2 };
 
@@ -215,5 +217,14 @@ mod tests {
         let other = StepKey { step: 3, ..KEY };
         let unknown = steps.stop(other, StopWhy::JobOver);
         assert!(matches!(unknown, Some(StepAct::Report(key, end)) if key == other && end.how == How::Lost));
+    }
+
+    #[test]
+    fn a_node_with_steps_alone_hears_of_another_limit() {
+        let mut roster = Roster::default();
+        let (key, limit) = (KEY.attempt, TimeLimit::Unlimited);
+        assert!(roster.on_order(Order::Limit { key, limit }).is_empty(), "nothing of it is here");
+        roster.on_order(Order::StartStep(Box::new(start())));
+        assert_eq!(roster.on_order(Order::Limit { key, limit }), [Act::Limit(key, limit)]);
     }
 }

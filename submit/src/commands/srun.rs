@@ -10,6 +10,7 @@ mod printer;
 mod session;
 mod signals;
 mod spec;
+mod writing;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -3,7 +3,6 @@
 //! What a node says is numbered, and confirmed once it is written; what comes again is passed over. Start at [`Session::run`].
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -26,6 +25,7 @@ use super::options::Options;
 use super::printer::{Printer, not_open};
 use super::signals::Signals;
 use super::spec::{Plan, Source};
+use super::writing::{Write, Written, write_all};
 use crate::call::{CallError, client, is_lost};
 use crate::failure::{Failure, Outcome};
 use crate::submitter::Submitter;
@@ -87,20 +87,6 @@ struct Running {
     ends: Ends,
     writing: Option<mpsc::Sender<Write>>,
     written: mpsc::UnboundedReceiver<Written>,
-}
-
-/// What the thread that writes has to tell.
-enum Written {
-    /// All of a node up to this number is written.
-    Upto(String, u64),
-    /// Nobody reads the output any more.
-    Unread,
-}
-
-/// For the thread that writes.
-struct Write {
-    node: String,
-    said: StepSaid,
 }
 
 /// How far srun itself has gone in ending the step.
@@ -478,32 +464,6 @@ impl<'a> Session<'a> {
 
     fn say(&self, text: &str) {
         super::say(self.options, text);
-    }
-}
-
-/// Writes what comes, and tells how far it is. Where that fails, nothing more is written, and the step goes on if somebody may
-/// still want it.
-fn write_all(mut printer: Printer, mut writes: mpsc::Receiver<Write>, tell: &mpsc::UnboundedSender<Written>) {
-    let mut broken = false;
-    while let Some(Write { node, said }) = writes.blocking_recv() {
-        let written = match &said.kind {
-            Some(Said::Output(output)) if !broken => printer.write(output.task, output.error, &output.bytes),
-            Some(Said::TaskEnded(end)) if !broken => printer.end(end.task),
-            Some(Said::Message(text)) => {
-                eprintln!("{text}");
-                Ok(())
-            }
-            _ => Ok(()),
-        };
-        if let Err(error) = written {
-            broken = true;
-            match error.kind() {
-                ErrorKind::BrokenPipe => drop(tell.send(Written::Unread)),
-                _ => eprintln!("srun: error: cannot write the output: {error}"),
-            }
-        }
-        // Nobody asks any more when srun leaves.
-        tell.send(Written::Upto(node, said.seq)).ok();
     }
 }
 
