@@ -139,7 +139,11 @@ fn unknown(command: &Command, words: &[OsString], typed: &str) -> String {
 /// What a value could have been, where there are only a few.
 fn allowed(error: &clap::Error) -> Option<String> {
     match error.get(ContextKind::ValidValue)? {
-        ContextValue::Strings(values) => Some(format!("allowed are: {}", values.join(", "))),
+        // The empty one is what an option means without a value.
+        ContextValue::Strings(values) => {
+            let values: Vec<&str> = values.iter().map(String::as_str).filter(|value| !value.is_empty()).collect();
+            Some(format!("allowed are: {}", values.join(", ")))
+        }
         _ => None,
     }
 }
@@ -205,5 +209,13 @@ mod tests {
             let failure = parsed(words).expect_err("wrong");
             assert_eq!((failure.text(), failure.code()), (text, BAD_OPTION));
         }
+    }
+
+    #[test]
+    fn an_optional_value_that_is_wrong_is_answered_with_those_that_can_be_written() {
+        let optional = clap::Arg::new("exclusive").long("exclusive").num_args(0..=1).require_equals(true);
+        let command = Command::new("sbatch").arg(optional.default_missing_value("").value_parser(["", "user", "mcs"]));
+        let failure = read(&mut conventions(command, None), &["--exclusive=x".into()]).expect_err("no such value");
+        assert!(failure.text().ends_with("sbatch: error: allowed are: user, mcs\n"), "{}", failure.text());
     }
 }

@@ -272,16 +272,16 @@ fn request(options: &Options) -> Outcome<CancelRequest> {
     let user = options.user.clone().or_else(|| options.me.then(mine));
     let user =
         user.map(|user| user_name(&user).ok_or_else(|| refused(format!("Invalid user name: {user}")))).transpose()?;
-    let phase = match options.state.as_deref().map(str::to_ascii_uppercase).as_deref() {
-        None => Phase::Unspecified,
-        Some("PENDING" | "PD") => Phase::Pending,
-        Some("RUNNING" | "R") => Phase::Running,
-        Some("SUSPENDED" | "S") => Phase::Suspended,
-        Some(other) => {
-            let text = format!(
-                "Invalid job state specified: {other}\nscancel: error: Valid job states are PENDING, RUNNING and SUSPENDED"
-            );
-            return Err(refused(text));
+    let state = options.state.as_deref().unwrap_or_default();
+    let phase = match state.to_ascii_uppercase().as_str() {
+        "" => Phase::Unspecified,
+        "PENDING" | "PD" => Phase::Pending,
+        "RUNNING" | "R" => Phase::Running,
+        "SUSPENDED" | "S" => Phase::Suspended,
+        // Slurm prints these without its name.
+        _ => {
+            return Err(Failure::new(format_args!("Invalid job state specified: {state}"))
+                .line("Valid job states are PENDING, RUNNING, and SUSPENDED"));
         }
     };
     let request = CancelRequest {
@@ -356,7 +356,10 @@ mod tests {
             (&[][..], "scancel: error: No job identification provided\n"),
             (&["-v"], "scancel: error: No job identification provided\n"),
             (&["abc"], "scancel: error: Invalid job id abc\n"),
-            (&["5", "-t", "DONE"], "scancel: error: Invalid job state specified: DONE\n"),
+            (
+                &["5", "-t", "Done"],
+                "Invalid job state specified: Done\nValid job states are PENDING, RUNNING, and SUSPENDED\n",
+            ),
             (&["-w", "n[1-"], "scancel: error: Invalid --nodelist specification\n"),
         ] {
             let failure = parsed(words).expect_err(text);

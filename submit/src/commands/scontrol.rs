@@ -50,7 +50,8 @@ Commands (each may be shortened, as in: scontrol sh j 5; without one they are re
   show hostlist NAMES      the other way round; show hostlistsorted sorts
   show licenses, reservations, daemons, aliases, topology, assoc_mgr
   completing               the jobs that are going away, and where
-  hold IDS                 keep what waits from starting; IDS are jobs and tasks: 5 6_3 7_[0-5], or jobname=NAME
+  hold IDS                 keep what waits from starting; IDS are jobs and tasks: 5 6_3 7_[0-5],
+                           or jobname=NAME
                            (uhold: an administrator's hold that the job's user may release)
   release IDS              let it start, and compute its priority anew
   requeue IDS              stop what runs and let it, and what is done, run again
@@ -60,12 +61,15 @@ Commands (each may be shortened, as in: scontrol sh j 5; without one they are re
   resume IDS               let it go on, once its CPUs are free
   top IDS                  put these before the other waiting jobs of their user and partition
   update jobid=IDS KEY=VALUE...
-                           of whatever is not done: TimeLimit= (also += and -=), Priority= (0 holds),
-                           Nice=, Deadline=, ArrayTaskThrottle=, Name=, Comment=, Requeue=0|1;
+                           of whatever is not done: TimeLimit= (also += and -=), TimeMin=,
+                           Priority= (0 holds), Nice=, Deadline=, ArrayTaskThrottle=, JobName=,
+                           Account=, QOS=, WCKey=, Requeue=0|1, Comment=, AdminComment=, Extra=,
+                           MailType=, MailUser=;
                            of what runs: EndTime=; of what waits: Partition=, Dependency=,
                            StartTime=, NumNodes=, NumTasks=, CPUsPerTask=, MinMemoryNode=,
-                           MinMemoryCPU=, ReqNodeList=, ExcNodeList=, Features=, Gres=, Licenses=,
-                           WorkDir=, StdIn=, StdOut=, StdErr=
+                           MinMemoryCPU=, OverSubscribe=YES|NO, ReqNodeList=, ExcNodeList=,
+                           Features=, Gres=, Licenses=, ReservationName=, WorkDir=, StdIn=,
+                           StdOut=, StdErr=
   update nodename=NAMES state=DRAIN|DOWN|FAIL reason=TEXT [resumeafter=SECONDS]
                            no new work there; DOWN also stops what runs
   update nodename=NAMES state=RESUME|IDLE|UNDRAIN
@@ -73,9 +77,9 @@ Commands (each may be shortened, as in: scontrol sh j 5; without one they are re
   create partitionname=NAME [KEY=VALUE ...]
   update partitionname=NAME KEY=VALUE ...
   delete partitionname=NAME
-                           keys: Nodes (none at first, or ALL), Default, State, MaxTime, DefaultTime,
-                           MaxNodes, MinNodes, DefMemPerCPU, MaxMemPerCPU, PriorityTier,
-                           PriorityJobFactor, Hidden
+                           keys: Nodes (none at first, or ALL), Default, State, MaxTime,
+                           DefaultTime, MaxNodes, MinNodes, DefMemPerCPU, MaxMemPerCPU,
+                           PriorityTier, PriorityJobFactor, Hidden
   write batch_script ID [FILE|-]
                            the script of a job, into slurm-ID.sh, a file, or to stdout
   wait_job ID              until a job has started
@@ -87,7 +91,14 @@ Commands (each may be shortened, as in: scontrol sh j 5; without one they are re
 
 What a command makes or changes outlives restarts, but for one thing: a partition that stands in
 covey.toml gets back at each start of the controller what the file says, except its State once a
-command has set it.";
+command has set it.
+
+Examples:
+  scontrol show job 12                                 everything about a job
+  scontrol -o show nodes                               all nodes, each on one line
+  scontrol update jobid=12 timelimit+=30               half an hour more
+  scontrol update nodename=n[1-3] state=drain reason='new disks'
+  scontrol show hostnames 'n[1-3]'                     n1, n2 and n3 on lines of their own";
 
 /// Verbs of Slurm that Covey has nothing for, and what there is instead.
 const UNBUILT: [(&str, &str); 16] = [

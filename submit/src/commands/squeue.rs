@@ -18,7 +18,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use clap::FromArgMatches;
-use proto::v1::{JobRow, ListJobsRequest};
+use proto::v1::{JobRow, ListJobsRequest, ListNodesRequest, NodeRow};
 use tonic::transport::Channel;
 
 use crate::call::{CallError, block_on, client, connect};
@@ -50,6 +50,11 @@ fn list(args: &[OsString]) -> Outcome<ExitCode> {
     block_on(async {
         let refused = |error| Failure::call("squeue", REFUSED, &error);
         let channel = connect(options.connect_timeout).await.map_err(refused)?;
+        if !asked.request.nodes.is_empty() {
+            let known = client(&channel).list_nodes(ListNodesRequest {}).await;
+            let known = known.map_err(|status| refused(status.into()))?.into_inner();
+            check_nodes(&asked.request.nodes, &known.nodes)?;
+        }
         loop {
             let listing = fetch(&channel, &asked.request).await.map_err(refused)?;
             if listing.is_unknown() && !asked.request.steps {
@@ -62,6 +67,14 @@ fn list(args: &[OsString]) -> Outcome<ExitCode> {
             tokio::time::sleep(Duration::from_secs(seconds.into())).await;
         }
     })
+}
+
+/// As in Slurm, a node that there is not ends the command, where an unknown partition or name only lists nothing.
+fn check_nodes(asked: &[String], known: &[NodeRow]) -> Outcome<()> {
+    match asked.iter().find(|name| known.iter().all(|node| node.name != **name)) {
+        Some(name) => Err(Failure::new(format_args!("squeue: error: Invalid node name {name}"))),
+        None => Ok(()),
+    }
 }
 
 fn print_listing(asked: &Asked, listing: Listing, header: bool, args: &[OsString]) -> Outcome<()> {

@@ -197,7 +197,7 @@ fn format(options: &Options, variable: Variables<'_>) -> Format<Line> {
 
 fn seconds(text: &str) -> Outcome<u32> {
     let seconds = text.parse().ok().filter(|seconds| *seconds > 0);
-    seconds.ok_or_else(|| Failure::new(format_args!("sinfo: error: --iterate={text}")))
+    seconds.ok_or_else(|| Failure::new(format_args!("sinfo: error: Error: invalid entry for --iterate={text}")))
 }
 
 /// Which partitions and nodes to show.

@@ -174,3 +174,11 @@ fn hidden_partitions_are_shown_when_they_are_asked_for() {
     assert_eq!(names(&["-a"]), ["normal", "short"]);
     assert_eq!(names(&["-p", "normal"]), ["normal"]);
 }
+
+#[test]
+fn a_listing_comes_again_after_whole_seconds() {
+    for (every, text) in [("0", "--iterate=0"), ("abc", "--iterate=abc")] {
+        let failure = asked(&["-i", every], &[]).expect_err("no time between two listings");
+        assert_eq!(failure.text(), format!("sinfo: error: Error: invalid entry for {text}\n"));
+    }
+}

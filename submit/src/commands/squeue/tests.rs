@@ -285,3 +285,11 @@ fn a_choice_of_states_keeps_what_was_chosen() {
     assert!(may_wait("") && may_wait("r,pd") && may_wait("all") && !may_wait("R,CG"));
     assert!(!keeps("PD", &going) && !keeps("CF", &going) && !keeps("cg", &running(2)));
 }
+
+#[test]
+fn a_node_that_there_is_not_is_named() {
+    let known = ["n1", "n2"].map(|name| NodeRow { name: name.into(), ..NodeRow::default() });
+    let check = |names: &[&str]| check_nodes(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(), &known);
+    assert!(check(&["n2", "n1"]).is_ok());
+    assert_eq!(check(&["n1", "n3", "n4"]).expect_err("n3").text(), "squeue: error: Invalid node name n3\n");
+}
