@@ -37,7 +37,7 @@ def ends_as(job, state):
 
 
 def executor(**parameters):
-    made = submitit.SlurmExecutor(folder="logs", max_num_timeout=1)
+    made = submitit.SlurmExecutor(folder="logs/%j", max_num_timeout=1)
     made.update_parameters(**{"time": 5, "mem": "500M", **parameters})
     return made
 
