@@ -53,9 +53,20 @@ fn write(dir: &Path, daemons: Vec<clap::Command>) -> Result<usize, ManError> {
         let path = dir.join(format!("{page}.1"));
         let mut text = Vec::new();
         Man::new(command.clone().name(page)).render(&mut text).map_err(failed(&path))?;
-        fs::write(&path, text).map_err(failed(&path))?;
+        fs::write(&path, as_typed(&String::from_utf8_lossy(&text))).map_err(failed(&path))?;
     }
     Ok(commands.len())
+}
+
+/// Leaves what stands below the options of `--help`, which is mostly examples in columns, in the lines in which it is written.
+fn as_typed(page: &str) -> String {
+    match page.split_once(".SH EXTRA\n") {
+        None => page.to_owned(),
+        Some((above, below)) => {
+            let (notes, rest) = below.split_at(below.find(".SH ").unwrap_or(below.len()));
+            format!("{above}.SH NOTES\n.nf\n{notes}.fi\n{rest}")
+        }
+    }
 }
 
 #[cfg(test)]
@@ -74,6 +85,7 @@ mod tests {
         }
         let squeue = fs::read_to_string(dir.join("squeue.1")).expect("a page");
         assert!(squeue.contains("noheader") && squeue.contains("No line above the rows"), "{squeue}");
+        assert!(squeue.contains(".SH NOTES\n.nf\nExamples:\n") && squeue.contains("\n.fi\n.SH VERSION\n"), "{squeue}");
         assert!(write(Path::new("/proc/man1"), Vec::new()).expect_err("no folder").to_string().contains("/proc/man1"));
     }
 }

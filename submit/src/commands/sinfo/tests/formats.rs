@@ -160,7 +160,10 @@ fn variables_stand_behind_the_command_line() {
     assert_eq!(table(&["-p", "normal,short"]), ["PARTITION", "short", "normal"]);
     assert_eq!(table(&["-o", "%P|"]), ["PARTITION|", "short|"]);
     assert!(table(&["-s"])[0].contains("NODES(A/I/O/T)"));
-    assert_eq!(asked(&["-i", "x"], &[]).expect_err("no number").text(), "sinfo: error: --iterate=x\n");
+    assert_eq!(
+        asked(&["-i", "x"], &[]).expect_err("no number").text(),
+        "sinfo: error: Error: invalid entry for --iterate=x\n"
+    );
 }
 
 #[test]
