@@ -85,9 +85,15 @@ pub(crate) fn describe_misfit(cluster: &Cluster, partition: &Partition, request:
     let amounts = || members.iter().map(|node| &node.offer.amount);
     let cpus = amounts().map(|amount| amount.cpus).max().unwrap_or_default();
     let memory = amounts().map(|amount: &Amount| amount.memory_mib).max().unwrap_or(0);
-    let mut text = format!("a task asks for {}", asked(request));
-    let count = members.len();
+    let wants = match request.memory {
+        Memory::PerNode(mib) | Memory::PerCpu(mib) => mib,
+        _ => 0,
+    };
+    // Slurm's words, which programs look for.
+    let mut text = if wants > memory { "Memory specification can not be satisfied: " } else { "" }.to_owned();
     // Writing to a string cannot fail.
+    let _ok = write!(text, "a task asks for {}", asked(request));
+    let count = members.len();
     let _ok =
         write!(text, "; partition {} has {count} nodes, the largest with {cpus} CPUs and {memory} MiB", partition.name);
     for ask in &request.gres {

@@ -88,9 +88,8 @@ fn failure(command: &Command, words: &[OsString], error: &clap::Error) -> Failur
                 None => crate::failure::chain(cause),
             });
             let cause = cause.or_else(|| allowed(error)).unwrap_or_default();
-            Failure::new(format_args!("{name}: error: Invalid {option} specification"))
-                .line(format_args!("{name}: error: {cause}"))
-                .exit(exit_code(name))
+            let (line, code) = wrong_value(name, option, text(ContextKind::InvalidValue));
+            Failure::new(line).line(format_args!("{name}: error: {cause}")).exit(code)
         }
         ErrorKind::InvalidUtf8 => {
             Failure::new(format_args!("{name}: error: an option is not valid UTF-8")).exit(exit_code(name))
@@ -106,9 +105,40 @@ fn failure(command: &Command, words: &[OsString], error: &clap::Error) -> Failur
     }
 }
 
+/// Slurm's line for a value that an option cannot have, and its exit code: most options share one, some have their own (seen
+/// on 22.05).
+fn wrong_value(name: &str, option: &str, value: &str) -> (String, u8) {
+    let submits = ["sbatch", "srun", "salloc"].contains(&name);
+    match option {
+        "--ntasks" | "--cpus-per-task" | "--ntasks-per-node" if submits => {
+            (format!("{name}: error: Invalid numeric value \"{value}\" for {option}."), 1)
+        }
+        "--nodes" if submits => {
+            let number = |text: &str| text.parse::<u32>().ok();
+            let range = value.split_once('-').and_then(|(least, most)| number(least).zip(number(most)));
+            let line = match range {
+                Some((least, most)) if most < least => {
+                    format!("{name}: error: Maximum node count {most} is less than minimum node count {least}")
+                }
+                _ => format!("{name}: error: \"{value}\" is not a valid node count"),
+            };
+            (line, BAD_OPTION)
+        }
+        "--gpus" | "--gres" if submits => (format!("{name}: error: Invalid generic resource (gres) specification"), 1),
+        "--dependency" if name == "sbatch" => {
+            (format!("{name}: error: Batch job submission failed: Job dependency problem"), 1)
+        }
+        "--dependency" if submits => {
+            (format!("{name}: error: Unable to allocate resources: Job dependency problem"), 1)
+        }
+        "--signal" if name == "scancel" => (format!("Unknown job signal: {value}"), 1),
+        _ => (format!("{name}: error: Invalid {option} specification"), exit_code(name)),
+    }
+}
+
 /// Slurm's exit code for options that a command does not understand, and for their values.
 fn exit_code(name: &str) -> u8 {
-    if name == "sbatch" { BAD_OPTION } else { 1 }
+    if ["sbatch", "srun", "salloc"].contains(&name) { BAD_OPTION } else { 1 }
 }
 
 /// How the user calls the command: Covey's own stand behind `covey`.
