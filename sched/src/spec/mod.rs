@@ -2,7 +2,7 @@
 //!
 //! Every reader here takes text and limits as arguments and answers with a value or with an error that names the bad
 //! text and what is allowed; the outer wording (`sbatch: error: ...`) belongs to the commands. Nothing here knows a job,
-//! a node or a clock. Start at [`array`] for what makes Covey worth having.
+//! a node or a clock. Start at [`array`](mod@array) for what makes Covey worth having.
 
 pub mod array;
 pub mod begin;
