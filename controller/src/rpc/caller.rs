@@ -8,6 +8,7 @@ use proto::error::refused;
 use proto::node_certificate::NodeCertificate;
 use tonic::transport::server::{TcpConnectInfo, UdsConnectInfo};
 use tonic::{Code, Extensions, Request, Status};
+use tracing::warn;
 
 use crate::driver::Published;
 use crate::tls::TlsPeer;
@@ -86,6 +87,18 @@ pub(crate) fn counts(published: &Published, node: &NodeCertificate) -> Result<()
     } else {
         Err(denied(&shut_out(&node.name)))
     }
+}
+
+/// Whether a node says of itself what its certificate says.
+///
+/// # Errors
+/// It names another.
+pub(crate) fn speaks_for_itself(shown: &NodeCertificate, claimed: &str) -> Result<(), Status> {
+    if shown.name == claimed {
+        return Ok(());
+    }
+    warn!(node = shown.name, claimed, "a node wants to speak for another");
+    Err(denied(&format!("node {} may only speak for itself, and not as {claimed}", shown.name)))
 }
 
 /// What is said to a node whose certificate does not count.
