@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use crate::call::Channel;
 use proto::v1::from_holder::Kind as Says;
 use proto::v1::to_holder::Kind as Hears;
 use proto::v1::{AllocateJob, FromHolder, Granted};
@@ -13,7 +14,6 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
-use tonic::transport::Channel;
 
 use crate::call::{CallError, client, is_lost};
 

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::call::Channel;
 use proto::v1::{GetClusterReply, GetClusterRequest, JobRow, ListHistoryRequest, ListJobsRequest};
-use tonic::transport::Channel;
 
 use crate::call::{CallError, client};
 use crate::commands::squeue::columns::elapsed_s;

@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
+use crate::call::Channel;
 use proto::v1::submit_part::Part;
 use proto::v1::{JobSpec, Names, SubmitHead, SubmitPart, SubmitReply};
 use tokio::time::{Instant, sleep};
-use tonic::transport::Channel;
 
 use crate::call::{CallError, client, is_lost, patience};
 

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
+use crate::call::Channel;
 use proto::v1::{Progress, WatchRequest};
 use tokio::time::{Instant, sleep};
 use tonic::Status;
-use tonic::transport::Channel;
 
 use crate::call::{CallError, client};
 

@@ -87,7 +87,8 @@ fn serve() -> Result<StepResult, StepdError> {
     io::stdin().read_to_end(&mut bytes).map_err(StepdError::Read)?;
     let order = StepOrder::decode(&bytes)?;
     let endpoints: Endpoints = order.controller.parse()?;
-    let papers = order.papers.as_ref().map(|folder| Carried::of(folder.as_os_str().as_ref(), &order.node)).transpose()?;
+    let papers =
+        order.papers.as_ref().map(|folder| Carried::of(folder.as_os_str().as_ref(), &order.node)).transpose()?;
     let entrances = entrances();
     // What is opened here is not open to the user.
     let notes = File::open("/proc/self/fd/2").map_err(StepdError::Read)?;

@@ -8,11 +8,11 @@ mod progress;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use crate::call::Channel;
 use clap::{Args, FromArgMatches};
 use ops::Op;
 use proto::v1::work::{Command, Kind};
 use proto::v1::{JobState, ListJobsRequest};
-use tonic::transport::Channel;
 
 use super::sbatch::{announce, exit_status, waiting_failed};
 use super::squeue::load;

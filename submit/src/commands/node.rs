@@ -3,11 +3,11 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use crate::call::Channel;
 use clap::{Parser, Subcommand};
 use proto::v1;
 use proto::v1::admission_client::AdmissionClient;
 use serde_json::json;
-use tonic::transport::Channel;
 
 use crate::call::{CallError, block_on, connect};
 use crate::failure::{Failure, ended, print};
@@ -168,7 +168,7 @@ fn refused(error: &CallError) -> Failure {
 }
 
 /// `90s`, `30m`, `1h`, `7d`; a number alone is seconds.
-fn seconds(text: &str) -> Result<u64, String> {
+pub(crate) fn seconds(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match &text[digits.len()..] {
         "" | "s" => 1,

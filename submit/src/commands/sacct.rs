@@ -18,9 +18,9 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
+use crate::call::Channel;
 use clap::FromArgMatches;
 use proto::v1::{GetClusterRequest, JobRow};
-use tonic::transport::Channel;
 
 use super::squeue::columns::expanded;
 use crate::call::{CallError, block_on, client, connect};

@@ -10,11 +10,11 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use crate::call::Channel;
 use ops::Op;
 use proto::v1;
 use proto::v1::work::Kind;
 use sched::spec::array::{ArraySpec, INDEX_MAX};
-use tonic::transport::Channel;
 
 use crate::call::{CallError, block_on, client, connect};
 use crate::failure::{BAD_OPTION, Failure, Outcome, ended};

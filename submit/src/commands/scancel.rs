@@ -7,12 +7,12 @@ use std::ffi::OsString;
 use std::io::{self, BufRead};
 use std::process::ExitCode;
 
+use crate::call::Channel;
 use clap::{Args, FromArgMatches};
 use proto::v1::{CancelRequest, ControlScope, JobRow, JobState, ListJobsRequest, Phase, SignalRequest};
 use sched::spec::array::JobRef;
 use sched::spec::hostlist;
 use sched::spec::signal::read_signal;
-use tonic::transport::Channel;
 
 use super::squeue::load;
 use crate::call::{CallError, block_on, client, connect};

@@ -18,9 +18,9 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::call::Channel;
 use clap::FromArgMatches;
 use proto::v1::{JobRow, ListJobsRequest};
-use tonic::transport::Channel;
 
 use crate::call::{CallError, block_on, client, connect};
 use crate::failure::{Failure, Outcome, ended, print};

@@ -15,8 +15,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::call::Channel;
 use proto::v1;
-use tonic::transport::Channel;
 
 use crate::call::{block_on, connect};
 use crate::failure::{Failure, Outcome, ended};

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::call::Channel;
 use proto::v1::{GetClusterReply, JobRow, ListNodesReply, ListNodesRequest, NodeState};
-use tonic::transport::Channel;
 
 use super::fields::Row;
 use crate::call::{CallError, client};

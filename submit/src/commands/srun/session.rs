@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::call::Channel;
 use proto::v1::from_srun::Kind as Says;
 use proto::v1::step_said::Kind as Said;
 use proto::v1::to_srun::Kind as Hears;
@@ -15,7 +16,6 @@ use sched::spec::pattern::PatternValues;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
 use super::ends::Ends;
