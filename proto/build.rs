@@ -12,7 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .bytes(".covey.v1.JobBrief")
         .bytes(".covey.v1.SubmitPart")
         // Those that hold a secret print without it (`secret.rs`).
-        .skip_debug([".covey.v1.JoinRequest", ".covey.v1.CreateNodeTokenReply"])
+        .skip_debug([".covey.v1.JoinRequest", ".covey.v1.CreateNodeTokenReply", ".covey.v1.CreateUserTokenReply"])
         .compile_fds(files)?;
     Ok(())
 }

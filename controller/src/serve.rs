@@ -33,14 +33,14 @@ use crate::journal::{Alone, Election, Journal, JournalError, SledJournal};
 use crate::recover::{RecoverError, recover};
 use crate::rpc::admission::Gatekeeper;
 use crate::rpc::allocate::Watcher;
-use crate::rpc::caller::{nodes_only, users_only};
+use crate::rpc::caller::{Gate, nodes_only};
 use crate::rpc::link::Links;
 use crate::rpc::membership::Members;
 use crate::rpc::relay::Relay;
 use crate::rpc::{Desk, SUBMIT_BYTES_MAX};
 use crate::statistics::calls::CountCalls;
 use crate::statistics::scrape;
-use crate::tls::{Authority, AuthorityError, Lives, Tls, own_names, welcome};
+use crate::tls::{Authority, AuthorityError, Lives, Mint, Tls, own_names, welcome};
 
 /// How long calls that are under way may take when the controller stops.
 const STOP_WAIT: Duration = Duration::from_secs(2);
@@ -210,6 +210,7 @@ struct Secure {
     listener: TcpListener,
     tls: Tls,
     authority: Arc<Authority>,
+    mint: Arc<Mint>,
 }
 
 impl Secure {
@@ -218,7 +219,8 @@ impl Secure {
         let names = own_names(address, &serve.advertise);
         info!(authority = %authority.fingerprint(), ?names, "TLS");
         let tls = Tls::new(authority.clone(), names, serve.lives.server)?;
-        Ok(Secure { listener: listen_tcp(address).await?, tls, authority })
+        let mint = Mint::open(&serve.dir.join("tls"), authority.fingerprint(), &serve.config.settings.cluster_name)?;
+        Ok(Secure { listener: listen_tcp(address).await?, tls, authority, mint: Arc::new(mint) })
     }
 }
 
@@ -241,7 +243,8 @@ async fn listen_until_told(
     let count = CountCalls(desk.published.clone());
     Watcher { post: desk.post.clone(), published: desk.published.clone(), holders: desk.holders.clone() }
         .wait_for_all();
-    let routes = routes(desk, post, secure.as_ref().map(|secure| secure.authority.clone()), node_life).await;
+    let keys = secure.as_ref().map(|secure| (secure.authority.clone(), secure.mint.clone()));
+    let routes = routes(desk, post, keys, node_life).await;
     let by_unix = server()
         .layer(count.clone())
         .add_routes(routes.clone())
@@ -300,9 +303,12 @@ fn server() -> Server {
 }
 
 /// The services, each behind the gate that says for whom it is.
-async fn routes(desk: Desk, post: Post, authority: Option<Arc<Authority>>, node_life: Duration) -> Routes {
+async fn routes(desk: Desk, post: Post, keys: Option<(Arc<Authority>, Arc<Mint>)>, node_life: Duration) -> Routes {
     let published = desk.published.clone();
-    let gatekeeper = Gatekeeper { post: post.clone(), published: published.clone(), authority: authority.clone() };
+    let (authority, mint) = keys.unzip();
+    let users = Gate { published: published.clone(), mint: mint.clone() };
+    let gatekeeper =
+        Gatekeeper { post: post.clone(), published: published.clone(), authority: authority.clone(), mint };
     let members = authority.map(|authority| {
         let (post, published) = (post.clone(), published.clone());
         MembershipServer::new(Members { post, published, authority, life: node_life, rate: Arc::default() })
@@ -323,9 +329,9 @@ async fn routes(desk: Desk, post: Post, authority: Option<Arc<Authority>>, node_
         .max_encoding_message_size(LINK_MESSAGE_BYTES_MAX);
     let nodes = move |request: Request<()>| nodes_only(&published, request);
     let routes = Routes::new(health)
-        .add_service(InterceptedService::new(reflection, users_only))
-        .add_service(InterceptedService::new(controller, users_only))
-        .add_service(InterceptedService::new(AdmissionServer::new(gatekeeper), users_only))
+        .add_service(InterceptedService::new(reflection, users.clone()))
+        .add_service(InterceptedService::new(controller, users.clone()))
+        .add_service(InterceptedService::new(AdmissionServer::new(gatekeeper), users))
         .add_service(InterceptedService::new(links, nodes));
     match members {
         Some(members) => routes.add_service(members),

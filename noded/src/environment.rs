@@ -6,6 +6,7 @@
 use std::ffi::OsStr;
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use proto::link::NodeShare;
 use sched::spec::gres::{GPU, Per};
@@ -28,6 +29,8 @@ pub struct NodeFacts {
     pub cluster: String,
     /// Where the commands in a job find the controller.
     pub controller: String,
+    /// Where this node's papers are, if it has joined over TLS.
+    pub papers: Option<PathBuf>,
 }
 
 /// All variables of an attempt that starts at `now_s` seconds since 1970.
@@ -289,7 +292,7 @@ mod tests {
     }
 
     fn values(job: &Job, names: &[&str]) -> Vec<String> {
-        let node = NodeFacts { name: "n1".into(), cluster: "covey".into(), controller: String::new() };
+        let node = NodeFacts { name: "n1".into(), cluster: "covey".into(), controller: String::new(), papers: None };
         let login = [("HOME".into(), "/home/ada".into()), ("A".into(), "of the login".into())];
         let all = variables(job, &node, &login, 0);
         let value = |name: &&str| {

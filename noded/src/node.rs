@@ -164,6 +164,7 @@ impl Node {
                 name: settings.name.clone(),
                 cluster: String::new(),
                 controller: settings.controller.to_string(),
+                papers: settings.controller.secure().map(|_| settings.folder.join("tls")),
             },
         };
         let mut words = hand.listen().await?.into_iter();

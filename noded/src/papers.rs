@@ -1,6 +1,7 @@
 //! By what a node proves who it is over TLS: its key, which never leaves this machine, a certificate, and the CA of its cluster.
 //!
-//! They are kept in the folder `tls` of the node's own: `node.key`, `node.pem` and `ca.pem`. A join token is needed once, to get
+//! They are kept in the folder `tls` of the node's own: `node.key`, which is for this process alone, `node.pem` and `ca.pem`, which
+//! everybody may read. A join token is needed once, to get
 //! the first certificate; each pays for the next. Start at [`Papers::obtain`].
 
 use std::fs::{self, DirBuilder};
@@ -52,6 +53,32 @@ pub struct Papers {
     folder: PathBuf,
     applicant: Applicant,
     held: Mutex<Held>,
+}
+
+/// What a stepd takes along of its node's papers before it becomes the job's user, who may not read the key. The certificate is
+/// read again for each connection: it is renewed while the step runs, and the key stays.
+pub(crate) struct Carried {
+    folder: PathBuf,
+    name: String,
+    key: PrivateKeyDer<'static>,
+}
+
+impl Carried {
+    /// Takes the key.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn of(folder: &Path, name: &str) -> Result<Carried, PapersError> {
+        Ok(Carried { folder: folder.to_owned(), name: name.to_owned(), key: private_key(folder)? })
+    }
+
+    /// What the controller is checked by, and what it is shown.
+    ///
+    /// # Errors
+    /// When a file is not there or does not belong to the key.
+    pub(crate) fn trust(&self) -> Result<Trust, PapersError> {
+        Ok(held(&self.folder, &self.name, self.key.clone_key())?.trust)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -240,7 +267,7 @@ fn key(folder: &Path) -> Result<KeyPair, PapersError> {
     match fs::read_to_string(&path) {
         Ok(text) => Ok(KeyPair::from_pem(&text)?),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+            DirBuilder::new().recursive(true).mode(0o711).create(folder).map_err(failed)?;
             let key = KeyPair::generate()?;
             write_file(&path, 0o600, &key.serialize_pem()).map_err(failed)?;
             Ok(key)
@@ -260,29 +287,35 @@ fn request(key: &KeyPair, name: &str) -> Result<Vec<u8>, rcgen::Error> {
 fn keep(folder: &Path, name: &str, reply: &v1::CertificateReply) -> Result<Held, PapersError> {
     for (file, text) in [("ca.pem", &reply.authority), ("node.pem", &reply.certificate)] {
         let path = folder.join(file);
-        write_file(&path, 0o600, text).map_err(|source| PapersError::File { path, source })?;
+        write_file(&path, 0o644, text).map_err(|source| PapersError::File { path, source })?;
     }
     kept(folder, name)?.ok_or_else(|| PapersError::Unusable(folder.to_owned(), Box::new(NotANode)))
 }
 
 /// The papers in the folder; none before the first certificate.
 fn kept(folder: &Path, name: &str) -> Result<Option<Held>, PapersError> {
-    let unusable = |error: Box<dyn std::error::Error + Send + Sync>| PapersError::Unusable(folder.to_owned(), error);
-    let path = folder.join("node.pem");
-    if !path.exists() {
+    if !folder.join("node.pem").exists() {
         return Ok(None);
     }
-    let shown = read_certificate(&path).map_err(|error| unusable(Box::new(error)))?;
+    held(folder, name, private_key(folder)?).map(Some)
+}
+
+fn private_key(folder: &Path) -> Result<PrivateKeyDer<'static>, PapersError> {
+    let key = PrivateKeyDer::try_from(key(folder)?.serialize_der());
+    key.map_err(|error| PapersError::Unusable(folder.to_owned(), error.into()))
+}
+
+fn held(folder: &Path, name: &str, key: PrivateKeyDer<'static>) -> Result<Held, PapersError> {
+    let unusable = |error: Box<dyn std::error::Error + Send + Sync>| PapersError::Unusable(folder.to_owned(), error);
+    let shown = read_certificate(&folder.join("node.pem")).map_err(|error| unusable(Box::new(error)))?;
     let authority = read_certificate(&folder.join("ca.pem")).map_err(|error| unusable(Box::new(error)))?;
     let certificate = NodeCertificate::read(&shown).map_err(|error| unusable(Box::new(error)))?;
     if certificate.name != name {
         return Err(unusable(format!("it is for node {}", certificate.name).into()));
     }
-    let key = key(folder)?.serialize_der();
-    let key = PrivateKeyDer::try_from(key).map_err(|error| unusable(error.into()))?;
     let trust = Trust::with_identity(&authority, shown, key);
     let trust = trust.map_err(|error: TrustError| unusable(Box::new(error)))?;
-    Ok(Some(Held { trust, certificate }))
+    Ok(Held { trust, certificate })
 }
 
 /// What a refusal says to people.

@@ -135,6 +135,7 @@ fn order(start: &StartStep, part: usize, node: &NodeFacts, now_s: i64) -> StepOr
         label: format!("{job}.{}", start.key.step),
         node: node.name.clone(),
         controller: node.controller.clone(),
+        papers: node.papers.as_ref().map(|folder| folder.clone().into()),
         secret: start.secret.to_be_bytes().to_vec(),
         environment: step_variables(start, part, node, now_s),
         work_dir: spec.work_dir.as_str().into(),

@@ -84,13 +84,25 @@ pub async fn dial_trusting(
     trust: Option<&Trust>,
     patience: Duration,
 ) -> Result<Channel, DialError> {
+    dial_place(endpoints, trust, patience).await.map(|(channel, _)| channel)
+}
+
+/// Like [`dial_trusting`], and says which place has answered: what is secret may go to some alone.
+///
+/// # Errors
+/// When no place answered in time, or none is who it should be.
+pub async fn dial_place<'a>(
+    endpoints: &'a Endpoints,
+    trust: Option<&Trust>,
+    patience: Duration,
+) -> Result<(Channel, &'a Endpoint), DialError> {
     let deadline = Instant::now() + patience;
     let mut pause = PAUSE_MIN;
     loop {
         let mut failed = None;
         for endpoint in endpoints.iter() {
             match dial_one(endpoint, trust).await {
-                Ok(channel) => return Ok(channel),
+                Ok(channel) => return Ok((channel, endpoint)),
                 Err(error) => failed = Some(error),
             }
         }

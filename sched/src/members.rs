@@ -2,7 +2,10 @@
 //!
 //! A token is a secret of which only the hash is known here. A node is its key: a certificate counts for as long as the key in
 //! it is the one that joined under its name, and was not revoked. Nodes that come over the unix socket need none of this.
-//! Certificates are made elsewhere; here is only who gets one. Start at [`decide`].
+//! Certificates are made elsewhere; here is only who gets one. Start at [`decide`]. The
+//! tokens of users are beside them, in `members/users.rs`.
+
+mod users;
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -16,7 +19,12 @@ use crate::event::Event;
 use crate::ids::{Name, Timestamp};
 use crate::node::Health;
 use crate::refusal::Refusal;
+use crate::select::Asker;
 use crate::step::Answer;
+
+pub use users::{
+    NotGood, USER_TOKENS_MAX, USER_TOKENS_OF_ONE_MAX, UserToken, UserTokenFact, UserTokenWish, UserTokens,
+};
 
 /// So many join tokens may be good at the same time; one more is refused.
 pub const TOKENS_MAX: usize = 1_000;
@@ -48,6 +56,8 @@ pub struct Members {
     tokens: OrdMap<u32, Token>,
     last_token: u32,
     nodes: OrdMap<Name, Member>,
+    #[serde(default)]
+    users: UserTokens,
 }
 
 /// A join token.
@@ -119,6 +129,15 @@ pub enum Wish {
         /// Who asks.
         uid: u32,
     },
+    /// A user is to call from elsewhere.
+    CreateUserToken(UserTokenWish),
+    /// A user's token is to be good no longer.
+    RevokeUserToken {
+        /// Which.
+        token: u32,
+        /// Who asks.
+        asker: Asker,
+    },
 }
 
 /// What has become of it; the payload of [`Event::Membership`]. Short names are for ever.
@@ -170,6 +189,22 @@ pub enum Fact {
         /// Who said so.
         uid: u32,
     },
+    /// A user's token was made.
+    #[serde(rename = "u")]
+    UserTokenCreated {
+        /// Its number.
+        token: u32,
+        /// What it is.
+        made: UserTokenFact,
+    },
+    /// A user's token is good no longer.
+    #[serde(rename = "x")]
+    UserTokenRevoked {
+        /// Which.
+        token: u32,
+        /// Who said so.
+        uid: u32,
+    },
 }
 
 /// Why not. The texts are for people; the wire's message is Slurm's `Access/permission denied`.
@@ -206,6 +241,12 @@ impl Members {
     /// All tokens that are remembered, by number.
     pub fn tokens(&self) -> impl Iterator<Item = (u32, &Token)> {
         self.tokens.iter().map(|(id, token)| (*id, token))
+    }
+
+    /// The tokens of users.
+    #[must_use]
+    pub fn users(&self) -> &UserTokens {
+        &self.users
     }
 
     /// What has joined under a name.
@@ -247,6 +288,8 @@ impl Members {
             Fact::Revoked { name, .. } => {
                 self.nodes.get_mut(name).expect("a node that is revoked has joined").revoked = Some(at);
             }
+            Fact::UserTokenCreated { token, made } => self.users.created(at, *token, made),
+            Fact::UserTokenRevoked { token, .. } => self.users.revoked(*token),
         }
     }
 }
@@ -279,6 +322,8 @@ pub(crate) fn decide(cluster: &Cluster, now: Timestamp, wish: Wish) -> (Vec<Even
         Wish::RevokeToken { token, uid } => revoke_token(&cluster.members, token, uid),
         Wish::Join { name, key, secret } => join(cluster, now, name, key, secret),
         Wish::RevokeNode { name, uid } => revoke_node(cluster, name, uid),
+        Wish::CreateUserToken(wish) => users::create(&cluster.members.users, now, wish),
+        Wish::RevokeUserToken { token, asker } => users::revoke(&cluster.members.users, token, asker),
     };
     decided.unwrap_or_else(|refusal| (Vec::new(), Answer::Refused(refusal)))
 }
@@ -376,6 +421,8 @@ impl fmt::Display for Fact {
                 write!(f, "node_joined name={name} key={key:?} token={token} again={again}")
             }
             Fact::Revoked { name, uid } => write!(f, "node_revoked name={name} uid={uid}"),
+            Fact::UserTokenCreated { token, made } => write!(f, "user_token_created token={token} {made}"),
+            Fact::UserTokenRevoked { token, uid } => write!(f, "user_token_revoked token={token} uid={uid}"),
         }
     }
 }

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::ids::{JobId, Name};
-use crate::members::{NotAdmitted, TOKENS_MAX};
+use crate::members::{NotAdmitted, TOKENS_MAX, USER_TOKENS_MAX, USER_TOKENS_OF_ONE_MAX};
 use crate::spec::job::SpecError;
 
 /// An input that changed nothing.
@@ -200,6 +200,19 @@ pub enum Refusal {
     /// No such join token.
     #[error("there is no join token {0}: covey node token list shows all")]
     UnknownToken(u32),
+    /// As many tokens of users as may be good at a time.
+    #[error("Requested operation is presently disabled")]
+    TooManyUserTokens {
+        /// Whose it was to be.
+        user: Name,
+        /// How many this user has.
+        own: usize,
+        /// How many all have.
+        good: usize,
+    },
+    /// No such token of a user, or none of the asker's.
+    #[error("there is no user token {0}: covey user token list shows all")]
+    UnknownUserToken(u32),
     /// It has never joined with a token, so that there is nothing to revoke.
     #[error("Invalid node name specified")]
     NotAMember(Name),
@@ -260,6 +273,9 @@ impl Refusal {
             Refusal::TooManyTokens(good) => {
                 Some(format!("{good} join tokens are good, at most {TOKENS_MAX} may be: covey node token revoke one"))
             }
+            Refusal::TooManyUserTokens { user, own, good } => Some(format!(
+                "{own} tokens of {user} are good and {good} of all users, at most {USER_TOKENS_OF_ONE_MAX} and {USER_TOKENS_MAX} may be: covey user token revoke one"
+            )),
             Refusal::NotAMember(name) => Some(format!("no node {name} has joined with a token")),
             Refusal::Dependency(term) => Some(format!("{term}: there is no such job (any more)")),
             Refusal::TooManySteps(max) => Some(format!("an attempt of a job may have {max} steps")),
@@ -275,6 +291,7 @@ impl Refusal {
             | Refusal::NotRunning
             | Refusal::CircularDependency
             | Refusal::UnknownToken(_)
+            | Refusal::UnknownUserToken(_)
             | Refusal::BadChange(_) => None,
         }
     }

@@ -5,9 +5,10 @@ mod rig;
 use std::num::NonZeroU32;
 
 use rig::Rig;
-use sched::members::{Fingerprint, NotAdmitted, TOKENS_MAX, Wish};
+use sched::members::{Fingerprint, NotAdmitted, NotGood, TOKENS_MAX, USER_TOKENS_OF_ONE_MAX, UserTokenWish, Wish};
 use sched::node::Health;
 use sched::refusal::Refusal;
+use sched::select::Asker;
 use sched::step::{Answer, Input};
 
 const HOUR_MS: u64 = 3_600_000;
@@ -110,4 +111,40 @@ fn tokens_are_bounded_and_those_that_are_spent_make_room() {
     token(&mut rig, 2, None);
     assert_eq!(rig.cluster.members().tokens().count(), TOKENS_MAX);
     assert_eq!(join(&mut rig, "a", 10, 0), Err(NotAdmitted::UnknownSecret), "the one that was revoked is forgotten");
+}
+
+fn user_token(rig: &mut Rig, uid: u32) -> Result<u32, Refusal> {
+    let wanted = UserTokenWish { user: "ada".into(), uid, ttl_ms: HOUR_MS, admin: false, by: 0 };
+    match rig.input(Input::Membership(Wish::CreateUserToken(wanted))) {
+        Answer::Token(token) => Ok(token),
+        Answer::Refused(why) => Err(why),
+        other => panic!("a token is made or refused: {other:?}"),
+    }
+}
+
+#[test]
+fn a_users_token_is_good_until_it_is_revoked_by_its_user_or_its_time_has_passed() {
+    let mut rig = Rig::new();
+    let tokens = [1000, 1000, 1001].map(|uid| user_token(&mut rig, uid).expect("there is room"));
+    assert_eq!(tokens, [1, 2, 3]);
+    let revoke = |rig: &mut Rig, token, uid, operator| {
+        wish(rig, Wish::RevokeUserToken { token, asker: Asker { uid, operator } })
+    };
+    assert_eq!(revoke(&mut rig, 3, 1000, false), Err(Refusal::UnknownUserToken(3)), "another's is not told of");
+    assert_eq!(revoke(&mut rig, 1, 1000, false), Ok(()));
+    assert_eq!(revoke(&mut rig, 1, 1000, false), Ok(()), "again is no fault");
+    let good = |rig: &Rig, token| rig.cluster.members().users().good(token, rig.now).map(|token| token.uid);
+    assert_eq!(good(&rig, 1), Err(NotGood::Revoked(1)));
+    assert_eq!((good(&rig, 2), good(&rig, 3), good(&rig, 4)), (Ok(1000), Ok(1001), Err(NotGood::Unknown(4))));
+    assert_eq!(revoke(&mut rig, 3, 0, true), Ok(()), "an administrator ends any");
+    rig.now = rig.now.plus_ms(HOUR_MS);
+    assert_eq!(good(&rig, 2), Err(NotGood::Expired(2)));
+}
+
+#[test]
+fn one_user_never_has_so_many_that_others_get_none() {
+    let mut rig = Rig::new();
+    assert!((0..USER_TOKENS_OF_ONE_MAX).all(|_| user_token(&mut rig, 1000).is_ok()));
+    assert!(matches!(user_token(&mut rig, 1000), Err(Refusal::TooManyUserTokens { own: USER_TOKENS_OF_ONE_MAX, .. })));
+    assert!(user_token(&mut rig, 1001).is_ok());
 }

@@ -6,13 +6,19 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use proto::dial::{DialError, dial_trusting};
-use proto::endpoint::{EndpointError, Endpoints};
+use proto::dial::{DialError, dial_place};
+use proto::endpoint::{Endpoint, EndpointError, Endpoints};
 use proto::trust::{Trust, TrustError};
 use proto::v1::controller_client::ControllerClient;
 use thiserror::Error;
-use tonic::transport::Channel;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport;
 use tonic::{Code, Status};
+
+use crate::bearer::{Bearer, BearerError};
+
+/// A connection to the controller, and what is shown on each call.
+pub(crate) type Channel = InterceptedService<transport::Channel, Bearer>;
 
 /// Where the controller is, for all commands.
 const CONTROLLER_VARIABLE: &str = "COVEY_CONTROLLER";
@@ -45,6 +51,9 @@ pub(crate) enum CallError {
         #[source]
         source: TrustError,
     },
+    /// The user's token is not usable.
+    #[error(transparent)]
+    Bearer(#[from] BearerError),
     /// Nobody answers there.
     #[error(transparent)]
     Dial(#[from] DialError),
@@ -70,7 +79,9 @@ impl CallError {
         match self {
             CallError::Dial(_) | CallError::Lost(_) => "Unable to contact slurm controller (connect failure)".into(),
             CallError::Refused(status) => status.message().to_owned(),
-            CallError::Address(_) | CallError::Timeout(_) | CallError::Trust { .. } => crate::failure::chain(self),
+            CallError::Address(_) | CallError::Timeout(_) | CallError::Trust { .. } | CallError::Bearer(_) => {
+                crate::failure::chain(self)
+            }
         }
     }
 
@@ -169,18 +180,26 @@ pub(crate) async fn connect(timeout_s: Option<u32>) -> Result<Channel, CallError
     let endpoints = endpoints()?;
     let patience = patience(timeout_s)?.unwrap_or_else(|| default_patience(&endpoints));
     let trust = endpoints.secure().map(|_| trust()).transpose()?;
-    Ok(dial_trusting(&endpoints, trust.as_ref(), patience).await?)
+    let (channel, place) = dial_place(&endpoints, trust.as_ref(), patience).await?;
+    let bearer = if matches!(place, Endpoint::Tls(_)) { Bearer::of_user()? } else { Bearer::default() };
+    Ok(InterceptedService::new(channel, bearer))
 }
 
 /// The CA by which a controller is checked that is reached by TLS: `COVEY_CA_FILE`, else `covey/ca.pem` in the user's config folder.
 fn trust() -> Result<Trust, CallError> {
-    let given = std::env::var_os(CA_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
-    let path = given.unwrap_or_else(|| config_folder().join("ca.pem"));
+    let path = file_named(CA_VARIABLE).unwrap_or_else(|| config_folder().join("ca.pem"));
     Trust::in_file(&path).map_err(|source| CallError::Trust { path, source })
 }
 
+/// The file that a variable names, here or, in a job that was left without its variables, where the controller is found.
+pub(crate) fn file_named(variable: &str) -> Option<PathBuf> {
+    let own = std::env::var_os(variable).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let bare = std::env::var_os(CONTROLLER_VARIABLE).is_none();
+    own.or_else(|| of_ancestors(variable).filter(|_| bare).map(PathBuf::from))
+}
+
 /// Covey's folder among the user's settings: `XDG_CONFIG_HOME`, else `.config` in the home folder.
-fn config_folder() -> PathBuf {
+pub(crate) fn config_folder() -> PathBuf {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let home = || set("HOME").unwrap_or_else(|| "/".into()).join(".config");
     set("XDG_CONFIG_HOME").unwrap_or_else(home).join("covey")
@@ -193,6 +212,11 @@ fn config_folder() -> PathBuf {
 pub(crate) fn patience(timeout_s: Option<u32>) -> Result<Option<Duration>, CallError> {
     let seconds = timeout_s.map_or_else(timeout_of_environment, |s| Ok(Some(s)))?;
     Ok(seconds.map(|seconds| Duration::from_secs(seconds.into())))
+}
+
+/// A connection over which nothing is shown: that of this machine's socket.
+pub(crate) fn unnamed(channel: transport::Channel) -> Channel {
+    InterceptedService::new(channel, Bearer::default())
 }
 
 /// The calls over a connection.

@@ -8,8 +8,10 @@ use proto::v1::controller_server::{Controller, ControllerServer};
 use proto::v1::submit_part::Part;
 use proto::v1::{self, Progress};
 use tokio_stream::StreamExt;
-use tonic::transport::{Channel, Server};
+use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
+
+use crate::call::Channel;
 
 /// What it was asked, and how many calls it loses before it answers.
 #[derive(Debug, Default)]
@@ -32,7 +34,8 @@ impl Fake {
         let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
         tokio::spawn(Server::builder().add_service(ControllerServer::new(self.clone())).serve_with_incoming(incoming));
         let endpoints = format!("http://{address}").parse().expect("an address");
-        proto::dial::dial(&endpoints, std::time::Duration::from_secs(10)).await.expect("it listens")
+        let channel = proto::dial::dial(&endpoints, std::time::Duration::from_secs(10)).await.expect("it listens");
+        crate::call::unnamed(channel)
     }
 
     fn loses(&self) -> bool {

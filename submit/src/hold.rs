@@ -13,9 +13,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
-use tonic::transport::Channel;
 
-use crate::call::{CallError, client, is_lost};
+use crate::call::{CallError, Channel, client, is_lost};
 
 /// How long a controller is waited for that was never reached; one that has answered once is waited for as long as it takes.
 const FIRST_WAIT: Duration = Duration::from_secs(30);

@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test says what it expects by failing"))]
 
 mod ask;
+mod bearer;
 mod call;
 mod commands;
 mod export;
@@ -57,6 +58,7 @@ pub const COMMANDS: &[&str] = &[
     "env",
     "links",
     "node",
+    "user",
     "sdiag",
     "sprio",
     "completions",
@@ -87,6 +89,7 @@ Usage: covey COMMAND [ARGUMENTS]      (covey COMMAND --help says more)
   env         print the variables that a shell needs to talk to it
   links       put sbatch, squeue, ... into a folder as links to this binary
   node        let nodes in over the network with join tokens, and shut them out
+  user        let users call from elsewhere with tokens
 
   completions what a shell needs to complete all these
   man         write their manual pages
@@ -132,6 +135,7 @@ pub fn run(name: &str, args: Vec<OsString>) -> ExitCode {
         "env" => commands::env::run(&args),
         "links" => commands::links::run(&args),
         "node" => commands::node::run(&args),
+        "user" => commands::user::run(&args),
         "help" | "--help" | "-h" => failure::ended(failure::print(OVERVIEW)),
         "version" | "--version" | "-V" => {
             failure::ended(failure::print(concat!("covey ", env!("CARGO_PKG_VERSION"), "\n")))

@@ -6,9 +6,8 @@
 use std::collections::BTreeMap;
 
 use proto::v1::{GetClusterReply, GetClusterRequest, JobRow, ListHistoryRequest, ListJobsRequest};
-use tonic::transport::Channel;
 
-use crate::call::{CallError, client};
+use crate::call::{CallError, Channel, client};
 use crate::row::elapsed_s;
 
 /// The controller's name, host and settings.

@@ -7,9 +7,8 @@ use std::time::Duration;
 use proto::v1::submit_part::Part;
 use proto::v1::{JobSpec, Names, SubmitHead, SubmitPart, SubmitReply};
 use tokio::time::{Instant, sleep};
-use tonic::transport::Channel;
 
-use crate::call::{CallError, client, is_lost, patience};
+use crate::call::{CallError, Channel, client, is_lost, patience};
 
 /// The size of the pieces in which script, environment and names cross the wire, in bytes; one more name may pass it.
 const PIECE_BYTES_MAX: usize = 1024 * 1024;

@@ -6,9 +6,8 @@ use std::time::Duration;
 use proto::v1::{Progress, WatchRequest};
 use tokio::time::{Instant, sleep};
 use tonic::Status;
-use tonic::transport::Channel;
 
-use crate::call::{CallError, client};
+use crate::call::{CallError, Channel, client};
 
 /// How long a controller may be away before the wait is given up; the job itself is in no danger.
 const AWAY_MAX: Duration = Duration::from_secs(600);

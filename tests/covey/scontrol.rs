@@ -112,7 +112,7 @@ fn what_is_shown_and_refused_without_jobs() {
     ] {
         assert_eq!(said(&rig, &words), (Some(1), out.to_owned(), error.to_owned()), "{words:?}");
     }
-    for verb in ["shutdown", "takeover", "token", "reboot", "notify"] {
+    for verb in ["shutdown", "takeover", "reboot", "notify"] {
         let (code, out, error) = said(&rig, &[verb, "1"]);
         let text = format!("scontrol: error: {verb} is not built in Covey; nothing was changed\n");
         assert!(code == Some(1) && out.is_empty() && error.starts_with(&text), "{verb}: {error}");

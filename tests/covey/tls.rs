@@ -365,7 +365,7 @@ fn the_port_takes_tls_1_3_and_nothing_else() {
     let said = ask(&format!("http://{}", house.address), &authority);
     assert!(said.contains("Unable to contact slurm controller"), "plaintext: {said}");
     let said = ask(&house.endpoint(), &authority);
-    assert!(said.contains("Access/permission denied") && said.contains("unix socket"), "no name: {said}");
+    assert!(said.contains("Access/permission denied") && said.contains("covey user token create"), "no name: {said}");
     let said = ask(&house.endpoint(), "/nonexistent/ca.pem");
     assert!(said.contains("/nonexistent/ca.pem") && said.contains("COVEY_CA_FILE"), "no CA: {said}");
     let other = House::open(&[]);
@@ -405,4 +405,64 @@ fn a_certificate_is_for_the_names_that_are_advertised() {
     house.restart(&["--advertise", "ctl.example,127.0.0.2"]);
     let said = ask(&house);
     assert!(said.contains("Access/permission denied"), "it is the controller: {said}");
+}
+
+/// A command from elsewhere, with this token.
+fn call_with(house: &House, token: &Path, name: &str, args: &[&str]) -> Output {
+    let mut command = house.rig.command(name, args);
+    command.env("COVEY_CONTROLLER", house.endpoint()).env("COVEY_CA_FILE", house.rig.dir().join("tls/ca.pem"));
+    command.env("COVEY_TOKEN_FILE", token).env("COVEY_CONNECT_TIMEOUT", "5").output().expect("it starts")
+}
+
+fn private_file(house: &House, text: &str) -> PathBuf {
+    let path = house.rig.work().join("user.token");
+    fs::write(&path, text).expect("written");
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("ours");
+    path
+}
+
+#[test]
+fn users_call_from_elsewhere_with_a_token_that_counts() {
+    let mut house = House::open(&[]);
+    let token_file = house.token(&[]);
+    house.start_node("linux0", &token_file);
+    wait_for("it is idle", || house.count("idle") == 1);
+    let made = house.rig.run("user", &["token", "create", "--user", "root", "--admin"]);
+    let token = private_file(&house, &made);
+    let call = |name: &str, args: &[&str]| call_with(&house, &token, name, args);
+    let done = call("sbatch", &["--wait", "-o", "out.txt", "--wrap", "echo from elsewhere"]);
+    assert!(done.status.success(), "{done:?}");
+    assert_eq!(house.rig.read("out.txt"), "from elsewhere\n");
+    let said = |name: &str, args: &[&str]| String::from_utf8_lossy(&call(name, args).stderr).into_owned();
+    let refused = said("user", &["token", "create", "--user", "root", "--admin"]);
+    assert!(refused.contains("over its unix socket"), "a token makes none: {refused}");
+
+    let secret = made.trim().rsplit('.').next().expect("a signature").to_owned();
+    house.rig.run("user", &["token", "revoke", "1"]);
+    assert!(said("squeue", &[]).contains("user token 1 was revoked"), "at once");
+    house.restart(&[]);
+    let said = |name: &str| String::from_utf8_lossy(&call_with(&house, &token, name, &[]).stderr).into_owned();
+    assert!(said("squeue").contains("user token 1 was revoked"), "and a restart forgets nothing");
+
+    let other = House::open(&[]);
+    private_file(&house, &other.rig.run("user", &["token", "create", "--user", "root", "--admin"]));
+    assert!(said("squeue").contains("for another cluster"));
+    private_file(&house, &house.rig.run("user", &["token", "create", "--user", "root", "--admin", "--ttl", "1s"]));
+    wait_for("its time has passed", || said("squeue").contains("expired"));
+    private_file(&house, "a.b.c");
+    assert!(said("squeue").contains("no token of a user"));
+    fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o644)).expect("ours");
+    assert!(said("squeue").contains("chmod 600"));
+
+    let refused = house.rig.try_run("user", &["token", "create", "--user", "root"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--admin"), "{refused:?}");
+    // As scontrol prints it, for a user who is no administrator.
+    private_file(&house, &house.rig.run("scontrol", &["token", "lifespan=60", "username=nobody"]));
+    assert!(call_with(&house, &token, "squeue", &[]).status.success());
+    let drained = call_with(&house, &token, "scontrol", &["update", "nodename=linux0", "state=drain", "reason=x"]);
+    assert!(String::from_utf8_lossy(&drained.stderr).contains("denied"), "{drained:?}");
+    for path in files(&house.rig.dir()) {
+        let bytes = fs::read(&path).unwrap_or_default();
+        assert!(!holds(&bytes, secret.as_bytes()), "{} holds the token", path.display());
+    }
 }

@@ -1,4 +1,5 @@
-//! `CreateNodeToken`, `ListNodeTokens`, `RevokeNodeToken` and `RevokeNode`: who may let nodes in, and shut them out.
+//! `CreateNodeToken`, `ListNodeTokens`, `RevokeNodeToken` and `RevokeNode`: who may let nodes in, and shut them out. What is for users
+//! is in `user_tokens.rs`.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -11,10 +12,10 @@ use sched::members::{NotAdmitted, TTL_MS_MAX, Wish};
 use sched::step::{Answer, Input};
 use tonic::{Code, Request, Response, Status};
 
-use super::{NOBODY_UID, administrator, refuse, unavailable};
+use super::{NOBODY_UID, administrator, refuse, unavailable, user_tokens};
 use crate::clock;
 use crate::driver::{Post, Published};
-use crate::tls::Authority;
+use crate::tls::{Authority, Mint};
 
 /// How long a token is good of which nobody says otherwise.
 const TTL_S: u64 = 3_600;
@@ -25,6 +26,8 @@ pub(crate) struct Gatekeeper {
     pub(crate) published: Arc<Published>,
     /// The CA of which tokens carry the hash; there is none without `--listen`.
     pub(crate) authority: Option<Arc<Authority>>,
+    /// What signs the tokens of users, likewise.
+    pub(crate) mint: Option<Arc<Mint>>,
 }
 
 #[tonic::async_trait]
@@ -55,6 +58,27 @@ impl Admission for Gatekeeper {
         request: Request<v1::RevokeNodeRequest>,
     ) -> Result<Response<v1::RevokeNodeReply>, Status> {
         revoke_node(self, request).await.map(Response::new)
+    }
+
+    async fn create_user_token(
+        &self,
+        request: Request<v1::CreateUserTokenRequest>,
+    ) -> Result<Response<v1::CreateUserTokenReply>, Status> {
+        user_tokens::create(self, request).await.map(Response::new)
+    }
+
+    async fn list_user_tokens(
+        &self,
+        request: Request<v1::ListUserTokensRequest>,
+    ) -> Result<Response<v1::ListUserTokensReply>, Status> {
+        user_tokens::list(self, &request).map(Response::new)
+    }
+
+    async fn revoke_user_token(
+        &self,
+        request: Request<v1::RevokeUserTokenRequest>,
+    ) -> Result<Response<v1::RevokeUserTokenReply>, Status> {
+        user_tokens::revoke(self, request).await.map(Response::new)
     }
 }
 
@@ -134,13 +158,13 @@ async fn revoke_node(
     Ok(v1::RevokeNodeReply { token_still_valid: good.map_or(0, |(id, _)| id) })
 }
 
-async fn wish(keeper: &Gatekeeper, wish: Wish) -> Result<Answer, Status> {
+pub(super) async fn wish(keeper: &Gatekeeper, wish: Wish) -> Result<Answer, Status> {
     match keeper.post.ask(Input::Membership(wish), Vec::new()).await.map_err(unavailable)? {
         Answer::Refused(why) => Err(refuse(&why)),
         answer => Ok(answer),
     }
 }
 
-fn unexpected(answer: &Answer) -> Status {
-    Status::internal(format!("a change of who may be a node was answered with {answer:?}"))
+pub(super) fn unexpected(answer: &Answer) -> Status {
+    Status::internal(format!("a change of who may come in was answered with {answer:?}"))
 }

@@ -1,4 +1,4 @@
-//! Who calls: read once from the connection, and never from what the caller says of itself.
+//! Who calls: read from the connection, or from a token that this controller has signed, and never from what the caller says of itself.
 //!
 //! Here is also which services are open to whom. What a user may do within them is decided elsewhere.
 
@@ -6,11 +6,16 @@ use std::sync::Arc;
 
 use proto::error::refused;
 use proto::node_certificate::NodeCertificate;
+use sched::ids::Timestamp;
+use sched::members::NotGood;
+use tonic::service::Interceptor;
 use tonic::transport::server::{TcpConnectInfo, UdsConnectInfo};
 use tonic::{Code, Extensions, Request, Status};
+use tracing::warn;
 
+use crate::clock;
 use crate::driver::Published;
-use crate::tls::TlsPeer;
+use crate::tls::{Mint, Pass, TlsPeer};
 
 /// The other side of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,13 +31,28 @@ pub(crate) enum Caller {
     Plain,
     /// Who holds the key of a certificate that this cluster's CA has signed.
     Node(Arc<NodeCertificate>),
-    /// Somebody over TLS who has shown no certificate.
+    /// A user over TLS who has shown a token that counts.
+    User(Arc<TokenUser>),
+    /// Somebody over TLS who has shown neither certificate nor token.
     Anonymous,
+}
+
+/// A user, by a token that was checked. Only the [`Gate`] makes one.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TokenUser {
+    pub(crate) name: String,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    /// The token carries an administrator's rights, where its user has them.
+    pub(crate) admin: bool,
 }
 
 impl Caller {
     /// Reads the connection. A connection of no known kind is nobody's.
     pub(crate) fn of(extensions: &Extensions) -> Caller {
+        if let Some(user) = extensions.get::<Arc<TokenUser>>() {
+            return Caller::User(user.clone());
+        }
         if let Some(peer) = extensions.get::<TlsPeer>() {
             return peer.node.clone().map_or(Caller::Anonymous, Caller::Node);
         }
@@ -43,13 +63,14 @@ impl Caller {
     }
 }
 
-/// The user who calls, by the kernel's word: uid and gid of the process at the other end of a unix socket. None over the plain port.
+/// The user who calls, by the kernel's word or a token: uid and gid. None over the plain port.
 ///
 /// # Errors
 /// No user of this machine: a node, or somebody without a name.
 pub(crate) fn peer<T>(request: &Request<T>) -> Result<Option<(u32, u32)>, Status> {
     match Caller::of(request.extensions()) {
         Caller::Local { uid, gid } => Ok(Some((uid, gid))),
+        Caller::User(user) => Ok(Some((user.uid, user.gid))),
         Caller::Plain => Ok(None),
         Caller::Node(node) => {
             Err(denied(&format!("node {} may only speak for itself, and gives no commands", node.name)))
@@ -58,13 +79,59 @@ pub(crate) fn peer<T>(request: &Request<T>) -> Result<Option<(u32, u32)>, Status
     }
 }
 
-const FOR_USERS: &str = "commands are taken over the unix socket on the controller's machine: run this one there";
+const FOR_USERS: &str = "a command from elsewhere needs a token: covey user token create makes one on the controller's machine; put it into ~/.config/covey/token with chmod 600, or name its file in COVEY_TOKEN_FILE";
 const FOR_NODES: &str =
     "a node over TLS needs its certificate: start noded with --token-file; covey node token create makes one";
 
 /// The gate of services that are for users: no node and nobody without a name gets through.
-pub(crate) fn users_only(request: Request<()>) -> Result<Request<()>, Status> {
-    peer(&request).map(|_| request)
+#[derive(Clone)]
+pub(crate) struct Gate {
+    pub(crate) published: Arc<Published>,
+    /// None without `--listen`, where nobody shows a token.
+    pub(crate) mint: Option<Arc<Mint>>,
+}
+
+impl Interceptor for Gate {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        // It goes no further, so that nothing behind this gate can tell it.
+        let shown = request.metadata_mut().remove("authorization");
+        let from = request.extensions().get::<TlsPeer>().map(|peer| peer.address);
+        // Over the unix socket the kernel's word counts, and a token is not looked at.
+        if let (Some(shown), Some(from), Caller::Anonymous) = (shown, from, Caller::of(request.extensions())) {
+            let user = self.check(shown.to_str().unwrap_or_default(), clock::now()).map_err(|why| {
+                warn!(?from, why, "a token was refused");
+                refused(Code::Unauthenticated, "Access/permission denied", Some(&why))
+            })?;
+            request.extensions_mut().insert(Arc::new(user));
+        }
+        peer(&request).map(|_| request)
+    }
+}
+
+impl Gate {
+    /// Whose token this is, if it counts right now; else why not.
+    fn check(&self, shown: &str, now: Timestamp) -> Result<TokenUser, String> {
+        let mint = self.mint.as_ref().ok_or("this controller knows no tokens")?;
+        let text = shown.strip_prefix("Bearer ").unwrap_or_default();
+        let Pass { name, uid, gid, token, admin, .. } = mint.read(text, now).map_err(|why| why.to_string())?;
+        let cluster = self.published.cluster();
+        let known = cluster.members().users().good(token, now).map_err(|why| why.to_string())?;
+        // After a journal from a backup a number may stand for another token.
+        if (known.uid, known.admin) != (uid, admin) {
+            return Err(NotGood::Unknown(token).to_string());
+        }
+        Ok(TokenUser { name, uid, gid, admin })
+    }
+}
+
+/// Whether the caller's rights as an administrator, where it has them, count on this way in: root's token is no more than another's
+/// unless it was made with `--admin`.
+pub(crate) fn may_administer<T>(request: &Request<T>) -> bool {
+    match Caller::of(request.extensions()) {
+        Caller::User(user) => user.admin,
+        Caller::Local { .. } | Caller::Plain => true,
+        Caller::Node(_) | Caller::Anonymous => false,
+    }
 }
 
 /// The gate of services that are for nodes: over TLS only those get through whose certificate counts right now.
@@ -72,7 +139,7 @@ pub(crate) fn nodes_only(published: &Published, request: Request<()>) -> Result<
     match Caller::of(request.extensions()) {
         Caller::Local { .. } | Caller::Plain => Ok(request),
         Caller::Node(node) => counts(published, &node).map(|()| request),
-        Caller::Anonymous => Err(denied(FOR_NODES)),
+        Caller::User(_) | Caller::Anonymous => Err(denied(FOR_NODES)),
     }
 }
 
@@ -86,6 +153,18 @@ pub(crate) fn counts(published: &Published, node: &NodeCertificate) -> Result<()
     } else {
         Err(denied(&shut_out(&node.name)))
     }
+}
+
+/// Whether a node says of itself what its certificate says.
+///
+/// # Errors
+/// It names another.
+pub(crate) fn speaks_for_itself(shown: &NodeCertificate, claimed: &str) -> Result<(), Status> {
+    if shown.name == claimed {
+        return Ok(());
+    }
+    warn!(node = shown.name, claimed, "a node wants to speak for another");
+    Err(denied(&format!("node {} may only speak for itself, and not as {claimed}", shown.name)))
 }
 
 /// What is said to a node whose certificate does not count.
@@ -114,6 +193,10 @@ mod tests {
         request
     }
 
+    fn gate() -> Gate {
+        Gate { published: Arc::new(Published::new(Cluster::default())), mint: None }
+    }
+
     fn node() -> Option<TlsPeer> {
         let node = NodeCertificate { name: "n1".into(), key: Fingerprint([1; 32]), from_s: 0, until_s: 1 };
         Some(TlsPeer { address: None, node: Some(Arc::new(node)) })
@@ -125,7 +208,7 @@ mod tests {
         for peer in [None, Some(TlsPeer { address: None, node: None })] {
             assert_eq!(Caller::of(request(peer.clone()).extensions()), Caller::Anonymous);
             assert!(
-                users_only(request(peer.clone())).is_err() && nodes_only(&published, request(peer.clone())).is_err()
+                gate().call(request(peer.clone())).is_err() && nodes_only(&published, request(peer.clone())).is_err()
             );
             assert!(administrator(&request(peer)).is_err());
         }
@@ -134,7 +217,7 @@ mod tests {
     #[test]
     fn a_node_gives_no_commands_and_one_that_never_joined_is_none() {
         let published = Published::new(Cluster::default());
-        assert!(users_only(request(node())).is_err() && administrator(&request(node())).is_err());
+        assert!(gate().call(request(node())).is_err() && administrator(&request(node())).is_err());
         let refusal = nodes_only(&published, request(node())).expect_err("it has not joined");
         assert!(proto::error::detail(&refusal).is_some_and(|detail| detail.contains("n1")));
     }
@@ -144,6 +227,6 @@ mod tests {
         let mut request = Request::new(());
         request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr: None });
         assert_eq!(Caller::of(request.extensions()), Caller::Plain);
-        assert!(users_only(request).is_ok());
+        assert!(gate().call(request).is_ok());
     }
 }

@@ -4,20 +4,20 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
-use proto::error::{WireError, refused};
+use proto::error::WireError;
 use proto::link::{FromNode, ToNode};
 use proto::v1;
 use proto::v1::node_link_server::NodeLink;
 use sched::ids::NodeId;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status, Streaming};
 use tracing::{debug, info, warn};
 
 use crate::driver::{Letter, Post};
 use crate::links::NODE_MESSAGES_MAX;
 use crate::rpc::administrator;
-use crate::rpc::caller::Caller;
+use crate::rpc::caller::{Caller, speaks_for_itself};
 use crate::rpc::relay::Relay;
 use crate::rpc::serve_step;
 
@@ -54,11 +54,7 @@ impl NodeLink for Links {
             return Err(WireError::Missing("register").into());
         };
         let name = register.name.clone();
-        if let Some(shown) = certificate.as_ref().filter(|shown| shown.name != name) {
-            warn!(node = shown.name, claimed = name, "a node wants to speak for another");
-            let detail = format!("node {} may only speak for itself, and not as {name}", shown.name);
-            return Err(refused(Code::PermissionDenied, "Access/permission denied", Some(&detail)));
-        }
+        certificate.as_ref().map_or(Ok(()), |shown| speaks_for_itself(shown, &name))?;
         let (sender, orders) = mpsc::channel::<ToNode>(NODE_MESSAGES_MAX);
         let (reply, registered) = oneshot::channel();
         let (tell, told) = oneshot::channel();

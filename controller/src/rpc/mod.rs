@@ -27,6 +27,7 @@ mod statistics;
 mod steps;
 mod submit;
 mod update_nodes;
+mod user_tokens;
 mod watch;
 pub(crate) mod why;
 
@@ -45,6 +46,7 @@ use sched::spec::array::JobRef;
 use tokio::sync::Semaphore;
 use tonic::{Code, Request, Response, Status, Streaming};
 
+use self::caller::Caller;
 use crate::config::{Config, ConfigFile};
 use crate::driver::{Post, Published, Unavailable};
 use crate::journal::Journal;
@@ -231,11 +233,11 @@ fn own_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Who asks: root and the user whose controller this is are administrators, and so is whoever comes over a plain port, where
+/// Who asks: root and the user whose controller this is are administrators (over the network only by a token that says so), and so is whoever comes over a plain port, where
 /// nobody's word can be checked; anybody else touches only what is theirs.
 fn asker<T>(request: &Request<T>) -> Result<Asker, Status> {
     Ok(match allowed(request)? {
-        Some((uid, _)) => Asker { uid, operator: uid == 0 || uid == own_uid() },
+        Some((uid, _)) => Asker { uid, operator: (uid == 0 || uid == own_uid()) && caller::may_administer(request) },
         None => Asker { uid: NOBODY_UID, operator: true },
     })
 }
@@ -246,7 +248,9 @@ fn administrator<T>(request: &Request<T>) -> Result<Option<(u32, u32)>, Status> 
     if asker.operator {
         return caller::peer(request);
     }
-    let detail = format!("only root and the controller's own user may do that; you are uid {}", asker.uid);
+    let by_token = matches!(Caller::of(request.extensions()), Caller::User(_));
+    let how = if by_token { ", and from elsewhere only by a token that was made with --admin" } else { "" };
+    let detail = format!("only root and the controller's own user may do that{how}; you are uid {}", asker.uid);
     Err(refused(Code::PermissionDenied, "Access/permission denied", Some(&detail)))
 }
 
@@ -257,12 +261,14 @@ fn refuse(refusal: &Refusal) -> Status {
         | Refusal::UnknownStep
         | Refusal::UnknownNode(_)
         | Refusal::UnknownToken(_)
+        | Refusal::UnknownUserToken(_)
         | Refusal::NotAMember(_) => Code::NotFound,
         Refusal::NotAllowed { .. } | Refusal::NotTheirs | Refusal::NotAdmitted(_) => Code::PermissionDenied,
         Refusal::PartitionExists(_) => Code::AlreadyExists,
         Refusal::TooManyJobs(_)
         | Refusal::TooManyOfUser { .. }
         | Refusal::TooManyTokens(_)
+        | Refusal::TooManyUserTokens { .. }
         | Refusal::TooManyPartitions(_)
         | Refusal::NodeState(_)
         | Refusal::PartitionInUse { .. }

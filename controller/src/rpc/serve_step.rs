@@ -12,15 +12,20 @@ use tonic::{Request, Status, Streaming};
 use tracing::debug;
 
 use super::Answers;
+use super::caller::{Caller, speaks_for_itself};
 use super::relay::{Line, Relay};
 
 pub(super) async fn serve(
     relay: &Arc<Relay>,
     request: Request<Streaming<v1::FromStepd>>,
 ) -> Result<Answers<v1::ToStepd>, Status> {
+    let caller = Caller::of(request.extensions());
     let mut heard = request.into_inner();
     let first = heard.message().await?.and_then(|message| message.kind);
     let Some(Kind::Hello(hello)) = first else { return Err(WireError::Missing("hello").into()) };
+    if let Caller::Node(shown) = &caller {
+        speaks_for_itself(shown, &hello.node)?;
+    }
     let key: StepKey = hello.name.ok_or(WireError::Missing("name"))?.into();
     let unknown = || Status::not_found("no such step is to run there");
     if !relay.expects(key, &hello.node, &hello.secret) {

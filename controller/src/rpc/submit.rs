@@ -15,6 +15,7 @@ use sched::spec::hostlist;
 use sched::step::{Answer, Input};
 use tonic::{Code, Request, Status, Streaming};
 
+use super::caller::Caller;
 use super::{Desk, SUBMIT_BYTES_MAX, allowed, asker, owner, refuse, unavailable};
 use crate::clock;
 use crate::driver::Unavailable;
@@ -40,6 +41,7 @@ pub(super) async fn submit(
 ) -> Result<v1::SubmitReply, Status> {
     let peer = allowed(&request)?;
     let asker = asker(&request)?;
+    let caller = Caller::of(request.extensions());
     let config = desk.config.load_full();
     let settings = &config.settings;
     desk.submit_rate.take(asker.uid, settings.submit_rate_max, clock::now())?;
@@ -57,6 +59,10 @@ pub(super) async fn submit(
     let test_only = arrived.head.as_ref().is_some_and(|head| head.test_only);
     if let Some(spec) = arrived.head.as_mut().and_then(|head| head.spec.as_mut()) {
         owner::settle(spec, peer, asker)?;
+        // Elsewhere the same user may be called otherwise.
+        if let (Caller::User(own), false, Some(user)) = (&caller, asker.operator, spec.user.as_mut()) {
+            user.name.clone_from(&own.name);
+        }
     }
     let (input, blobs) = arrived.into_input(desk)?;
     if test_only {

@@ -66,6 +66,17 @@ pub enum AuthorityError {
         /// Its mode.
         mode: u32,
     },
+    /// Others may read the key of users' tokens.
+    #[error("{} may be read by others (mode {mode:o}): chmod 600 it; if others may have had it, remove it, and all tokens of users end", path.display())]
+    OpenUserKey {
+        /// Which.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// What is in it is no key.
+    #[error("{} holds no Ed25519 key: bring it back from a backup, or remove it, and all tokens of users end", .0.display())]
+    UserKey(PathBuf),
     /// One of the two files is missing.
     #[error("{} is there without its other half: bring back both ca.pem and ca.key from a backup, or remove the folder and let all nodes join anew", .0.display())]
     Half(PathBuf),

@@ -5,6 +5,7 @@
 //! asked for in `rpc/membership`. Start at [`Tls`].
 
 mod authority;
+mod mint;
 mod names;
 mod welcome;
 
@@ -22,6 +23,7 @@ use tracing::{error, info};
 
 pub use authority::AuthorityError;
 pub(crate) use authority::{Authority, SigningRequest};
+pub(crate) use mint::{Mint, Pass};
 pub(crate) use names::{is_host_name, own_names};
 pub(crate) use welcome::{TlsPeer, welcome};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proto::LINK_MESSAGE_BYTES_MAX;
-use proto::dial::dial;
+use proto::dial::dial_trusting;
 use proto::endpoint::Endpoints;
 use proto::v1::from_stepd::Kind as Says;
 use proto::v1::node_link_client::NodeLinkClient;
@@ -16,6 +16,7 @@ use tonic::{Code, Status};
 
 use super::order::StepOrder;
 use super::voice::Voice;
+use crate::papers::Carried;
 
 /// Messages on their way out; the rest waits in the [`Voice`].
 const OUTGOING_MAX: usize = 8;
@@ -34,11 +35,19 @@ pub(super) enum Heard {
 }
 
 /// Keeps the line up for as long as anybody listens.
-pub(super) async fn keep_up(order: &StepOrder, endpoints: Endpoints, voice: Arc<Voice>, heard: mpsc::Sender<Heard>) {
+pub(super) async fn keep_up(
+    order: &StepOrder,
+    endpoints: Endpoints,
+    papers: Option<Carried>,
+    voice: Arc<Voice>,
+    heard: mpsc::Sender<Heard>,
+) {
     let mut pause = PAUSE_MIN;
     let mut input_seen = 0;
     loop {
-        if let Ok(channel) = dial(&endpoints, DIAL_PATIENCE).await {
+        // Papers that cannot be read now can be at the next try.
+        let trust = papers.as_ref().and_then(|papers| papers.trust().ok());
+        if let Ok(channel) = dial_trusting(&endpoints, trust.as_ref(), DIAL_PATIENCE).await {
             let client = NodeLinkClient::new(channel)
                 .max_decoding_message_size(LINK_MESSAGE_BYTES_MAX)
                 .max_encoding_message_size(LINK_MESSAGE_BYTES_MAX);

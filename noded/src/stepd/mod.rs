@@ -34,6 +34,7 @@ pub(crate) use order::{StepOrder, StepResult, Stream, TaskOrder};
 use crate::launcher::become_user;
 use crate::launcher::frame::Outcome;
 use crate::launcher::spawn::{self, ENTRANCES_VARIABLE};
+use crate::papers::{Carried, PapersError};
 use line::{HEARD_MAX, Heard, keep_up};
 use task::{Started, Starter};
 use voice::Voice;
@@ -50,6 +51,8 @@ enum StepdError {
     Order(#[from] rmp_serde::decode::Error),
     #[error(transparent)]
     Endpoints(#[from] proto::endpoint::EndpointError),
+    #[error(transparent)]
+    Papers(#[from] PapersError),
     #[error("cannot become the user of the job")]
     User(#[source] io::Error),
     #[error("the operating system gives no runtime")]
@@ -84,6 +87,8 @@ fn serve() -> Result<StepResult, StepdError> {
     io::stdin().read_to_end(&mut bytes).map_err(StepdError::Read)?;
     let order = StepOrder::decode(&bytes)?;
     let endpoints: Endpoints = order.controller.parse()?;
+    let papers =
+        order.papers.as_ref().map(|folder| Carried::of(folder.as_os_str().as_ref(), &order.node)).transpose()?;
     let entrances = entrances();
     // What is opened here is not open to the user.
     let notes = File::open("/proc/self/fd/2").map_err(StepdError::Read)?;
@@ -95,7 +100,7 @@ fn serve() -> Result<StepResult, StepdError> {
         let order = Arc::new(order);
         let line = tokio::spawn({
             let (order, voice) = (order.clone(), voice.clone());
-            async move { keep_up(&order, endpoints, voice, hears).await }
+            async move { keep_up(&order, endpoints, papers, voice, hears).await }
         });
         let mut step = Step::new(order, voice, notes).map_err(StepdError::Runtime)?;
         let result = step.serve(entrances, heard).await;

@@ -21,6 +21,8 @@ pub(crate) struct StepOrder {
     pub(crate) node: String,
     /// Where the controller is.
     pub(crate) controller: String,
+    /// Where this node's papers are, if it has joined over TLS.
+    pub(crate) papers: Option<RawStr>,
     /// What is shown to it.
     #[serde(with = "serde_bytes")]
     pub(crate) secret: Vec<u8>,

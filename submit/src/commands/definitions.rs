@@ -59,6 +59,7 @@ fn of(name: &str) -> Option<Command> {
         "env" => super::env::Args::command(),
         "links" => super::links::Args::command(),
         "node" => super::node::Args::command(),
+        "user" => super::user::Args::command(),
         "completions" => super::completions::Args::command(),
         "man" => super::man::Args::command(),
         _ => return None,

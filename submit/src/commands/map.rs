@@ -12,12 +12,11 @@ use clap::{Args, FromArgMatches};
 use ops::Op;
 use proto::v1::work::{Command, Kind};
 use proto::v1::{JobState, ListJobsRequest};
-use tonic::transport::Channel;
 
 use super::sbatch::{announce, exit_status, waiting_failed};
 use super::squeue::load;
 use crate::ask::Ask;
-use crate::call::{CallError, block_on, connect};
+use crate::call::{CallError, Channel, block_on, connect};
 use crate::failure::{Failure, Outcome, ended};
 use crate::getopt;
 use crate::mapping::{MapRequest, Mapping, NAME_DEFAULT};

@@ -25,4 +25,5 @@ pub(crate) mod srun;
 pub(crate) mod sshare;
 pub(crate) mod sstat;
 pub(crate) mod up;
+pub(crate) mod user;
 pub(crate) mod why;

@@ -7,9 +7,8 @@ use clap::{Parser, Subcommand};
 use proto::v1;
 use proto::v1::admission_client::AdmissionClient;
 use serde_json::json;
-use tonic::transport::Channel;
 
-use crate::call::{CallError, block_on, connect};
+use crate::call::{CallError, Channel, block_on, connect};
 use crate::failure::{Failure, ended, print};
 use crate::local::arguments::parsed;
 use crate::show;
@@ -168,7 +167,7 @@ fn refused(error: &CallError) -> Failure {
 }
 
 /// `90s`, `30m`, `1h`, `7d`; a number alone is seconds.
-fn seconds(text: &str) -> Result<u64, String> {
+pub(crate) fn seconds(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match &text[digits.len()..] {
         "" | "s" => 1,

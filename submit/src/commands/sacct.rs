@@ -20,9 +20,8 @@ use std::process::ExitCode;
 
 use clap::FromArgMatches;
 use proto::v1::{GetClusterRequest, JobRow};
-use tonic::transport::Channel;
 
-use crate::call::{CallError, block_on, client, connect};
+use crate::call::{CallError, Channel, block_on, client, connect};
 use crate::failure::{Failure, Outcome, ended, print};
 use crate::fields::overview;
 use crate::getopt;

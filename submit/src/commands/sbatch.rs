@@ -14,9 +14,8 @@ use ops::Op;
 use proto::v1;
 use proto::v1::work::Kind;
 use sched::spec::array::{ArraySpec, INDEX_MAX};
-use tonic::transport::Channel;
 
-use crate::call::{CallError, block_on, client, connect};
+use crate::call::{CallError, Channel, block_on, client, connect};
 use crate::failure::{BAD_OPTION, Failure, Outcome, ended};
 use crate::mapping::{MapRequest, Mapping, NAME_DEFAULT};
 use crate::send::{Submission, forecast, send};

@@ -12,10 +12,9 @@ use proto::v1::{CancelRequest, ControlScope, JobRow, JobState, ListJobsRequest, 
 use sched::spec::array::JobRef;
 use sched::spec::hostlist;
 use sched::spec::signal::read_signal;
-use tonic::transport::Channel;
 
 use super::squeue::load;
-use crate::call::{CallError, block_on, client, connect};
+use crate::call::{CallError, Channel, block_on, client, connect};
 use crate::failure::{Failure, Outcome, ended, print};
 use crate::getopt;
 use crate::users::user_name;

@@ -19,6 +19,7 @@ mod show_partition;
 mod show_step;
 #[cfg(test)]
 mod tests;
+mod token;
 mod top;
 mod update;
 mod update_job;
@@ -86,6 +87,8 @@ Commands (each may be shortened, as in: scontrol sh j 5; without one they are re
   listpids [ID[.STEP]]     the processes of jobs on this machine
   errnumstr NUMBER         Slurm's text for an error number
   ping                     is the controller there?
+  token [lifespan=SECONDS] [username=USER]
+                           a token for calls from elsewhere, as SLURM_JWT=TOKEN, good for 1800 s
   reconfigure              the controller reads covey.toml again
   version                  Slurm's release
 
@@ -101,7 +104,7 @@ Examples:
   scontrol show hostnames 'n[1-3]'                     n1, n2 and n3 on lines of their own";
 
 /// Verbs of Slurm that Covey has nothing for, and what there is instead.
-const UNBUILT: [(&str, &str); 16] = [
+const UNBUILT: [(&str, &str); 15] = [
     ("abort", "stop the controller with SIGTERM; tasks go on running"),
     ("cancel_reboot", "Covey reboots no nodes"),
     ("fsdampeningfactor", "Covey has no fair-share factor"),
@@ -114,14 +117,13 @@ const UNBUILT: [(&str, &str); 16] = [
     ("setdebugflags", "set COVEY_LOG=TARGET=LEVEL where the controller is started"),
     ("shutdown", "stop the controller with SIGTERM, or the whole cluster of covey up with covey down"),
     ("takeover", "one controller runs for each cluster"),
-    ("token", "the controller believes the kernel about who calls; there are no tokens yet"),
     ("!!", "it repeats a command between commands: call scontrol without one"),
     ("exit", "it ends what scontrol without a command begins"),
     ("quit", "it ends what scontrol without a command begins"),
 ];
 
 /// Every other verb, in the order in which a beginning of several is understood.
-const VERBS: [&str; 29] = [
+const VERBS: [&str; 30] = [
     "show",
     "update",
     "create",
@@ -138,6 +140,7 @@ const VERBS: [&str; 29] = [
     "errnumstr",
     "listpids",
     "reconfigure",
+    "token",
     "top",
     "uhold",
     "wait_job",
@@ -270,6 +273,7 @@ fn obey(options: &mut Options, words: &[&str]) -> Outcome<ExitCode> {
         "errnumstr" => errors::text(rest),
         "completing" => alone(verb, rest).and_then(|()| block_on(show_step::completing(timeout))),
         "ping" => alone(verb, rest).and_then(|()| ping(timeout)),
+        "token" => block_on(token::token(timeout, rest)),
         "reconfigure" => alone(verb, rest).and_then(|()| block_on(reconfigure(timeout))),
         "version" => print(format_args!("slurm {SLURM_VERSION}\n")),
         "help" => print(format_args!("{}\n", command().render_long_help())),

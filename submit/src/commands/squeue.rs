@@ -19,9 +19,8 @@ use std::time::Duration;
 
 use clap::FromArgMatches;
 use proto::v1::{JobRow, ListJobsRequest, ListNodesRequest, NodeRow};
-use tonic::transport::Channel;
 
-use crate::call::{CallError, block_on, client, connect};
+use crate::call::{CallError, Channel, block_on, client, connect};
 use crate::failure::{Failure, Outcome, ended, print};
 use crate::getopt;
 use crate::json;

@@ -17,9 +17,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use proto::v1;
-use tonic::transport::Channel;
 
-use crate::call::{block_on, connect};
+use crate::call::{Channel, block_on, connect};
 use crate::failure::{Failure, Outcome, ended};
 use crate::hold::{Hold, Ungranted};
 use crate::send::{Submission, forecast};

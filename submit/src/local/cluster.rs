@@ -21,7 +21,7 @@ use super::layout::{Claim, Layout, LayoutError};
 use super::options::{Asked, Options, OptionsError};
 use super::process::{ProcessError, Stopped, own_program};
 use super::started::{Started, stop_in_order};
-use crate::call::client;
+use crate::call::{client, unnamed};
 
 /// The pause between two looks at the nodes.
 const LOOK_PAUSE: Duration = Duration::from_millis(15);
@@ -184,7 +184,7 @@ fn arguments(daemon: &Daemon, layout: &Layout, options: &Options) -> Vec<OsStrin
 
 /// The nodes that answer, in service or not, if the controller answers.
 async fn ready_nodes(layout: &Layout) -> Option<BTreeSet<String>> {
-    let channel = dial(&layout.endpoints(), Duration::ZERO).await.ok()?;
+    let channel = unnamed(dial(&layout.endpoints(), Duration::ZERO).await.ok()?);
     let reply = client(&channel).list_nodes(ListNodesRequest {}).await.ok()?.into_inner();
     let ready = reply.nodes.into_iter().filter(|node| node.responds);
     Some(ready.map(|node| node.name).collect())

@@ -7,12 +7,11 @@ use blobs::{BlobError, BlobStore};
 use proto::dial::dial;
 use proto::v1::{JobRow, JobState, ListJobsRequest, work};
 use sched::spec::output_name::OutputName;
-use tonic::transport::Channel;
 
 use super::progress::Bar;
 use super::{Stores, refused};
 use crate::ask::Ask;
-use crate::call::{CallError, client};
+use crate::call::{CallError, Channel, client, unnamed};
 use crate::commands::blob::transfer::each;
 use crate::failure::{Failure, Outcome};
 use crate::local::layout::Layout;
@@ -61,7 +60,7 @@ pub(super) async fn run(layout: &Layout, stores: &Stores, name: &OutputName, sub
     let submission = mapping.submission(spec, None, Vec::new());
     let manifest = &submission.manifest;
     clear(&stores.output, name, manifest).await.map_err(|error| refused(&error))?;
-    let channel = dial(&layout.endpoints(), PATIENCE).await.map_err(|error| unanswered(&error.into()))?;
+    let channel = unnamed(dial(&layout.endpoints(), PATIENCE).await.map_err(|error| unanswered(&error.into()))?);
 
     let mut bar = Bar::new(manifest.len());
     let begun = Instant::now();

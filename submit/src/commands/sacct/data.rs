@@ -36,7 +36,7 @@ pub(super) async fn show(form: Form, asked: &Asked, timeout: Option<u32>, args: 
 }
 
 async fn load(
-    channel: &tonic::transport::Channel,
+    channel: &crate::call::Channel,
     request: ListHistoryRequest,
 ) -> Result<(Vec<JobRow>, i64, String), CallError> {
     let mut pages = client(channel).list_history(request).await?.into_inner();

@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proto::v1::{GetClusterReply, JobRow, ListNodesReply, ListNodesRequest, NodeState};
-use tonic::transport::Channel;
 
 use super::fields::Row;
-use crate::call::{CallError, client};
+use crate::call::{CallError, Channel, client};
 use crate::commands::sinfo::state::words;
 use crate::past::{Span, fold};
 use crate::show;

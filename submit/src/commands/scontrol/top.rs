@@ -57,7 +57,7 @@ pub(super) async fn top(words: &[&str], timeout: Option<u32>) -> Outcome<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-async fn is_known(channel: &tonic::transport::Channel, id: &str) -> Result<bool, CallError> {
+async fn is_known(channel: &crate::call::Channel, id: &str) -> Result<bool, CallError> {
     let request = ListJobsRequest { ids: vec![id.to_owned()], ended: true, ..ListJobsRequest::default() };
     match load(channel, &request).await {
         Ok((rows, _)) => Ok(!rows.is_empty()),

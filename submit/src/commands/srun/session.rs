@@ -16,7 +16,6 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::SendError;
 use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
 use super::ends::Ends;
@@ -26,7 +25,7 @@ use super::printer::{Printer, not_open};
 use super::signals::Signals;
 use super::spec::{Plan, Source};
 use super::writing::{Write, Written, write_all};
-use crate::call::{CallError, client, is_lost};
+use crate::call::{CallError, Channel, client, is_lost};
 use crate::failure::{Failure, Outcome};
 use crate::submitter::Submitter;
 
