@@ -466,3 +466,29 @@ fn users_call_from_elsewhere_with_a_token_that_counts() {
         assert!(!holds(&bytes, secret.as_bytes()), "{} holds the token", path.display());
     }
 }
+
+#[test]
+fn steps_run_on_nodes_that_joined_over_tls_and_only_for_themselves() {
+    let mut house = House::open(&[]);
+    let token_file = house.token(&[]);
+    for name in ["x", "y"] {
+        house.start_node(name, &token_file);
+    }
+    wait_for("both are idle", || house.count("idle") == 2);
+    let said = house.rig.run("srun", &["-N2", "-n2", "sh", "-c", "echo $SLURMD_NODENAME"]);
+    let mut names: Vec<&str> = said.lines().collect();
+    names.sort_unstable();
+    assert_eq!(names, ["x", "y"]);
+    let name = v1::StepName { job: 1, index: 0, attempt: 1, step: 0 };
+    let hello = v1::StepdHello { name: Some(name), node: "x".into(), secret: vec![7; 16] };
+    let said = v1::FromStepd { kind: Some(v1::from_stepd::Kind::Hello(hello)) };
+    let refusal = block_on(async {
+        let y = house.channel_as("y").await;
+        let served = NodeLinkClient::new(y).serve_step(tokio_stream::iter([said])).await;
+        served.map(|_| ()).expect_err("y is not x")
+    });
+    assert_eq!(
+        (refusal.code(), detail(&refusal).contains("node y may only speak for itself")),
+        (Code::PermissionDenied, true)
+    );
+}
