@@ -139,7 +139,7 @@ fn scancel_and_sbatch_refuse_garbage_and_leave_in_peace_who_comes_late() {
             ("-s USR1 1", 1, "scancel: error: Kill job error on job id 1: Invalid job id specified\n"),
             ("-s USR1 4_2", 1, "scancel: error: Kill job error on job id 4_2: Invalid job id specified\n"),
             ("-s USR1 3", 1, "scancel: error: Kill job error on job id 3: Job is pending execution\n"),
-            ("-s FOO 2", 1, "scancel: error: Invalid --signal specification\n"),
+            ("-s FOO 2", 1, "Unknown job signal: FOO\n"),
             ("-b 2_", 1, "scancel: error: Invalid job id 2_\n"),
             ("-s", 1, "scancel: option '--signal' requires an argument\n"),
             ("-t SUSPENDED", 0, ""),
