@@ -29,7 +29,7 @@ pub(crate) struct Submitter {
     pub(crate) umask: u32,
     /// The command line.
     line: String,
-    /// Its session.
+    /// Its session; 0 where that is not known.
     session: u32,
 }
 
@@ -49,7 +49,7 @@ impl Submitter {
             dir: std::env::current_dir()?,
             umask: umask_of_environment().unwrap_or(mask.bits()),
             line: line(std::env::args_os()),
-            session: rustix::process::getsid(None).map_or(0, |session| session.as_raw_nonzero().get().unsigned_abs()),
+            session: session(),
         })
     }
 
@@ -76,6 +76,12 @@ impl Submitter {
         let limit = |of| ResourceLimit { of, value: getrlimit(resource(of)).current, asked: propagate.is_some() };
         proto::spec::write_limits(&wanted.map(limit).collect::<Vec<_>>())
     }
+}
+
+/// The number of this process's session; 0 where its leader is in an outer PID namespace, as under `docker exec` without a
+/// terminal. (rustix takes that 0 for impossible, nix does not.)
+fn session() -> u32 {
+    nix::unistd::getsid(None).map_or(0, |leader| leader.as_raw().unsigned_abs())
 }
 
 /// `SLURM_UMASK`, where it is set: an octal number.

@@ -105,3 +105,19 @@ fn filters_of_scancel_and_updates_know_accounts_and_qos() {
     rig.run("scancel", &["--wckey=w", "--qos=high"]);
     assert_eq!([&mine, &other].map(|job| rig.states(job).concat()), ["CANCELLED", "CANCELLED"]);
 }
+
+/// As under `docker exec` and in many a CI: the session's leader is not to be seen from here.
+#[test]
+fn commands_work_in_a_pid_namespace_of_their_own() {
+    let rig = Rig::start(1);
+    let inside = |words: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--pid", "--fork", COVEY]).args(words).current_dir(rig.work());
+        let done = command.env("COVEY_CONTROLLER", rig.endpoint()).output().expect("util-linux is there");
+        assert!(done.status.success(), "{words:?}: {done:?}");
+        text(&done.stdout)
+    };
+    assert_eq!(inside(&["sbatch", "-W", "-o", "out", "--wrap", "echo in"]), "Submitted batch job 1\n");
+    assert_eq!((rig.read("out"), inside(&["srun", "echo", "here"])), ("in\n".into(), "here\n".into()));
+    assert!(rig.run("scontrol", &["show", "job", "1"]).contains("AllocNode:Sid="), "shown without a session, too");
+}
