@@ -121,6 +121,11 @@ impl PastStep {
         }
     }
 
+    /// How it ended; no exit code while it runs.
+    pub(crate) fn exit(&self) -> Exit {
+        self.end.map(|(_, _, exit, _)| exit).unwrap_or_default()
+    }
+
     /// Cut, so that it has a bound.
     fn past(self) -> PastStep {
         PastStep { nodes: cut(&self.nodes, STEP_NODES_BYTES_MAX), ..self }

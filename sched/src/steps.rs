@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::cluster::Cluster;
 use crate::ids::{AttemptKey, NodeId, RequestId, StepKey, Timestamp};
 use crate::job::Job;
-use crate::reason::{Outcome, StopWhy};
+use crate::reason::{Exit, Outcome, StopWhy};
 use crate::resources::Cpus;
 use crate::spec::duration::TimeLimit;
 use crate::spec::step::StepSpec;
@@ -100,6 +100,15 @@ impl Step {
         match &self.state {
             StepState::Running { left, .. } => left,
             StepState::Ended { .. } => &[],
+        }
+    }
+
+    /// How it ended; no exit code while it runs.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match &self.state {
+            StepState::Running { .. } => Exit::default(),
+            StepState::Ended { outcome, .. } => outcome.exit,
         }
     }
 

@@ -22,12 +22,15 @@ def wait_for(what, holds):
         time.sleep(0.05)
 
 
-def comes_soon(path):
-    """Whether a file comes within 15 seconds."""
-    deadline = time.monotonic() + 15
-    while not path.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return path.exists()
+def interrupt(job, next_run, timeout):
+    """Interrupts a job until it runs again: signals are sent once, and one may be lost with a link that breaks."""
+    for _ in range(3):
+        job._interrupt(timeout=timeout)
+        deadline = time.monotonic() + 15
+        while time.monotonic() < deadline:
+            if next_run.exists():
+                return
+            time.sleep(0.05)
 
 
 def ends_as(job, state):
@@ -143,11 +146,7 @@ def preempted():
     folder = in_folder("preempted")
     submitted = executor().submit(Counting(2), folder)
     wait_for("the first run", (folder / "run1").exists)
-    # Signals are sent once and not repeated over a link that breaks: whoever preempts tries again.
-    for _ in range(3):
-        submitted._interrupt(timeout=False)
-        if comes_soon(folder / "run2"):
-            break
+    interrupt(submitted, folder / "run2", timeout=False)
     assert submitted.result() == (2, "1")
     ends_as(submitted, "COMPLETED")
     log = submitted.stdout() + submitted.stderr()
@@ -163,10 +162,7 @@ def out_of_time():
     # The second time-out by scancel, of a job that is allowed one: it is not requeued, and says so.
     again = executor().submit(Counting(3), in_folder("again"))
     wait_for("run 1", pathlib.Path("again", "run1").exists)
-    for _ in range(3):
-        again._interrupt(timeout=True)
-        if comes_soon(pathlib.Path("again", "run2")):
-            break
+    interrupt(again, pathlib.Path("again", "run2"), timeout=True)
     again._interrupt(timeout=True)
     told = again.exception()
     assert "timed-out too many times" in str(told), told

@@ -193,7 +193,10 @@ impl Listing<'_> {
                             open.take().map_or(Ok(()), |row| self.sift.add(row))?;
                             open = Some(self.maker.done_row(job, task.index, &task.done, task.held));
                         }
-                        open.iter_mut().for_each(|row| self.maker.add_steps(row, task.steps.iter().cloned()));
+                        if let Some(row) = &mut open {
+                            let steps = task.steps.into_iter().map(|step| (step.exit(), move || step));
+                            self.maker.add_steps(row, steps);
+                        }
                     }
                 }
                 Ok(Past::Run(run)) => {

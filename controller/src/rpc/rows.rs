@@ -5,7 +5,7 @@ use sched::cluster::Cluster;
 use sched::depend::Wait;
 use sched::ids::{JobId, Name, Timestamp};
 use sched::job::Job;
-use sched::reason::{Ending, Outcome, StopWhy};
+use sched::reason::{Ending, Exit, Outcome, StopWhy};
 use sched::spec::array::TaskSelector;
 use sched::spec::dependency::Term;
 use sched::spec::hostlist;
@@ -135,23 +135,32 @@ impl RowMaker<'_> {
         Ok(())
     }
 
-    /// The steps of one attempt, where it has any.
-    fn steps_of<'a>(&'a self, job: &'a Job, index: u32, attempt: u32) -> impl Iterator<Item = PastStep> + 'a {
+    /// The steps of one attempt, where it has any: how each ended, and what tells the rest of it.
+    fn steps_of<'a>(
+        &'a self,
+        job: &'a Job,
+        index: u32,
+        attempt: u32,
+    ) -> impl Iterator<Item = (Exit, impl FnOnce() -> PastStep + 'a)> + 'a {
         let steps = job.steps_of(index).filter(move |(_, step)| step.attempt == attempt);
-        steps.map(|(number, step)| PastStep::of(self.cluster, number, step))
+        steps.map(move |(number, step)| (step.exit(), move || PastStep::of(self.cluster, number, step)))
     }
 
-    /// Adds steps to the row of their task: their highest exit code, and where the listing asked for them themselves.
-    pub(super) fn add_steps(&self, row: &mut v1::JobRow, steps: impl Iterator<Item = PastStep>) {
+    /// Adds steps to the row of their task: their highest exit code, and where the listing asked for them themselves, which
+    /// are made for nobody else.
+    pub(super) fn add_steps<S: FnOnce() -> PastStep>(
+        &self,
+        row: &mut v1::JobRow,
+        steps: impl Iterator<Item = (Exit, S)>,
+    ) {
         let mut bytes = 0;
-        for step in steps {
-            let exit = step.end.map(|(_, _, exit, _)| exit).unwrap_or_default();
+        for (exit, step) in steps {
             let derived = (u32::from(exit.code), u32::from(exit.signal));
             if derived > (row.derived_exit_code, row.derived_exit_signal) {
                 (row.derived_exit_code, row.derived_exit_signal) = derived;
             }
             if self.steps {
-                let mut step = step_row(step, row.state());
+                let mut step = step_row(step(), row.state());
                 bytes += 128 + step.name.len() + step.nodes.len();
                 if bytes > STEPS_BYTES_MAX {
                     step.nodes.clear();

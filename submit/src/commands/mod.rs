@@ -24,6 +24,7 @@ pub(crate) mod sreport;
 pub(crate) mod srun;
 pub(crate) mod sshare;
 pub(crate) mod sstat;
+mod tokens;
 pub(crate) mod up;
 pub(crate) mod user;
 pub(crate) mod why;

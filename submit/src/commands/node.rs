@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use proto::v1;
 use proto::v1::admission_client::AdmissionClient;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::call::{CallError, Channel, block_on, connect};
-use crate::failure::{Failure, ended, print};
+use crate::commands::tokens::{Said, seconds};
+use crate::failure::{Failure, ended};
 use crate::local::arguments::parsed;
 use crate::show;
 
@@ -79,19 +80,8 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
             let client = AdmissionClient::new(connect(args.connect_timeout).await?);
             ask(client, &args.command).await
         });
-        let Said { out, note } = done.map_err(|error| refused(&error))?;
-        if let Some(note) = note {
-            eprintln!("{note}");
-        }
-        print(out)
+        done.map_err(|error| Failure::call("covey node", "covey node: error: ", &error))?.print()
     }))
-}
-
-/// What is printed: for programs and files, and for people beside it.
-#[derive(Debug, PartialEq, Eq)]
-struct Said {
-    out: String,
-    note: Option<String>,
 }
 
 async fn ask(mut client: AdmissionClient<Channel>, command: &Command) -> Result<Said, CallError> {
@@ -102,11 +92,11 @@ async fn ask(mut client: AdmissionClient<Channel>, command: &Command) -> Result<
         }
         Command::Token { command: TokenCommand::List { json } } => {
             let tokens = client.list_node_tokens(v1::ListNodeTokensRequest {}).await?.into_inner().tokens;
-            Said { out: if *json { rows(&tokens) } else { table(&tokens) }, note: None }
+            if *json { Said::json(rows(&tokens)) } else { Said::plain(table(&tokens)) }
         }
         Command::Token { command: TokenCommand::Revoke { id } } => {
             client.revoke_node_token(v1::RevokeNodeTokenRequest { id: *id }).await?;
-            Said { out: format!("join token {id} is revoked; nodes that have joined by it stay\n"), note: None }
+            Said::plain(format!("join token {id} is revoked; nodes that have joined by it stay\n"))
         }
         Command::Revoke { name } => {
             let reply = client.revoke_node(v1::RevokeNodeRequest { name: name.clone() }).await?.into_inner();
@@ -118,7 +108,7 @@ async fn ask(mut client: AdmissionClient<Channel>, command: &Command) -> Result<
 fn created(reply: &v1::CreateNodeTokenReply, uses: Option<u32>, json: bool) -> Said {
     let v1::CreateNodeTokenReply { id, token, until_ms } = reply;
     if json {
-        return Said { out: format!("{}\n", json!({ "id": id, "token": token, "until_ms": until_ms })), note: None };
+        return Said::json(json!({ "id": id, "token": token, "until_ms": until_ms }));
     }
     let until = show::time(*until_ms).unwrap_or_default();
     let uses = uses
@@ -126,7 +116,7 @@ fn created(reply: &v1::CreateNodeTokenReply, uses: Option<u32>, json: bool) -> S
     let note = format!(
         "join token {id}: for {uses}, until {until}. Put it into a file, and start noded with --controller https://HOST:PORT --token-file FILE"
     );
-    Said { out: format!("{token}\n"), note: Some(note) }
+    Said::token(token, note)
 }
 
 fn shut_out(name: &str, token_still_valid: u32) -> Said {
@@ -136,7 +126,7 @@ fn shut_out(name: &str, token_still_valid: u32) -> Said {
             "the join token by which it came is still good: covey node token revoke {token_still_valid}\n"
         ));
     }
-    Said { out, note: None }
+    Said::plain(out)
 }
 
 fn table(tokens: &[v1::NodeTokenRow]) -> String {
@@ -153,48 +143,18 @@ fn table(tokens: &[v1::NodeTokenRow]) -> String {
     lines
 }
 
-fn rows(tokens: &[v1::NodeTokenRow]) -> String {
+fn rows(tokens: &[v1::NodeTokenRow]) -> Vec<Value> {
     let row = |token: &v1::NodeTokenRow| {
         let v1::NodeTokenRow { id, made_ms, until_ms, uses_max, uses, uid, state } = token;
         let uses_max = (*uses_max != 0).then_some(uses_max);
         json!({ "id": id, "state": state, "made_ms": made_ms, "until_ms": until_ms, "uses": uses, "uses_max": uses_max, "uid": uid })
     };
-    format!("{}\n", serde_json::Value::from(tokens.iter().map(row).collect::<Vec<_>>()))
-}
-
-fn refused(error: &CallError) -> Failure {
-    Failure::call("covey node", "covey node: error: ", error)
-}
-
-/// `90s`, `30m`, `1h`, `7d`; a number alone is seconds.
-pub(crate) fn seconds(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "" | "s" => 1,
-        "m" => 60,
-        "h" => 60 * 60,
-        "d" => 24 * 60 * 60,
-        _ => 0,
-    };
-    let read = digits.parse::<u64>().ok().and_then(|count| count.checked_mul(unit));
-    read.filter(|seconds| *seconds > 0).ok_or_else(|| "write a time such as 90s, 30m, 1h or 7d".to_owned())
+    tokens.iter().map(row).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_read_with_their_units() {
-        for (text, read) in
-            [("90", Some(90)), ("90s", Some(90)), ("30m", Some(1800)), ("1h", Some(3600)), ("7d", Some(604_800))]
-        {
-            assert_eq!(seconds(text).ok(), read, "{text}");
-        }
-        for text in ["", "h", "0", "1w", "-1h", "1.5h", "99999999999999999999s", "9999999999999999999d"] {
-            assert!(seconds(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn a_token_is_alone_on_stdout_and_explained_beside_it() {
@@ -220,7 +180,7 @@ mod tests {
             text.lines().nth(1).is_some_and(|line| line.starts_with("   3 VALID ") && line.contains(" 2/any ")),
             "{text}"
         );
-        assert!(rows(&[token]).contains("\"uses_max\":null"));
+        assert!(Said::json(rows(&[token])).out.contains("\"uses_max\":null"));
         assert!(
             shut_out("n1", 3).out.ends_with("covey node token revoke 3\n") && !shut_out("n1", 0).out.contains("token")
         );

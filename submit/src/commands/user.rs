@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use proto::v1;
 use proto::v1::admission_client::AdmissionClient;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::call::{CallError, Channel, block_on, connect};
-use crate::commands::node::seconds;
-use crate::failure::{Failure, ended, print};
+use crate::commands::tokens::{Said, seconds};
+use crate::failure::{Failure, ended};
 use crate::local::arguments::parsed;
 use crate::show;
 
@@ -77,11 +77,7 @@ pub(crate) fn run(args: &[OsString]) -> ExitCode {
     ended(parsed::<Args>(args).and_then(|args| {
         let Command::Token { command } = args.command;
         let done = block_on(async { ask(connect(args.connect_timeout).await?, &command).await });
-        let (out, note) = done.map_err(|error| Failure::call("covey user", "covey user: error: ", &error))?;
-        if let Some(note) = note {
-            eprintln!("{note}");
-        }
-        print(out)
+        done.map_err(|error| Failure::call("covey user", "covey user: error: ", &error))?.print()
     }))
 }
 
@@ -93,8 +89,7 @@ pub(crate) async fn create(
     Ok(AdmissionClient::new(channel).create_user_token(request).await?.into_inner())
 }
 
-/// What is printed: for programs and files, and for people beside it.
-async fn ask(channel: Channel, command: &TokenCommand) -> Result<(String, Option<String>), CallError> {
+async fn ask(channel: Channel, command: &TokenCommand) -> Result<Said, CallError> {
     Ok(match command {
         TokenCommand::Create { user, ttl, admin, json } => {
             let user = user.clone().unwrap_or_default();
@@ -104,25 +99,25 @@ async fn ask(channel: Channel, command: &TokenCommand) -> Result<(String, Option
         TokenCommand::List { json } => {
             let request = v1::ListUserTokensRequest {};
             let tokens = AdmissionClient::new(channel).list_user_tokens(request).await?.into_inner().tokens;
-            (if *json { rows(&tokens) } else { table(&tokens) }, None)
+            if *json { Said::json(rows(&tokens)) } else { Said::plain(table(&tokens)) }
         }
         TokenCommand::Revoke { id } => {
             AdmissionClient::new(channel).revoke_user_token(v1::RevokeUserTokenRequest { id: *id }).await?;
-            (format!("user token {id} is revoked\n"), None)
+            Said::plain(format!("user token {id} is revoked\n"))
         }
     })
 }
 
-fn created(reply: &v1::CreateUserTokenReply, json: bool) -> (String, Option<String>) {
+fn created(reply: &v1::CreateUserTokenReply, json: bool) -> Said {
     let v1::CreateUserTokenReply { id, token, user, until_ms } = reply;
     if json {
-        return (format!("{}\n", json!({ "id": id, "user": user, "token": token, "until_ms": until_ms })), None);
+        return Said::json(json!({ "id": id, "user": user, "token": token, "until_ms": until_ms }));
     }
     let until = show::time(*until_ms).unwrap_or_default();
     let note = format!(
         "user token {id}: {user}, until {until}. Put it into ~/.config/covey/token with chmod 600 where it is to be used"
     );
-    (format!("{token}\n"), Some(note))
+    Said::token(token, note)
 }
 
 fn table(tokens: &[v1::UserTokenRow]) -> String {
@@ -139,12 +134,12 @@ fn table(tokens: &[v1::UserTokenRow]) -> String {
     lines
 }
 
-fn rows(tokens: &[v1::UserTokenRow]) -> String {
+fn rows(tokens: &[v1::UserTokenRow]) -> Vec<Value> {
     let row = |token: &v1::UserTokenRow| {
         let v1::UserTokenRow { id, user, uid, made_ms, until_ms, admin, made_by_uid, state } = token;
         json!({ "id": id, "user": user, "uid": uid, "state": state, "made_ms": made_ms, "until_ms": until_ms, "admin": admin, "made_by_uid": made_by_uid })
     };
-    format!("{}\n", serde_json::Value::from(tokens.iter().map(row).collect::<Vec<_>>()))
+    tokens.iter().map(row).collect()
 }
 
 #[cfg(test)]
@@ -155,12 +150,12 @@ mod tests {
     fn a_token_is_alone_on_stdout_and_the_list_has_none() {
         let reply =
             v1::CreateUserTokenReply { id: 3, token: "a.b.c".into(), user: "ada".into(), until_ms: 1_800_000_000_000 };
-        let (out, note) = created(&reply, false);
+        let Said { out, note } = created(&reply, false);
         assert_eq!(out, "a.b.c\n");
         assert!(note.is_some_and(|note| note.starts_with("user token 3: ada, until ") && !note.contains("a.b.c")));
         assert!(!format!("{reply:?}").contains("a.b.c"));
         let json = "{\"id\":3,\"token\":\"a.b.c\",\"until_ms\":1800000000000,\"user\":\"ada\"}\n";
-        assert_eq!(created(&reply, true), (json.into(), None));
+        assert_eq!(created(&reply, true), Said { out: json.into(), note: None });
         let row = v1::UserTokenRow { id: 3, state: "VALID".into(), user: "ada".into(), ..Default::default() };
         assert!(table(&[row]).lines().nth(1).is_some_and(|line| line.starts_with("   3 VALID    ada ")));
     }
