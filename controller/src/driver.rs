@@ -15,10 +15,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use proto::link::ToNode;
 use sched::cluster::Cluster;
 use sched::depend::follow;
-use sched::ids::{BlobHash, NodeId};
+use sched::ids::NodeId;
 use sched::node::Health;
 use sched::plan::Planner;
 use sched::step::{Input, decide};
@@ -35,8 +34,7 @@ use crate::journal::Journal;
 use crate::links::Links;
 use crate::statistics::Statistics;
 
-pub(crate) use commit::CHECKPOINT_RECORDS;
-pub(crate) use letter::{Letter, Mailbox, Post, Reply, Session, Unavailable, mailbox};
+pub(crate) use letter::{Letter, Mailbox, Post, Reply, Unavailable, mailbox};
 
 /// Letters that are decided together at most: what one commit holds.
 const BATCH_LETTERS_MAX: usize = 4_096;
@@ -47,49 +45,22 @@ const REOPEN_PAUSE: Duration = Duration::from_millis(500);
 
 /// What queries read: the state of the last durable commit.
 pub(crate) struct Published {
-    now: ArcSwap<Durable>,
+    cluster: ArcSwap<Cluster>,
     changes: watch::Sender<u64>,
     commits: AtomicU64,
-    /// Somebody reads blobs of a state that may be over: none is dropped meanwhile.
-    readers: Arc<()>,
     pub(crate) statistics: Statistics,
 }
 
-/// A durable state.
-#[derive(Clone)]
-pub(crate) struct Durable {
-    pub(crate) cluster: Arc<Cluster>,
-    /// The record that comes next.
-    pub(crate) sequence: u64,
-}
-
-/// Keeps blobs from being dropped while it lives.
-pub(crate) struct BlobsKept(#[expect(dead_code, reason = "that it is there is what counts")] Arc<()>);
-
 impl Published {
-    pub(crate) fn new(cluster: Cluster, sequence: u64) -> Published {
-        let now = ArcSwap::from_pointee(Durable { cluster: Arc::new(cluster), sequence });
+    pub(crate) fn new(cluster: Cluster) -> Published {
+        let cluster = ArcSwap::from_pointee(cluster);
         let (changes, commits, statistics) = (watch::Sender::new(0), AtomicU64::new(0), Statistics::default());
-        Published { now, changes, commits, readers: Arc::default(), statistics }
+        Published { cluster, changes, commits, statistics }
     }
 
     /// The newest durable state.
     pub(crate) fn cluster(&self) -> Arc<Cluster> {
-        self.now.load().cluster.clone()
-    }
-
-    /// The newest durable state, and where in the journal it is.
-    pub(crate) fn durable(&self) -> Durable {
-        Durable::clone(&self.now.load())
-    }
-
-    /// From the next commit on no blob is dropped, until what this returns is.
-    pub(crate) fn keep_blobs(&self) -> BlobsKept {
-        BlobsKept(self.readers.clone())
-    }
-
-    fn blobs_are_kept(&self) -> bool {
-        Arc::strong_count(&self.readers) > 1
+        self.cluster.load_full()
     }
 
     /// Tells of every new state.
@@ -97,8 +68,8 @@ impl Published {
         self.changes.subscribe()
     }
 
-    fn publish(&self, cluster: Cluster, sequence: u64) {
-        self.now.store(Arc::new(Durable { cluster: Arc::new(cluster), sequence }));
+    fn publish(&self, cluster: Cluster) {
+        self.cluster.store(Arc::new(cluster));
         let commits = self.commits.fetch_add(1, Ordering::Relaxed) + 1;
         self.changes.send_replace(commits);
     }
@@ -129,8 +100,6 @@ pub(crate) struct Driver {
     checkpoints: commit::Checkpoints,
     retention: retention::Retention,
     planner: Planner,
-    /// Blobs that would have been dropped while somebody read them.
-    kept_back: Vec<BlobHash>,
     /// The last pass stopped at its bound, or was lost: another one may start more at once.
     more: bool,
     /// Set while the journal does not take commits.
@@ -165,16 +134,9 @@ impl Driver {
             checkpoints,
             retention,
             planner: Planner::default(),
-            kept_back: Vec::new(),
             more: false,
             broken: false,
         }
-    }
-
-    /// Makes checkpoints more often than after [`CHECKPOINT_RECORDS`].
-    pub(crate) fn checkpoint_after(mut self, records: u64) -> Driver {
-        self.checkpoints.after(records);
-        self
     }
 
     /// Works until every sender of letters is gone or a stop is asked for; then writes a last checkpoint.
@@ -210,13 +172,13 @@ impl Driver {
         info!(commits = self.sequence, "the driver has stopped");
     }
 
-    /// The partitions of the settings, and nodes as not yet heard of since this start: the silence of each is counted from here,
-    /// because nobody knows how long ago the last controller answered it.
+    /// The partitions of the settings, and nodes as not yet heard of since this start.
     fn start(&mut self) {
         let partitions = self.config.partitions.clone();
         let mut inputs = vec![Input::Partitions(partitions)];
-        let known = self.cluster.nodes().filter(|node| !matches!(node.health, Health::Down { .. }));
-        inputs.extend(known.map(|node| Input::LinkLost { node: node.id }));
+        let up = |health: Health| matches!(health, Health::Up { .. });
+        inputs
+            .extend(self.cluster.nodes().filter(|node| up(node.health)).map(|node| Input::LinkLost { node: node.id }));
         self.handle(
             inputs.into_iter().map(|input| Letter::Input { input, blobs: Vec::new(), reply: Reply::none() }).collect(),
         );
@@ -284,7 +246,6 @@ impl Driver {
                 }
                 self.count_links();
             }
-            Letter::Order { node, order } => self.links.send(node, ToNode::Orders(vec![order])),
             Letter::Config(config) => {
                 self.config = *config;
                 // What waits may start under them.

@@ -6,7 +6,6 @@ use sched::ids::{AttemptKey, StepKey};
 use sched::node::{Abilities, Means};
 use sched::reason::{Exit, Scope, StopWhy};
 use sched::reconcile::How;
-use sched::signals::Sent;
 use sched::task::Usage;
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
@@ -31,21 +30,11 @@ pub(crate) struct Hand {
 /// What the launcher said, in the roster's words.
 pub(crate) enum Word {
     /// Everything that it knows, after a connection. Another id means that its records are new.
-    Hello(Box<Hello>),
+    Hello { launcher_id: String, attempts: Vec<(AttemptKey, Seen)>, steps: Vec<(StepKey, Seen)>, abilities: Abilities },
     /// News of one attempt.
     Of(AttemptKey, Seen),
     /// News of one step's part.
     OfStep(StepKey, Seen),
-}
-
-/// What a launcher knows.
-pub(crate) struct Hello {
-    pub(crate) launcher_id: String,
-    pub(crate) attempts: Vec<(AttemptKey, Seen)>,
-    pub(crate) steps: Vec<(StepKey, Seen)>,
-    pub(crate) abilities: Abilities,
-    /// Until when its lease holds, and how long its processes then have from TERM to KILL.
-    pub(crate) lease: (Option<u64>, u64),
 }
 
 impl Hand {
@@ -145,24 +134,22 @@ pub(crate) fn stop_why(why: StopWhy) -> frame::StopWhy {
 }
 
 /// A signal in the launcher's words; `None` where it is for steps, which have orders of their own.
-pub(crate) fn signal(key: AttemptKey, sent: Sent) -> Option<Request> {
-    let ask = |whole_tree| Request::Signal { key: key.into(), signal: sent.signal, whole_tree, number: sent.number };
-    match sent.scope {
+pub(crate) fn signal(key: AttemptKey, signal: i32, scope: Scope) -> Option<Request> {
+    match scope {
         Scope::Steps => None,
-        Scope::Batch => Some(ask(false)),
-        Scope::Full => Some(ask(true)),
+        Scope::Batch => Some(Request::Signal { key: key.into(), signal, whole_tree: false }),
+        Scope::Full => Some(Request::Signal { key: key.into(), signal, whole_tree: true }),
     }
 }
 
 fn word(notice: Notice) -> Word {
     match notice {
-        Notice::Hello { launcher_id, attempts, abilities, lease_until_ms, lease_kill_wait_ms } => {
+        Notice::Hello { launcher_id, attempts, abilities } => {
             info!(limits_by = %abilities, "the launcher says hello");
             let (mut of_attempts, mut steps) = (Vec::new(), Vec::new());
             for (key, status) in attempts {
                 let seen = match status {
-                    AttemptStatus::Claimed => Seen::Running { heard: 0 },
-                    AttemptStatus::Running { signals_heard, .. } => Seen::Running { heard: signals_heard },
+                    AttemptStatus::Claimed | AttemptStatus::Running { .. } => Seen::Running,
                     AttemptStatus::Ended(ending) => left(&ending),
                 };
                 match key.step_key() {
@@ -170,11 +157,9 @@ fn word(notice: Notice) -> Word {
                     None => of_attempts.push((key.attempt(), seen)),
                 }
             }
-            let (attempts, abilities) = (of_attempts, able(&abilities));
-            let lease = (lease_until_ms, lease_kill_wait_ms);
-            Word::Hello(Box::new(Hello { launcher_id, attempts, steps, abilities, lease }))
+            Word::Hello { launcher_id, attempts: of_attempts, steps, abilities: able(&abilities) }
         }
-        Notice::Started { key, .. } => of(key, Seen::Running { heard: 0 }),
+        Notice::Started { key, .. } => of(key, Seen::Running),
         Notice::Ended { key, ending } => of(key, left(&ending)),
     }
 }
@@ -193,7 +178,7 @@ fn able(abilities: &frame::Abilities) -> Abilities {
     };
     // Where no group holds memory, it is sampled; open files are the business of each process.
     let (cpus, processes) = (by_group(Controller::Cpu), by_group(Controller::Processes));
-    Abilities { means, memory: true, cpus, processes, open_files: true, leases: abilities.leases }
+    Abilities { means, memory: true, cpus, processes, open_files: true }
 }
 
 fn left(ending: &Ending) -> Seen {

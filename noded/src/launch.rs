@@ -86,7 +86,6 @@ impl LaunchRules {
             user,
             soft_limits: brief.limits.clone(),
             job_time: None,
-            leased: brief.requeue,
         })
     }
 

@@ -37,8 +37,6 @@ pub(crate) fn job(conduct: Conduct) -> JobDraft {
         limits: Vec::new(),
         time_min: None,
         login_environment: false,
-        inject_failure: None,
-        bytes: 0,
     }
 }
 

@@ -16,7 +16,6 @@ mod network;
 mod node;
 mod order;
 mod pipeline;
-mod post;
 pub mod run;
 pub mod sabotage;
 pub mod script;

@@ -10,13 +10,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("proto", &["sched"]),
     ("blobs", &[]),
     ("ops", &[]),
-    ("init", &[]),
     ("traces", &[]),
-    ("controller", &["blobs", "proto", "sched", "traces"]),
+    ("controller", &["proto", "sched", "traces"]),
     ("noded", &["blobs", "ops", "proto", "sched", "traces"]),
     ("sim", &["noded", "proto", "sched"]),
     ("submit", &["blobs", "ops", "proto", "sched"]),
-    ("covey", &["controller", "init", "noded", "submit"]),
+    ("covey", &["controller", "noded", "submit"]),
 ];
 
 /// What the pure core must never see, at any depth.

@@ -5,7 +5,7 @@
 use super::Config;
 
 /// Keys whose value follows from how Covey works.
-const FIXED: [(&str, &str); 62] = [
+const FIXED: [(&str, &str); 63] = [
     ("AccountingStorageEnforce", "none"),
     ("AccountingStorageHost", ""),
     ("AccountingStorageTRES", "cpu,mem,node,billing"),
@@ -17,6 +17,7 @@ const FIXED: [(&str, &str); 62] = [
     ("CompleteWait", "0 sec"),
     ("DefMemPerNode", "UNLIMITED"),
     ("DependencyParameters", ""),
+    ("DisableRootJobs", "No"),
     ("EnforcePartLimits", "NO"),
     ("Epilog", ""),
     ("EpilogSlurmctld", ""),

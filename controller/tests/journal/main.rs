@@ -3,7 +3,6 @@
 mod crash;
 mod damage;
 mod full_disk;
-mod soak;
 mod suite;
 mod trace;
 
