@@ -18,10 +18,14 @@ fn main() -> ExitCode {
         "controller" => controller::run(arguments),
         "noded" => noded::run_noded(arguments),
         "launcher" => noded::run_launcher(arguments),
+        "init" => init::run(arguments),
         "stepd" => noded::run_stepd(&arguments),
+        "backup" => submit::backup(&arguments, controller::backup::stopped),
+        "restore" => controller::backup::run_restore(arguments),
+        "fsck" => controller::backup::run_fsck(arguments),
         name => {
-            let daemons = || vec![controller::command(), noded::command()];
-            submit::describe(name, &arguments, daemons).unwrap_or_else(|| submit::run(name, arguments))
+            let others = || [controller::commands(), vec![noded::command(), init::command()]].concat();
+            submit::describe(name, &arguments, others).unwrap_or_else(|| submit::run(name, arguments))
         }
     }
 }

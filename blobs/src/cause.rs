@@ -22,12 +22,59 @@ pub struct Cause {
 enum Kind {
     Missing,
     Refused,
+    /// Somebody has put something there.
+    Taken,
+    /// What came broke off.
+    BrokenOff,
     Other,
 }
 
 impl Cause {
     pub(crate) fn new(text: impl Into<String>) -> Self {
         Self { text: text.into(), kind: Kind::Other }
+    }
+
+    /// Somebody else was there first.
+    pub(crate) fn taken() -> Self {
+        Self { text: "something else is there by now".into(), kind: Kind::Taken }
+    }
+
+    /// What an answer with this status and text means.
+    pub(crate) fn of_status(status: http::StatusCode, page: &str) -> Self {
+        use http::StatusCode as Code;
+        let kind = match status {
+            Code::NOT_FOUND => Kind::Missing,
+            Code::UNAUTHORIZED | Code::FORBIDDEN => Kind::Refused,
+            Code::PRECONDITION_FAILED | Code::CONFLICT => Kind::Taken,
+            _ => Kind::Other,
+        };
+        Self { text: shortened(&format!("the store answers {status}: {page}")), kind }
+    }
+
+    /// A failure on the way, without its URL, which may be signed.
+    fn of_transport(error: reqwest::Error) -> Self {
+        let broken = error.is_body() || error.is_decode();
+        let error = error.without_url();
+        let kind = if broken { Kind::BrokenOff } else { Kind::Other };
+        Self { text: shortened(&innermost(&error).to_string()), kind }
+    }
+
+    /// The same, told with whose credentials were used where access was denied.
+    pub(crate) fn of_account(mut self, account: Option<&str>) -> Self {
+        if let (Kind::Refused, Some(account)) = (self.kind, account) {
+            self.text.push_str(&format!(" ({account})"));
+        }
+        self
+    }
+
+    /// True when something else is there than was there before.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.kind == Kind::Taken
+    }
+
+    /// True when the rest did not come: to ask again may help.
+    pub(crate) fn is_broken_off(&self) -> bool {
+        self.kind == Kind::BrokenOff
     }
 
     /// True when blob, folder, bucket or storage container does not exist.
@@ -51,12 +98,20 @@ impl From<object_store::Error> for Cause {
         let kind = match &error {
             Store::NotFound { .. } => Kind::Missing,
             Store::PermissionDenied { .. } | Store::Unauthenticated { .. } => Kind::Refused,
+            Store::AlreadyExists { .. } | Store::Precondition { .. } => Kind::Taken,
             // Listings come without a kind of their own: the status is only in the text.
             _ if text.contains("status code: 404") => Kind::Missing,
             _ if text.contains("status code: 401") || text.contains("status code: 403") => Kind::Refused,
+            _ if breaks_off(&error) => Kind::BrokenOff,
             _ => inner.downcast_ref::<io::Error>().map_or(Kind::Other, kind_of_io),
         };
         Self { text: shortened(&text), kind }
+    }
+}
+
+impl From<reqwest::Error> for Cause {
+    fn from(error: reqwest::Error) -> Self {
+        Self::of_transport(error)
     }
 }
 
@@ -69,13 +124,26 @@ impl From<io::Error> for Cause {
 fn kind_of_io(error: &io::Error) -> Kind {
     match error.kind() {
         io::ErrorKind::NotFound => Kind::Missing,
+        io::ErrorKind::AlreadyExists => Kind::Taken,
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Kind::Refused,
         _ => Kind::Other,
     }
 }
 
-fn innermost(error: &object_store::Error) -> &(dyn Error + 'static) {
-    let mut inner: &(dyn Error + 'static) = error;
+/// Whether a body ended before it should.
+fn breaks_off(error: &object_store::Error) -> bool {
+    let mut inner: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = inner {
+        if error.downcast_ref::<reqwest::Error>().is_some_and(|error| error.is_body() || error.is_decode()) {
+            return true;
+        }
+        inner = error.source();
+    }
+    false
+}
+
+fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    let mut inner = error;
     while let Some(source) = inner.source() {
         inner = source;
     }

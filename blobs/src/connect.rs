@@ -4,7 +4,6 @@
 //! store opens only when the environment names a way to sign in (or says that none is needed). Nothing is sent yet.
 
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey as S3};
 use object_store::azure::{AzureConfigKey as Azure, MicrosoftAzureBuilder};
@@ -12,29 +11,40 @@ use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey as Google};
 use object_store::http::HttpBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
-use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig};
+use object_store::signer::Signer;
+use object_store::{ClientConfigKey, ObjectStore};
 
+use crate::transport::{Connector, client_options, retries};
 use crate::{BlobError, Environment, Scheme, StoreUrl};
 
-/// A connection that is not up by then has failed.
-const CONNECT_SECS_MAX: u64 = 5;
-/// A request, with its body, that is not done by then has failed and may be tried again.
-const TRANSFER_SECS_MAX: u64 = 300;
-/// How often a request is tried again.
-const RETRIES_MAX: usize = 3;
-/// No request is tried again after this time.
-const RETRY_SECS_MAX: u64 = 15;
-/// The longest pause between two tries.
-const BACKOFF_SECS_MAX: u64 = 2;
+/// Whose the blobs of Azurite are, unless it is told otherwise.
+const EMULATOR_ACCOUNT: &str = "devstoreaccount1";
 
 /// The blobs of all `memory:` URLs of this process.
 static MEMORY: LazyLock<Arc<InMemory>> = LazyLock::new(|| Arc::new(InMemory::new()));
 
+/// An open store, and what is known of it.
+pub(crate) struct Client {
+    pub(crate) store: Arc<dyn ObjectStore>,
+    /// Of stores whose URLs can be signed.
+    pub(crate) signer: Option<Arc<dyn Signer>>,
+    /// Whose credentials are used; no secret.
+    pub(crate) account: Option<String>,
+    /// Whether it takes conditions with a put.
+    pub(crate) conditional: bool,
+}
+
+impl Client {
+    fn plain(store: Arc<dyn ObjectStore>) -> Client {
+        Client { store, signer: None, account: None, conditional: true }
+    }
+}
+
 /// The client for the authority of `url`, to be used with paths that start with its prefix.
-pub(crate) fn connect(url: &StoreUrl, environment: &Environment) -> Result<Arc<dyn ObjectStore>, BlobError> {
+pub(crate) fn connect(url: &StoreUrl, environment: &Environment) -> Result<Client, BlobError> {
     match url.scheme() {
-        Scheme::File => Ok(Arc::new(LocalFileSystem::new())),
-        Scheme::Memory => Ok(Arc::clone(&*MEMORY) as Arc<dyn ObjectStore>),
+        Scheme::File => Ok(Client::plain(Arc::new(LocalFileSystem::new()))),
+        Scheme::Memory => Ok(Client::plain(Arc::clone(&*MEMORY) as Arc<dyn ObjectStore>)),
         Scheme::Azure => azure(url, &environment.settings("AZURE_")),
         Scheme::S3 => s3(url, &environment.settings("AWS_")),
         Scheme::Google => google(url, &environment.settings("GOOGLE_")),
@@ -42,7 +52,7 @@ pub(crate) fn connect(url: &StoreUrl, environment: &Environment) -> Result<Arc<d
     }
 }
 
-fn azure(url: &StoreUrl, settings: &[(Azure, &str)]) -> Result<Arc<dyn ObjectStore>, BlobError> {
+fn azure(url: &StoreUrl, settings: &[(Azure, &str)]) -> Result<Client, BlobError> {
     let on = |key| value_of(settings, &key).is_some_and(is_true);
     let has = |key| value_of(settings, &key).is_some();
     let can_sign = [Azure::AccessKey, Azure::SasKey, Azure::Token, Azure::ClientSecret]
@@ -58,12 +68,17 @@ fn azure(url: &StoreUrl, settings: &[(Azure, &str)]) -> Result<Arc<dyn ObjectSto
     }
     let allowed = on(Azure::Client(ClientConfigKey::AllowHttp));
     refuse_plain(url, value_of(settings, &Azure::Endpoint), allowed, ("AZURE_STORAGE_ENDPOINT", "AZURE_ALLOW_HTTP"))?;
-    let builder = MicrosoftAzureBuilder::new().with_client_options(client_options()).with_retry(retries());
+    let builder = MicrosoftAzureBuilder::new().with_http_connector(Connector);
+    let builder = builder.with_client_options(client_options()).with_retry(retries());
     let builder = settings.iter().fold(builder, |builder, (key, value)| builder.with_config(*key, *value));
-    opened(url, builder.with_container_name(url.authority()).build())
+    let store = opened(url, builder.with_container_name(url.authority()).build())?;
+    let signer: Option<Arc<dyn Signer>> = (!on(Azure::SkipSignature)).then(|| store.clone() as _);
+    let emulated = on(Azure::UseEmulator).then_some(EMULATOR_ACCOUNT);
+    let account = value_of(settings, &Azure::AccountName).or(emulated).map(|name| format!("account {name}"));
+    Ok(Client { store, signer, account, conditional: true })
 }
 
-fn s3(url: &StoreUrl, settings: &[(S3, &str)]) -> Result<Arc<dyn ObjectStore>, BlobError> {
+fn s3(url: &StoreUrl, settings: &[(S3, &str)]) -> Result<Client, BlobError> {
     let on = |key| value_of(settings, &key).is_some_and(is_true);
     let has = |key| value_of(settings, &key).is_some();
     let signs = (has(S3::AccessKeyId) && has(S3::SecretAccessKey))
@@ -79,12 +94,18 @@ fn s3(url: &StoreUrl, settings: &[(S3, &str)]) -> Result<Arc<dyn ObjectStore>, B
     let endpoint = value_of(settings, &S3::S3Endpoint).or(value_of(settings, &S3::Endpoint));
     let allowed = on(S3::Client(ClientConfigKey::AllowHttp));
     refuse_plain(url, endpoint, allowed, ("AWS_ENDPOINT", "AWS_ALLOW_HTTP"))?;
-    let builder = AmazonS3Builder::new().with_client_options(client_options()).with_retry(retries());
+    let builder = AmazonS3Builder::new().with_http_connector(Connector);
+    let builder = builder.with_client_options(client_options()).with_retry(retries());
     let builder = settings.iter().fold(builder, |builder, (key, value)| builder.with_config(*key, *value));
-    opened(url, builder.with_bucket_name(url.authority()).build())
+    let store = opened(url, builder.with_bucket_name(url.authority()).build())?;
+    let signer: Option<Arc<dyn Signer>> = (!on(S3::SkipSignature)).then(|| store.clone() as _);
+    // The number of a key is no secret; the key is.
+    let account = value_of(settings, &S3::AccessKeyId).map(|id| format!("access key {id}"));
+    let conditional = value_of(settings, &S3::ConditionalPut) != Some("disabled");
+    Ok(Client { store, signer, account, conditional })
 }
 
-fn google(url: &StoreUrl, settings: &[(Google, &str)]) -> Result<Arc<dyn ObjectStore>, BlobError> {
+fn google(url: &StoreUrl, settings: &[(Google, &str)]) -> Result<Client, BlobError> {
     let signs =
         [Google::ServiceAccount, Google::ServiceAccountKey, Google::ApplicationCredentials, Google::BearerToken]
             .iter()
@@ -93,22 +114,24 @@ fn google(url: &StoreUrl, settings: &[(Google, &str)]) -> Result<Arc<dyn ObjectS
         let fix = "GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_SERVICE_ACCOUNT to a key file, or GOOGLE_SKIP_SIGNATURE=true for a public bucket";
         return Err(BlobError::NoCredentials { url: url.to_string(), account: "Google account", fix });
     }
-    let builder = GoogleCloudStorageBuilder::new().with_client_options(client_options()).with_retry(retries());
+    let builder = GoogleCloudStorageBuilder::new().with_http_connector(Connector);
+    let builder = builder.with_client_options(client_options()).with_retry(retries());
     let builder = settings.iter().fold(builder, |builder, (key, value)| builder.with_config(*key, *value));
-    opened(url, builder.with_bucket_name(url.authority()).build())
+    let store = opened(url, builder.with_bucket_name(url.authority()).build())?;
+    let signer: Option<Arc<dyn Signer>> = signs.then(|| store.clone() as _);
+    Ok(Client { signer, ..Client::plain(store) })
 }
 
-fn http(url: &StoreUrl) -> Result<Arc<dyn ObjectStore>, BlobError> {
+fn http(url: &StoreUrl) -> Result<Client, BlobError> {
     let options = client_options().with_allow_http(url.scheme() == Scheme::Http);
     let root = format!("{}://{}", url.scheme().as_str(), url.authority());
-    opened(url, HttpBuilder::new().with_url(root).with_client_options(options).with_retry(retries()).build())
+    let builder = HttpBuilder::new().with_http_connector(Connector).with_url(root);
+    let store = opened(url, builder.with_client_options(options).with_retry(retries()).build())?;
+    Ok(Client::plain(store))
 }
 
-fn opened<S: ObjectStore>(url: &StoreUrl, built: object_store::Result<S>) -> Result<Arc<dyn ObjectStore>, BlobError> {
-    match built {
-        Ok(store) => Ok(Arc::new(store)),
-        Err(source) => Err(BlobError::Open { url: url.to_string(), source: source.into() }),
-    }
+fn opened<S: ObjectStore>(url: &StoreUrl, built: object_store::Result<S>) -> Result<Arc<S>, BlobError> {
+    built.map(Arc::new).map_err(|source| BlobError::Open { url: url.to_string(), source: source.into() })
 }
 
 /// Credentials cross an endpoint without TLS only where the user has said so; `names` are the two variables.
@@ -130,18 +153,4 @@ fn value_of<'a, K: PartialEq>(settings: &[(K, &'a str)], key: &K) -> Option<&'a 
 
 fn is_true(value: &str) -> bool {
     matches!(value.to_ascii_lowercase().as_str(), "1" | "true" | "on" | "yes" | "y")
-}
-
-fn client_options() -> ClientOptions {
-    ClientOptions::new()
-        .with_connect_timeout(Duration::from_secs(CONNECT_SECS_MAX))
-        .with_timeout(Duration::from_secs(TRANSFER_SECS_MAX))
-}
-
-fn retries() -> RetryConfig {
-    RetryConfig {
-        backoff: BackoffConfig { max_backoff: Duration::from_secs(BACKOFF_SECS_MAX), ..BackoffConfig::default() },
-        max_retries: RETRIES_MAX,
-        retry_timeout: Duration::from_secs(RETRY_SECS_MAX),
-    }
 }

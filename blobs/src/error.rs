@@ -81,6 +81,34 @@ pub enum BlobError {
     #[error("cannot write {blob}")]
     Put { blob: String, source: Cause },
 
+    /// Somebody else has put another blob there since this one was begun.
+    #[error("{blob} was changed by somebody else meanwhile, and stays as they left it")]
+    Changed { blob: String },
+
+    /// One request cannot carry it.
+    #[error("{blob} would have {size_bytes} bytes, more than the {bytes_max} that one signed request can carry")]
+    TooLargeToSign { blob: String, size_bytes: u64, bytes_max: u64 },
+
+    /// No URL could be signed.
+    #[error("cannot sign a URL for {blob}")]
+    Sign { blob: String, source: Cause },
+
+    /// The credentials are of a kind that signs nothing.
+    #[error("{url}: the credentials that are known for it cannot sign URLs for others")]
+    NoSigner { url: String },
+
+    /// The file with the settings of stores cannot be used.
+    #[error("cannot use the settings in {file}")]
+    Settings { file: String, source: Cause },
+
+    /// The file with the settings of stores may be read by others.
+    #[error("{file} may be read by others, and it holds keys: chmod 600 it")]
+    OpenSettings { file: String },
+
+    /// A line of that file is no setting.
+    #[error("{file}, line {line}: write it as NAME=value, such as AZURE_STORAGE_ACCOUNT_NAME=lab")]
+    BadSetting { file: String, line: usize },
+
     /// Deleting the blob failed.
     #[error("cannot delete {blob}")]
     Delete { blob: String, source: Cause },
@@ -113,6 +141,12 @@ impl BlobError {
             Self::List { url, .. } if url.starts_with("http") => {
                 Some("a web server can only be listed if it speaks WebDAV; single blobs can be read from any")
             }
+            Self::TooLargeToSign { .. } => {
+                Some("let nodes use keys or roles of their own, for uploads in parts: covey noded --store-auth=node")
+            }
+            Self::NoSigner { .. } => Some(
+                "give an account's key, or let nodes use keys or roles of their own: covey noded --store-auth=node",
+            ),
             Self::ReadOnly { .. } => Some("write to file:///, az://, s3:// or gs:// instead"),
             Self::List { source, .. }
             | Self::Get { source, .. }

@@ -1,6 +1,6 @@
 //! Lists a prefix: sorted names with sizes, which become the manifest of a job.
 //!
-//! The listing is read page by page and bounded. It shows what can be read whole: temporary files of unfinished puts
+//! The listing is read page by page and bounded, and may be looked at page by page. It shows what can be read whole: temporary files of unfinished puts
 //! and the probe of a writable check are left out. In a folder, so are files whose name ends in `#` and digits,
 //! because those are the temporary files.
 
@@ -24,6 +24,8 @@ pub struct Blob {
     pub name: BlobName,
     /// Its size in bytes.
     pub size_bytes: u64,
+    /// When it was last written, by the clock of the store, in milliseconds since 1970; 0 where only the size was asked for.
+    pub modified_ms: i64,
 }
 
 impl BlobStore {
@@ -36,28 +38,44 @@ impl BlobStore {
     }
 
     async fn list_at_most(&self, blobs_max: usize) -> Result<Vec<Blob>, BlobError> {
+        let mut blobs = Vec::new();
+        let too_many = || BlobError::TooManyListed { url: self.url.to_string(), blobs_max };
+        let add = |page: Vec<Blob>| {
+            blobs.extend(page);
+            if blobs.len() > blobs_max { Err(too_many()) } else { Ok(()) }
+        };
+        self.list_pages(add).await?;
+        blobs.sort_unstable();
+        Ok(blobs)
+    }
+
+    /// Shows the same blobs page by page, in the order of the store: services sort by name, folders do not.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list), but for its bound; or the first that `show` has.
+    pub async fn list_pages<E: From<BlobError>>(
+        &self,
+        mut show: impl FnMut(Vec<Blob>) -> Result<(), E>,
+    ) -> Result<(), E> {
         self.check_folder().await?;
         let url = || self.url.to_string();
         let failed = |source| BlobError::List { url: url(), source };
         let prefix = self.prefix().map_err(failed)?;
         let mut pages = self.client.list(prefix.as_ref()).try_ready_chunks(CHUNK_BLOBS_MAX);
-        let mut blobs = Vec::new();
+        let mut is_empty = true;
         loop {
             let page = answered(async { pages.try_next().await.map_err(|e| e.1) }).await;
-            let page = page.map_err(|source| if source.is_missing() { self.no_container() } else { failed(source) })?;
+            let page = page.map_err(|source| match self.blamed(source) {
+                source if source.is_missing() => self.no_container(),
+                source => failed(source),
+            })?;
             let Some(page) = page else { break };
-            for found in page {
-                blobs.extend(self.listed(&found)?);
-            }
-            if blobs.len() > blobs_max {
-                return Err(BlobError::TooManyListed { url: url(), blobs_max });
-            }
+            let blobs: Result<Vec<_>, _> = page.iter().filter_map(|found| self.listed(found).transpose()).collect();
+            let blobs = blobs?;
+            is_empty &= blobs.is_empty();
+            show(blobs)?;
         }
-        if blobs.is_empty() {
-            return Err(BlobError::NothingListed { url: url() });
-        }
-        blobs.sort_unstable();
-        Ok(blobs)
+        if is_empty { Err(BlobError::NothingListed { url: url() }.into()) } else { Ok(()) }
     }
 
     /// The blob behind an entry; `None` for what a listing leaves out.
@@ -73,7 +91,11 @@ impl BlobStore {
         if let Some(fault) = fault_of(name) {
             return Err(BlobError::ListedBadName { url: self.url.to_string(), name: name.to_owned(), fault });
         }
-        Ok(Some(Blob { name: BlobName::new(name)?, size_bytes: found.size }))
+        Ok(Some(Blob {
+            name: BlobName::new(name)?,
+            size_bytes: found.size,
+            modified_ms: found.last_modified.timestamp_millis(),
+        }))
     }
 }
 

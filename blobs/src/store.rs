@@ -1,9 +1,11 @@
 //! One prefix of one store: whole blobs in and out.
 //!
 //! A put is whole or absent for every reader, also while it runs: a folder gets a temporary file and a rename
-//! (`folder.rs`), other stores take one request. A folder is not synced to disk, so that a power cut may lose fresh blobs;
-//! whoever counts on one must be able to make it again. Listings are in `list.rs`.
+//! (`folder.rs`), other stores take one request or an upload in parts (`put.rs`). A folder is not synced to disk, so that a power
+//! cut may lose fresh blobs; whoever counts on one must be able to make it again. Reading is in `read.rs`,
+//! listings are in `list.rs`.
 
+use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,21 +14,26 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::Path;
+use object_store::signer::Signer;
 use object_store::{ObjectStore, ObjectStoreExt};
 
-use crate::connect::connect;
+use crate::connect::{Client, connect};
 use crate::{BlobError, BlobName, Cause, Environment, Scheme, StoreUrl};
 
-/// A store that has not begun to answer by then is given up; the body of a blob may take longer.
-const ANSWER_SECS_MAX: u64 = 20;
+/// A store that has not answered by then, with all tries and all that it asked to wait, is given up; the body of a blob may take
+/// longer.
+const ANSWER_SECS_MAX: u64 = 90;
 
 /// An open store, cheap to clone; all clones share one client and its connections.
 ///
 /// Its calls need a tokio runtime with time and I/O enabled.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct BlobStore {
     pub(crate) url: StoreUrl,
     pub(crate) client: Arc<dyn ObjectStore>,
+    pub(crate) signer: Option<Arc<dyn Signer>>,
+    pub(crate) conditional: bool,
+    account: Option<Arc<str>>,
 }
 
 impl BlobStore {
@@ -34,7 +41,8 @@ impl BlobStore {
     ///
     /// Fails with [`BlobError::NoCredentials`] where a cloud store has none, or with [`BlobError::Open`].
     pub fn open(url: &StoreUrl, environment: &Environment) -> Result<Self, BlobError> {
-        Ok(Self { url: url.clone(), client: connect(url, environment)? })
+        let Client { store, signer, account, conditional } = connect(url, environment)?;
+        Ok(Self { url: url.clone(), client: store, signer, conditional, account: account.map(Into::into) })
     }
 
     /// The URL that this store was opened with.
@@ -43,37 +51,11 @@ impl BlobStore {
         &self.url
     }
 
-    /// Reads a whole blob of at most `bytes_max` bytes into memory.
-    ///
-    /// The announced length is checked before anything is read, and again after: half a blob is an error.
-    pub async fn get(&self, name: &BlobName, bytes_max: u64) -> Result<Bytes, BlobError> {
-        let failed = |source| self.failed(name, source, |blob, source| BlobError::Get { blob, source });
-        let path = self.path(name).map_err(failed)?;
-        let found = answered(self.client.get(&path)).await.map_err(failed)?;
-        let announced_bytes = found.meta.size;
-        if announced_bytes > bytes_max {
-            return Err(BlobError::TooLarge { blob: self.url.blob(name), size_bytes: announced_bytes, bytes_max });
-        }
-        let bytes = found.bytes().await.map_err(|e| failed(e.into()))?;
-        let read_bytes = bytes.len() as u64;
-        if read_bytes != announced_bytes {
-            return Err(BlobError::WrongLength { blob: self.url.blob(name), announced_bytes, read_bytes });
-        }
-        Ok(bytes)
-    }
-
     /// The size of a blob in bytes, without reading it.
     pub async fn head(&self, name: &BlobName) -> Result<u64, BlobError> {
         let failed = |source| self.failed(name, source, |blob, source| BlobError::Head { blob, source });
         let path = self.path(name).map_err(failed)?;
-        Ok(answered(self.client.head(&path)).await.map_err(failed)?.size)
-    }
-
-    /// Writes a whole blob in place of what was there; missing folders are made on the way.
-    pub async fn put(&self, name: &BlobName, bytes: Bytes) -> Result<(), BlobError> {
-        self.refuse_read_only()?;
-        let failed = |source| BlobError::Put { blob: self.url.blob(name), source };
-        self.put_unnamed(name, bytes).await.map_err(failed)
+        Ok(answered(self.client.head(&path)).await.map_err(|source| failed(self.blamed(source)))?.size)
     }
 
     /// Deletes a blob. A missing one is [`BlobError::NoBlob`] where the store tells: S3 and memory do not.
@@ -81,7 +63,7 @@ impl BlobStore {
         self.refuse_read_only()?;
         let failed = |source| self.failed(name, source, |blob, source| BlobError::Delete { blob, source });
         let path = self.path(name).map_err(failed)?;
-        answered(self.client.delete(&path)).await.map_err(failed)
+        answered(self.client.delete(&path)).await.map_err(|source| failed(self.blamed(source)))
     }
 
     /// Makes a missing folder; of other stores it verifies that the bucket or storage container can be reached.
@@ -95,7 +77,7 @@ impl BlobStore {
             None => {
                 let prefix = self.prefix().map_err(|source| BlobError::Make { url: url(), source })?;
                 let mut listing = self.client.list(prefix.as_ref());
-                answered(listing.try_next()).await.map(drop)
+                answered(listing.try_next()).await.map(drop).map_err(|source| self.blamed(source))
             }
         };
         made.map_err(|source| match self.url.scheme() {
@@ -109,20 +91,26 @@ impl BlobStore {
     pub async fn check_writable(&self) -> Result<(), BlobError> {
         self.refuse_read_only()?;
         self.check_folder().await?;
-        let failed = |source| BlobError::NotWritable { url: self.url.without_pattern().to_string(), source };
         let probe = BlobName::probe();
-        let path = self.path(&probe).map_err(failed)?;
-        let put = answered(self.put_unnamed(&probe, Bytes::new())).await;
-        put.map_err(|source| match self.url.scheme() {
-            Scheme::File => failed(source),
-            _ if source.is_missing() => self.no_container(),
-            _ => failed(source),
-        })?;
+        match self.put(&probe, Bytes::new()).await {
+            Err(BlobError::Put { source, .. }) => return Err(self.not_writable(source)),
+            put => put?,
+        }
+        let path = self.path(&probe).map_err(|source| self.not_writable(source))?;
         match answered(self.client.delete(&path)).await {
             // Another node that probes at the same time may have deleted it first.
-            Err(source) if !source.is_missing() => Err(failed(source)),
+            Err(source) if !source.is_missing() => Err(self.not_writable(self.blamed(source))),
             _ => Ok(()),
         }
+    }
+
+    fn not_writable(&self, source: Cause) -> BlobError {
+        BlobError::NotWritable { url: self.url.without_pattern().to_string(), source }
+    }
+
+    /// The cause, told with the account where access was denied.
+    pub(crate) fn blamed(&self, source: Cause) -> Cause {
+        source.of_account(self.account.as_deref())
     }
 
     /// Where a command finds the blob as a file; `None` for anything but a folder.
@@ -158,28 +146,27 @@ impl BlobStore {
         if self.url.prefix().is_empty() { Ok(None) } else { parsed(self.url.prefix()).map(Some) }
     }
 
-    async fn put_unnamed(&self, name: &BlobName, bytes: Bytes) -> Result<(), Cause> {
-        match self.local_path(name) {
-            Some(path) => on_disk(move || crate::folder::put(&path, &bytes)).await,
-            None => Ok(self.client.put(&self.path(name)?, bytes.into()).await.map(drop)?),
-        }
-    }
-
-    fn path(&self, name: &BlobName) -> Result<Path, Cause> {
+    pub(crate) fn path(&self, name: &BlobName) -> Result<Path, Cause> {
         parsed(&self.url.path_of(name))
     }
 
-    fn failed(&self, name: &BlobName, source: Cause, variant: fn(String, Cause) -> BlobError) -> BlobError {
+    pub(crate) fn failed(&self, name: &BlobName, source: Cause, variant: fn(String, Cause) -> BlobError) -> BlobError {
         let blob = self.url.blob(name);
         if source.is_missing() { BlobError::NoBlob { blob } } else { variant(blob, source) }
     }
 
-    fn refuse_read_only(&self) -> Result<(), BlobError> {
+    pub(crate) fn refuse_read_only(&self) -> Result<(), BlobError> {
         if !self.url.scheme().is_read_only() {
             return Ok(());
         }
         let scheme = self.url.scheme().as_str();
         Err(BlobError::ReadOnly { url: self.url.without_pattern().to_string(), scheme })
+    }
+}
+
+impl fmt::Debug for BlobStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BlobStore({})", self.url)
     }
 }
 
@@ -196,7 +183,9 @@ pub(crate) async fn answered<T, E: Into<Cause>>(call: impl Future<Output = Resul
     }
 }
 
-async fn on_disk<T: Send + 'static>(call: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> Result<T, Cause> {
+pub(crate) async fn on_disk<T: Send + 'static>(
+    call: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, Cause> {
     let done = tokio::task::spawn_blocking(call).await.map_err(|e| Cause::new(e.to_string()))?;
     done.map_err(Cause::from)
 }

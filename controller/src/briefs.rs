@@ -9,7 +9,8 @@ use sched::cluster::Cluster;
 use sched::event::Placement;
 use sched::ids::{BlobHash, JobId, Name};
 use sched::job::Job;
-use sched::spec::job::Work as SpecWork;
+use sched::partition::Partition;
+use sched::spec::job::{Request, Work as SpecWork};
 use sched::terms::Terms;
 use thiserror::Error;
 
@@ -74,7 +75,7 @@ pub(crate) struct Manifest {
 
 impl Manifest {
     /// Reads the lines of a manifest; what is no UTF-8 is replaced, and then names no blob.
-    fn read(bytes: Vec<u8>) -> Manifest {
+    pub(crate) fn read(bytes: Vec<u8>) -> Manifest {
         let text =
             String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         let mut starts = vec![0];
@@ -96,8 +97,8 @@ impl Briefs {
     }
 
     /// What a node must know of this job to start such a task.
-    pub(crate) fn brief(&mut self, job: &Job, first: &Placement) -> Result<Arc<Brief>, BriefError> {
-        Ok(self.kept(job, first)?.brief.clone())
+    pub(crate) fn brief(&mut self, cluster: &Cluster, job: &Job, first: &Placement) -> Result<Arc<Brief>, BriefError> {
+        Ok(self.kept(cluster, job, first)?.brief.clone())
     }
 
     /// The tasks as a node is told them; all are of the first one's edition.
@@ -108,7 +109,7 @@ impl Briefs {
         first: &Placement,
         placements: &[Placement],
     ) -> Result<Vec<StartTask>, BriefError> {
-        let manifest = self.kept(job, first)?.manifest.clone();
+        let manifest = self.kept(cluster, job, first)?.manifest.clone();
         let task = |placement: &Placement| StartTask {
             index: placement.index,
             id: placement.id,
@@ -131,11 +132,12 @@ impl Briefs {
         }
     }
 
-    fn kept(&mut self, job: &Job, first: &Placement) -> Result<&Kept, BriefError> {
+    fn kept(&mut self, cluster: &Cluster, job: &Job, first: &Placement) -> Result<&Kept, BriefError> {
         self.uses += 1;
         let key = (job.id, Edition::of(job, first));
         if !self.kept.contains_key(&key) {
-            let kept = self.make(job, terms_of(job, first), &key.1)?;
+            let here = cluster.partition(&key.1.partition);
+            let kept = self.make(job, terms_of(job, first), &key.1.partition, here)?;
             self.make_room(kept.bytes);
             self.bytes += kept.bytes;
             self.kept.insert(key.clone(), kept);
@@ -153,8 +155,9 @@ impl Briefs {
         }
     }
 
-    fn make(&self, job: &Job, terms: &Terms, edition: &Edition) -> Result<Kept, BriefError> {
+    fn make(&self, job: &Job, terms: &Terms, name: &Name, here: Option<&Arc<Partition>>) -> Result<Kept, BriefError> {
         let spec = &terms.spec;
+        let memory = here.map_or(spec.request.memory, |here| here.memory_of(spec.request.memory));
         let manifest = match &spec.map {
             Some(map) => Some(Arc::new(Manifest::read(self.blob(&map.manifest)?))),
             None => None,
@@ -171,7 +174,7 @@ impl Briefs {
             job: job.id,
             name: spec.name.clone(),
             user: spec.user.clone(),
-            request: spec.request.clone(),
+            request: Request { memory, ..spec.request.clone() },
             work,
             map: spec.map.as_ref().map(|map| MapUrls {
                 from: map.from.clone(),
@@ -182,13 +185,14 @@ impl Briefs {
             origin: spec.origin.clone(),
             export: spec.export.clone(),
             environment: Bytes::from(self.blob(&spec.environment)?),
-            partition: edition.partition.to_string(),
+            partition: name.to_string(),
             time_limit: terms.time_limit,
             warning: spec.warning,
             labels: spec.labels.clone(),
             dependency: spec.dependency.as_ref().map(ToString::to_string).unwrap_or_default(),
             limits: spec.limits.clone(),
             login_environment: spec.login_environment,
+            requeue: spec.requeue,
             array: spec.array.as_ref().map(|array| ArrayFacts {
                 count: array.count(),
                 min: array.min(),

@@ -12,6 +12,7 @@ use clap::Parser;
 use tracing::error;
 
 use crate::config::ConfigFile;
+use crate::driver::CHECKPOINT_RECORDS;
 use crate::serve::{Serve, ServeError, serve};
 use crate::tls::{Lives, is_host_name};
 
@@ -27,7 +28,9 @@ const SERVER_LIFE_S: u64 = 7 * 24 * 60 * 60;
     version,
     after_help = "Examples:\n  covey controller --dir /var/lib/covey\n  covey controller --dir D --listen 0.0.0.0:6817 --advertise ctl.example\n  \
                   covey controller --dir D --listen-plain 127.0.0.1:6817\n\n\
-                  COVEY_LOG filters the log (info, debug, controller=trace). SIGTERM stops it; tasks go on running."
+                  COVEY_LOG filters the log (info, debug, controller=trace). SIGTERM stops it; tasks go on running.\n\n\
+                  Keys of blob stores (AZURE_STORAGE_ACCOUNT_KEY, AWS_SECRET_ACCESS_KEY, ...) are read from the environment and from the\n\
+                  file that COVEY_STORE_KEYS names; nodes are given URLs that are signed with them, for one blob and an hour each."
 )]
 struct Arguments {
     /// The cluster's folder: journal/, log/, controller.sock and controller.pid are kept here.
@@ -48,6 +51,9 @@ struct Arguments {
     /// How long the controller's certificate is good, in seconds; for tests.
     #[arg(long, value_name = "SECONDS", default_value_t = SERVER_LIFE_S, hide = true, value_parser = clap::value_parser!(u64).range(1..=SERVER_LIFE_S))]
     server_certificate_life: u64,
+    /// Makes a checkpoint after so many records; for tests.
+    #[arg(long, value_name = "COUNT", default_value_t = CHECKPOINT_RECORDS, hide = true, value_parser = clap::value_parser!(u64).range(1..=CHECKPOINT_RECORDS))]
+    checkpoint_records: u64,
     /// Also listens on this port without encryption; only addresses of this machine are allowed.
     #[arg(long, value_name = "127.0.0.1:PORT")]
     listen_plain: Option<SocketAddr>,
@@ -61,8 +67,7 @@ struct Arguments {
 }
 
 /// The definition of its options.
-#[must_use]
-pub fn command() -> clap::Command {
+pub(crate) fn command() -> clap::Command {
     <Arguments as clap::CommandFactory>::command()
 }
 
@@ -113,8 +118,10 @@ fn start(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         listen: arguments.listen,
         advertise: arguments.advertise.clone(),
         lives,
+        checkpoint_records: arguments.checkpoint_records,
         listen_plain: arguments.listen_plain,
         metrics,
+        stores: blobs::Environment::from_environment()?,
     })?;
     Ok(())
 }

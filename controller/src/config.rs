@@ -10,8 +10,11 @@ use std::net::SocketAddr;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
+use nix::unistd::User;
+use sched::allow::Roles;
 use sched::failures::FAILURES_MAX;
 use sched::ids::Name;
+use sched::lease::{LEASE_PERCENT_MAX, Lease};
 use sched::partition::{Change, ChangeError, Partition};
 use sched::settings::{ReturnToService, Settings, Weights};
 use sched::spec::licenses::{self, LICENSE_COUNT_MAX};
@@ -20,6 +23,9 @@ use thiserror::Error;
 
 /// The most that script and environment may be allowed to have each, in bytes: both reach a node in one message.
 const BRIEF_PART_BYTES_MAX: usize = proto::LINK_MESSAGE_BYTES_MAX / 3;
+
+/// The most users that `Administrators` and `Operators` may name each.
+const ACCOUNTS_MAX: usize = 1_000;
 
 /// Where the settings are read from.
 #[derive(Clone, Debug)]
@@ -47,8 +53,12 @@ pub struct Config {
     pub settings: Settings,
     /// The partitions: at least one.
     pub partitions: Vec<Partition>,
+    /// `Administrators` and `Operators`.
+    pub roles: Roles,
     /// `MetricsAddress`: where Prometheus may ask; nowhere if absent.
     pub metrics: Option<SocketAddr>,
+    /// `TrustNodes`: a node that has joined may say of any user, root included, that he calls.
+    pub trust_nodes: bool,
 }
 
 /// Why the file cannot be followed. Each names the file.
@@ -95,6 +105,8 @@ struct File {
     min_job_age: Option<u64>,
     kill_wait: Option<u64>,
     slurmd_timeout: Option<u64>,
+    node_lease: Option<NonZeroU64>,
+    heartbeat_interval: Option<NonZeroU64>,
     max_script_size: Option<usize>,
     max_requeues: Option<u32>,
     bf_max_job_test: Option<usize>,
@@ -108,6 +120,7 @@ struct File {
     return_to_service: Option<u8>,
     drain_after_failures: Option<u32>,
     max_jobs_per_user: Option<usize>,
+    max_submit_size_per_user: Option<u64>,
     max_environment_size: Option<usize>,
     max_submit_rate: Option<u32>,
     max_connections: Option<NonZeroUsize>,
@@ -115,6 +128,12 @@ struct File {
     history_days: Option<u32>,
     history_max_rows: Option<NonZeroU64>,
     metrics_address: Option<SocketAddr>,
+    #[serde(default)]
+    administrators: Vec<Value>,
+    #[serde(default)]
+    operators: Vec<Value>,
+    disable_root_jobs: Option<bool>,
+    trust_nodes: Option<bool>,
     #[serde(default, alias = "licenses")]
     licenses: BTreeMap<String, u32>,
     #[serde(default)]
@@ -206,13 +225,17 @@ impl Reader<'_> {
                 return Err(self.bad(key, &bytes.to_string(), &format!("at most {BRIEF_PART_BYTES_MAX}")));
             }
         }
+        let node_timeout_s = file.slurmd_timeout.unwrap_or(usual.node_timeout_s);
+        self.check_lease(node_timeout_s, file.node_lease, file.heartbeat_interval)?;
         let settings = Settings {
             cluster_name: file.cluster_name.unwrap_or(usual.cluster_name),
             array_size_max,
             job_count_max: file.max_job_count.unwrap_or(usual.job_count_max),
             job_age_s_min: file.min_job_age.unwrap_or(usual.job_age_s_min),
             kill_wait_s: file.kill_wait.unwrap_or(usual.kill_wait_s),
-            node_timeout_s: file.slurmd_timeout.unwrap_or(usual.node_timeout_s),
+            node_timeout_s,
+            lease_s: file.node_lease.map(NonZeroU64::get),
+            heartbeat_s: file.heartbeat_interval.map(NonZeroU64::get),
             script_bytes_max: file.max_script_size.unwrap_or(usual.script_bytes_max),
             requeues_max: file.max_requeues.unwrap_or(usual.requeues_max),
             backfill_jobs_max: file.bf_max_job_test.unwrap_or(usual.backfill_jobs_max),
@@ -228,6 +251,7 @@ impl Reader<'_> {
             return_to_service,
             drain_after_failures,
             user_jobs_max: file.max_jobs_per_user.unwrap_or(usual.user_jobs_max),
+            user_mib_max: file.max_submit_size_per_user.unwrap_or(usual.user_mib_max),
             environment_bytes_max: file.max_environment_size.unwrap_or(usual.environment_bytes_max),
             submit_rate_max: file.max_submit_rate.unwrap_or(usual.submit_rate_max),
             connections_max: file.max_connections.map_or(usual.connections_max, NonZeroUsize::get),
@@ -235,6 +259,11 @@ impl Reader<'_> {
             history_days: file.history_days.unwrap_or(usual.history_days),
             history_rows_max: file.history_max_rows.map_or(usual.history_rows_max, NonZeroU64::get),
             licenses: self.licenses(file.licenses)?,
+            root_jobs_disabled: file.disable_root_jobs.unwrap_or(usual.root_jobs_disabled),
+        };
+        let roles = Roles {
+            administrators: self.accounts("Administrators", file.administrators)?,
+            operators: self.accounts("Operators", file.operators)?,
         };
         let mut partitions =
             file.partition.into_iter().map(|table| self.partition(table)).collect::<Result<Vec<_>, _>>()?;
@@ -245,7 +274,8 @@ impl Reader<'_> {
         if partitions.iter().all(|partition| !partition.default) && partitions.len() == 1 {
             partitions[0].default = true;
         }
-        Ok(Config { settings, partitions, metrics: file.metrics_address })
+        let trust_nodes = file.trust_nodes.unwrap_or_default();
+        Ok(Config { settings, partitions, roles, metrics: file.metrics_address, trust_nodes })
     }
 
     fn licenses(&self, table: BTreeMap<String, u32>) -> Result<BTreeMap<Name, u32>, ConfigError> {
@@ -257,6 +287,45 @@ impl Reader<'_> {
             Ok((name.into(), count))
         };
         table.into_iter().map(license).collect()
+    }
+
+    /// Users by number, each as it was written: a name of this machine, or a number.
+    fn accounts(&self, key: &'static str, list: Vec<Value>) -> Result<BTreeMap<u32, Name>, ConfigError> {
+        if list.len() > ACCOUNTS_MAX {
+            return Err(self.bad(key, &format!("{} users", list.len()), &format!("at most {ACCOUNTS_MAX}")));
+        }
+        let account = |value: Value| {
+            let text = value.to_string();
+            let uid = text.parse().ok().or_else(|| User::from_name(&text).ok()?.map(|user| user.uid.as_raw()));
+            let allowed = "this machine knows no such user: write a name of /etc/passwd, or a number";
+            uid.map(|uid| (uid, text.as_str().into())).ok_or_else(|| self.bad(key, &text, allowed))
+        };
+        list.into_iter().map(account).collect()
+    }
+
+    /// A lease that is longer than is safe, or a heartbeat that is too rare for it, is refused rather than cut.
+    fn check_lease(
+        &self,
+        node_timeout_s: u64,
+        lease: Option<NonZeroU64>,
+        heartbeat: Option<NonZeroU64>,
+    ) -> Result<(), ConfigError> {
+        if let Some(lease) =
+            lease.filter(|lease| node_timeout_s > 0 && lease.get() * 100 > node_timeout_s * LEASE_PERCENT_MAX)
+        {
+            let allowed = format!("at most {LEASE_PERCENT_MAX} % of SlurmdTimeout, which is {node_timeout_s}");
+            return Err(self.bad("NodeLease", &lease.to_string(), &allowed));
+        }
+        let settings = Settings { node_timeout_s, lease_s: lease.map(NonZeroU64::get), ..Settings::default() };
+        let beats_s_max =
+            Lease::of(&settings).map_or(u64::MAX, |lease| (lease.lasts_ms + lease.kill_wait_ms) / 4 / 1000);
+        match heartbeat.filter(|heartbeat| heartbeat.get() > beats_s_max.max(1)) {
+            Some(heartbeat) => {
+                let allowed = "at most a quarter of NodeLease, so that one lost word costs nothing";
+                Err(self.bad("HeartbeatInterval", &heartbeat.to_string(), allowed))
+            }
+            None => Ok(()),
+        }
     }
 
     fn check_names(&self, partitions: &[Partition]) -> Result<(), ConfigError> {
@@ -311,8 +380,14 @@ impl Config {
     pub fn lines(&self) -> Vec<(&'static str, String)> {
         let settings = &self.settings;
         let seconds = |s: u64| format!("{s} sec");
+        let thousandths = |ms: u64| format!("{}.{:03} sec", ms / 1000, ms % 1000);
+        let lease = Lease::of(settings);
         let licenses: Vec<String> = settings.licenses.iter().map(|(name, total)| format!("{name}:{total}")).collect();
         let licenses = if licenses.is_empty() { "(null)".into() } else { licenses.join(",") };
+        let accounts = |users: &BTreeMap<u32, Name>| {
+            let names: Vec<&str> = users.values().map(|name| &**name).collect();
+            if names.is_empty() { "(null)".into() } else { names.join(",") }
+        };
         let mut lines = vec![
             ("ClusterName", settings.cluster_name.clone()),
             ("MaxArraySize", settings.array_size_max.to_string()),
@@ -320,6 +395,11 @@ impl Config {
             ("MinJobAge", seconds(settings.job_age_s_min)),
             ("KillWait", seconds(settings.kill_wait_s)),
             ("SlurmdTimeout", seconds(settings.node_timeout_s)),
+            (
+                "NodeLease",
+                lease.map_or("UNLIMITED".into(), |lease| seconds((lease.lasts_ms + lease.kill_wait_ms) / 1000)),
+            ),
+            ("HeartbeatInterval", lease.map_or("UNLIMITED".into(), |lease| thousandths(lease.heartbeat_ms))),
             ("MaxScriptSize", settings.script_bytes_max.to_string()),
             ("MaxRequeues", settings.requeues_max.to_string()),
             ("BfMaxJobTest", settings.backfill_jobs_max.to_string()),
@@ -333,6 +413,7 @@ impl Config {
             ("ReturnToService", (settings.return_to_service as u8).to_string()),
             ("DrainAfterFailures", settings.drain_after_failures.to_string()),
             ("MaxJobsPerUser", settings.user_jobs_max.to_string()),
+            ("MaxSubmitSizePerUser", settings.user_mib_max.to_string()),
             ("MaxEnvironmentSize", settings.environment_bytes_max.to_string()),
             ("MaxSubmitRate", settings.submit_rate_max.to_string()),
             ("MaxConnections", settings.connections_max.to_string()),
@@ -340,6 +421,10 @@ impl Config {
             ("HistoryDays", settings.history_days.to_string()),
             ("HistoryMaxRows", settings.history_rows_max.to_string()),
             ("Licenses", licenses),
+            ("Administrators", accounts(&self.roles.administrators)),
+            ("Operators", accounts(&self.roles.operators)),
+            ("DisableRootJobs", if settings.root_jobs_disabled { "Yes" } else { "No" }.into()),
+            ("TrustNodes", if self.trust_nodes { "Yes" } else { "No" }.into()),
         ];
         lines.sort_unstable();
         lines
@@ -348,6 +433,7 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
+    use sched::allow::Role;
     use sched::partition::{Members, PartitionState};
 
     use super::*;
@@ -371,11 +457,13 @@ mod tests {
 
     #[test]
     fn every_limit_can_be_set_and_is_shown() {
-        let text = "HistoryDays = 7\nMaxJobsPerUser = 100\nMaxSubmitRate = 50\nMaxConnections = 99\nMinFreeDisk = 1024\n\
-                    MaxEnvironmentSize = 65536\nMaxScriptSize = 65537\nMaxArraySize = 1001\n";
+        let text = "HistoryDays = 7\nMaxJobsPerUser = 100\nMaxSubmitRate = 50\nMaxSubmitSizePerUser = 9\nMaxConnections = 99\nMinFreeDisk = 1024\n\
+                    MaxEnvironmentSize = 65536\nMaxScriptSize = 65537\nMaxArraySize = 1001\n\
+                    TrustNodes = true\n";
         let lines = read_text(text).expect("good").lines();
         for line in text.lines() {
             let (key, value) = line.split_once(" = ").expect("a key and a value");
+            let value = if value == "true" { "Yes" } else { value };
             assert!(lines.contains(&(key, value.to_owned())), "{line} in {lines:?}");
         }
         assert!(lines.is_sorted());
@@ -392,6 +480,17 @@ mod tests {
         let Members::Listed(names) = &config.partitions[0].nodes else { panic!("listed") };
         assert_eq!((names.len(), config.partitions[0].time_max.to_string()), (3, "00:30:00".to_owned()));
         assert_eq!((config.partitions[1].state, config.partitions[1].default), (PartitionState::Drain, true));
+    }
+
+    #[test]
+    fn users_get_roles_by_name_or_number() {
+        let text = "Administrators = [\"root\", 1000]\nOperators = [\"1001\"]\nDisableRootJobs = true\n";
+        let config = read_text(text).expect("good");
+        let roles = [1000, 1001, 1002].map(|uid| config.roles.of(uid));
+        assert_eq!(roles, [Role::Administrator, Role::Operator, Role::User]);
+        for shown in [("Administrators", "root,1000"), ("Operators", "1001"), ("DisableRootJobs", "Yes")] {
+            assert!(config.lines().contains(&(shown.0, shown.1.to_owned())), "{shown:?}");
+        }
     }
 
     #[test]
@@ -417,6 +516,8 @@ mod tests {
             ("[[Partition]]\nPartitionName = \"a\"\nMaxNodes = 2\nMinNodes = 3", "MaxNodes=2 is less than MinNodes=3"),
             ("[[Partition]]\nPartitionName = \"a\"\nAllowGroups = \"staff\"", "line 3"),
             ("ReturnToService = 3", "0, 1 or 2"),
+            ("Operators = [\"no such user\"]", "knows no such user"),
+            ("Administrators = [-1]", "line 1"),
             ("DrainAfterFailures = 101", "at most 100"),
             ("[[Partition]]\nPartitionName = \"a\"\n[[Partition]]\nPartitionName = \"a\"", "once"),
         ] {

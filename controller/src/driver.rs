@@ -15,9 +15,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use proto::link::ToNode;
 use sched::cluster::Cluster;
 use sched::depend::follow;
-use sched::ids::NodeId;
+use sched::ids::{BlobHash, NodeId};
 use sched::node::Health;
 use sched::plan::Planner;
 use sched::step::{Input, decide};
@@ -34,7 +35,8 @@ use crate::journal::Journal;
 use crate::links::Links;
 use crate::statistics::Statistics;
 
-pub(crate) use letter::{Letter, Mailbox, Post, Reply, Unavailable, mailbox};
+pub(crate) use commit::CHECKPOINT_RECORDS;
+pub(crate) use letter::{Letter, Mailbox, Post, Reply, Session, Unavailable, mailbox};
 
 /// Letters that are decided together at most: what one commit holds.
 const BATCH_LETTERS_MAX: usize = 4_096;
@@ -45,22 +47,49 @@ const REOPEN_PAUSE: Duration = Duration::from_millis(500);
 
 /// What queries read: the state of the last durable commit.
 pub(crate) struct Published {
-    cluster: ArcSwap<Cluster>,
+    now: ArcSwap<Durable>,
     changes: watch::Sender<u64>,
     commits: AtomicU64,
+    /// Somebody reads blobs of a state that may be over: none is dropped meanwhile.
+    readers: Arc<()>,
     pub(crate) statistics: Statistics,
 }
 
+/// A durable state.
+#[derive(Clone)]
+pub(crate) struct Durable {
+    pub(crate) cluster: Arc<Cluster>,
+    /// The record that comes next.
+    pub(crate) sequence: u64,
+}
+
+/// Keeps blobs from being dropped while it lives.
+pub(crate) struct BlobsKept(#[expect(dead_code, reason = "that it is there is what counts")] Arc<()>);
+
 impl Published {
-    pub(crate) fn new(cluster: Cluster) -> Published {
-        let cluster = ArcSwap::from_pointee(cluster);
+    pub(crate) fn new(cluster: Cluster, sequence: u64) -> Published {
+        let now = ArcSwap::from_pointee(Durable { cluster: Arc::new(cluster), sequence });
         let (changes, commits, statistics) = (watch::Sender::new(0), AtomicU64::new(0), Statistics::default());
-        Published { cluster, changes, commits, statistics }
+        Published { now, changes, commits, readers: Arc::default(), statistics }
     }
 
     /// The newest durable state.
     pub(crate) fn cluster(&self) -> Arc<Cluster> {
-        self.cluster.load_full()
+        self.now.load().cluster.clone()
+    }
+
+    /// The newest durable state, and where in the journal it is.
+    pub(crate) fn durable(&self) -> Durable {
+        Durable::clone(&self.now.load())
+    }
+
+    /// From the next commit on no blob is dropped, until what this returns is.
+    pub(crate) fn keep_blobs(&self) -> BlobsKept {
+        BlobsKept(self.readers.clone())
+    }
+
+    fn blobs_are_kept(&self) -> bool {
+        Arc::strong_count(&self.readers) > 1
     }
 
     /// Tells of every new state.
@@ -68,8 +97,8 @@ impl Published {
         self.changes.subscribe()
     }
 
-    fn publish(&self, cluster: Cluster) {
-        self.cluster.store(Arc::new(cluster));
+    fn publish(&self, cluster: Cluster, sequence: u64) {
+        self.now.store(Arc::new(Durable { cluster: Arc::new(cluster), sequence }));
         let commits = self.commits.fetch_add(1, Ordering::Relaxed) + 1;
         self.changes.send_replace(commits);
     }
@@ -100,6 +129,8 @@ pub(crate) struct Driver {
     checkpoints: commit::Checkpoints,
     retention: retention::Retention,
     planner: Planner,
+    /// Blobs that would have been dropped while somebody read them.
+    kept_back: Vec<BlobHash>,
     /// The last pass stopped at its bound, or was lost: another one may start more at once.
     more: bool,
     /// Set while the journal does not take commits.
@@ -134,9 +165,16 @@ impl Driver {
             checkpoints,
             retention,
             planner: Planner::default(),
+            kept_back: Vec::new(),
             more: false,
             broken: false,
         }
+    }
+
+    /// Makes checkpoints more often than after [`CHECKPOINT_RECORDS`].
+    pub(crate) fn checkpoint_after(mut self, records: u64) -> Driver {
+        self.checkpoints.after(records);
+        self
     }
 
     /// Works until every sender of letters is gone or a stop is asked for; then writes a last checkpoint.
@@ -172,13 +210,13 @@ impl Driver {
         info!(commits = self.sequence, "the driver has stopped");
     }
 
-    /// The partitions of the settings, and nodes as not yet heard of since this start.
+    /// The partitions of the settings, and nodes as not yet heard of since this start: the silence of each is counted from here,
+    /// because nobody knows how long ago the last controller answered it.
     fn start(&mut self) {
         let partitions = self.config.partitions.clone();
         let mut inputs = vec![Input::Partitions(partitions)];
-        let up = |health: Health| matches!(health, Health::Up { .. });
-        inputs
-            .extend(self.cluster.nodes().filter(|node| up(node.health)).map(|node| Input::LinkLost { node: node.id }));
+        let known = self.cluster.nodes().filter(|node| !matches!(node.health, Health::Down { .. }));
+        inputs.extend(known.map(|node| Input::LinkLost { node: node.id }));
         self.handle(
             inputs.into_iter().map(|input| Letter::Input { input, blobs: Vec::new(), reply: Reply::none() }).collect(),
         );
@@ -246,6 +284,7 @@ impl Driver {
                 }
                 self.count_links();
             }
+            Letter::Order { node, order } => self.links.send(node, ToNode::Orders(vec![order])),
             Letter::Config(config) => {
                 self.config = *config;
                 // What waits may start under them.

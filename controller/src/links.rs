@@ -128,6 +128,7 @@ fn weight(order: &Order) -> usize {
             tasks.iter().map(|task| 64 + 64 * task.shares.len() + task.blob.as_ref().map_or(0, String::len)).sum()
         }
         Order::StartStep(start) => 8192 + start.spec.size_bytes() + 64 * (start.shares.len() + start.task.shares.len()),
+        Order::ReadOutput(read) => 64 + read.path.len(),
         Order::Stop { .. }
         | Order::Forget(_)
         | Order::JobGone(_)

@@ -22,11 +22,21 @@ pub enum RecoverError {
     Broken(#[from] Broken),
 }
 
+/// Reads the journal, and drops from it what a crash left unfinished.
+///
+/// # Errors
+/// As [`replay`], or when it cannot be written.
+pub fn recover(journal: &dyn Journal) -> Result<Cluster, RecoverError> {
+    let cluster = replay(journal)?;
+    sweep(journal, &cluster)?;
+    Ok(cluster)
+}
+
 /// Reads the journal.
 ///
 /// # Errors
 /// When anything in it is missing, damaged, newer than this version, or leads to an impossible state.
-pub fn recover(journal: &dyn Journal) -> Result<Cluster, RecoverError> {
+pub(crate) fn replay(journal: &dyn Journal) -> Result<Cluster, RecoverError> {
     let (from, mut cluster) = match journal.latest_checkpoint()? {
         Some((sequence, bytes)) => (sequence, unpack_cluster(&bytes)?),
         None => (0, Cluster::default()),
@@ -41,7 +51,6 @@ pub fn recover(journal: &dyn Journal) -> Result<Cluster, RecoverError> {
     cluster.check()?;
     let (jobs, records) = (cluster.job_count(), journal.next_sequence() - from);
     info!(jobs, nodes = cluster.nodes().count(), checkpoint = from, records, "recovered");
-    sweep(journal, &cluster)?;
     Ok(cluster)
 }
 

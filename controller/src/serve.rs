@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures::{Stream, StreamExt};
 use proto::listen::{ListenError, listen_unix};
 use proto::v1::admission_server::AdmissionServer;
 use proto::v1::controller_server::ControllerServer;
@@ -15,9 +16,9 @@ use proto::v1::membership_server::MembershipServer;
 use proto::v1::node_link_server::NodeLinkServer;
 use proto::{CALL_MESSAGE_BYTES_MAX, DESCRIPTOR, LINK_MESSAGE_BYTES_MAX};
 use thiserror::Error;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::Request;
 use tonic::service::Routes;
@@ -25,11 +26,16 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 use tracing::{info, warn};
 
+use crate::audit::recorded::Record;
+use crate::audit::{Audit, AuditError};
+use crate::budget::Budget;
 use crate::clock;
 use crate::config::{Config, ConfigFile};
-use crate::door::Door;
+use crate::door::{Door, Guest};
 use crate::driver::{Driver, Letter, Post, Published, mailbox};
+use crate::inflow::BoundInflow;
 use crate::journal::{Alone, Election, Journal, JournalError, SledJournal};
+use crate::prompt::Prompt;
 use crate::recover::{RecoverError, recover};
 use crate::rpc::admission::Gatekeeper;
 use crate::rpc::allocate::Watcher;
@@ -37,7 +43,9 @@ use crate::rpc::caller::{Gate, nodes_only};
 use crate::rpc::link::Links;
 use crate::rpc::membership::Members;
 use crate::rpc::relay::Relay;
-use crate::rpc::{Desk, SUBMIT_BYTES_MAX};
+use crate::rpc::rights::Rights;
+use crate::rpc::sign_blob::Signatory;
+use crate::rpc::{Desk, SUBMIT_BYTES_MAX, SUBMIT_BYTES_OF_ONE_MAX};
 use crate::statistics::calls::CountCalls;
 use crate::statistics::scrape;
 use crate::tls::{Authority, AuthorityError, Lives, Mint, Tls, own_names, welcome};
@@ -60,10 +68,14 @@ pub struct Serve {
     pub advertise: Vec<String>,
     /// How long certificates are good.
     pub lives: Lives,
+    /// A checkpoint is made after so many records.
+    pub checkpoint_records: u64,
     /// A port without encryption, on this machine only.
     pub listen_plain: Option<SocketAddr>,
     /// Where Prometheus may ask.
     pub metrics: Option<SocketAddr>,
+    /// The keys of blob stores, by which URLs are signed for nodes.
+    pub stores: blobs::Environment,
 }
 
 /// Why a controller cannot start or go on. Each names what was in the way.
@@ -113,6 +125,9 @@ pub enum ServeError {
         "the driver has ended, which is a defect; the journal holds all that was acknowledged: start the controller again"
     )]
     Driver,
+    /// The audit log cannot be kept.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// The server failed while it ran.
     #[error("the server stopped")]
     Server(#[from] tonic::transport::Error),
@@ -133,6 +148,7 @@ pub fn serve(serve: Serve) -> Result<(), ServeError> {
     }
     let journal: Arc<dyn Journal> = Arc::new(SledJournal::open(&serve.dir.join("journal"))?);
     let cluster = recover(&*journal)?;
+    let (audit, auditor) = Audit::open(serve.dir.join("audit"))?;
     let socket = serve.dir.join("controller.sock");
     let unix = runtime.block_on(listen_unix(&socket))?;
     let tcp = serve.listen_plain.map(|address| runtime.block_on(listen_tcp(address))).transpose()?;
@@ -144,9 +160,10 @@ pub fn serve(serve: Serve) -> Result<(), ServeError> {
     let pid_file = serve.dir.join("controller.pid");
     write_pid(&pid_file).map_err(|source| ServeError::Folder { dir: serve.dir.clone(), source })?;
 
-    let published = Arc::new(Published::new(cluster.clone()));
+    let published = Arc::new(Published::new(cluster.clone(), journal.next_sequence()));
     let (post, mailbox) = mailbox();
-    let driver = Driver::new(cluster, serve.config.clone(), journal.clone(), epoch, published.clone(), mailbox);
+    let driver = Driver::new(cluster, serve.config.clone(), journal.clone(), epoch, published.clone(), mailbox)
+        .checkpoint_after(serve.checkpoint_records);
     let (alive, ended) = oneshot::channel::<()>();
     let run = move || {
         let _dropped_at_the_end = alive;
@@ -154,18 +171,22 @@ pub fn serve(serve: Serve) -> Result<(), ServeError> {
     };
     let door = Door::open(serve.config.settings.connections_max);
     let driver = std::thread::Builder::new().name("driver".into()).spawn(run).map_err(ServeError::Runtime)?;
+    let config = Arc::new(ArcSwap::from_pointee(serve.config));
     let desk = Desk {
         post: post.clone(),
         published: published.clone(),
         journal,
-        config: Arc::new(ArcSwap::from_pointee(serve.config)),
+        audit: audit.clone(),
+        rights: Rights::new(config.clone()),
+        config,
         config_file: Arc::new(serve.config_file),
         plain_port: serve.listen_plain.map_or(0, |address| address.port()),
         epoch,
         started_ms: clock::now().0,
-        submit_bytes: Arc::new(Semaphore::new(SUBMIT_BYTES_MAX)),
+        submit_bytes: Budget::new(SUBMIT_BYTES_OF_ONE_MAX, SUBMIT_BYTES_MAX),
         submit_rate: Arc::default(),
         relay: Relay::new(post.clone(), published.clone()),
+        readings: Arc::default(),
         holders: Arc::default(),
         dir: serve.dir.as_path().into(),
     };
@@ -174,11 +195,16 @@ pub fn serve(serve: Serve) -> Result<(), ServeError> {
     }
     let (listen, listen_plain, metrics) = (serve.listen, serve.listen_plain, serve.metrics);
     info!(epoch, socket = %socket.display(), ?listen, ?listen_plain, ?metrics, "controller up");
-    let ways = Ways { unix, tcp, secure, node_life: serve.lives.node };
+    let signatory = Arc::new(Signatory::new(desk.published.clone(), desk.journal.clone(), serve.stores));
+    let ways = Ways { unix, tcp, secure, node_life: serve.lives.node, signatory };
     let served = runtime.block_on(listen_until_told(desk, post.clone(), &door, ways, ended));
     runtime.block_on(post.put(Letter::Stop));
     if driver.join().is_err() {
         warn!("the driver has panicked; the journal holds all that was acknowledged");
+    }
+    audit.stop();
+    if auditor.join().is_err() {
+        warn!("the audit log's writer has panicked");
     }
     // The files go with the process that they stand for; a new one may already be starting.
     for file in [pid_file, socket] {
@@ -203,6 +229,7 @@ struct Ways {
     tcp: Option<TcpListener>,
     secure: Option<Secure>,
     node_life: Duration,
+    signatory: Arc<Signatory>,
 }
 
 /// A port with TLS, and the CA behind it.
@@ -239,21 +266,31 @@ async fn listen_until_told(
         // The sender gone means the same as a stop.
         let _gone = stopped.wait_for(|stop| *stop).await;
     };
-    let Ways { unix, tcp, secure, node_life } = ways;
-    let count = CountCalls(desk.published.clone());
+    let Ways { unix, tcp, secure, node_life, signatory } = ways;
+    let audit = desk.audit.clone();
+    let server = server().layer(CountCalls(desk.published.clone())).layer(Record(audit.clone())).layer(BoundInflow);
     Watcher { post: desk.post.clone(), published: desk.published.clone(), holders: desk.holders.clone() }
         .wait_for_all();
     let keys = secure.as_ref().map(|secure| (secure.authority.clone(), secure.mint.clone()));
-    let routes = routes(desk, post, keys, node_life).await;
-    let by_unix = server()
-        .layer(count.clone())
+    let links = Links {
+        post: post.clone(),
+        rights: desk.rights.clone(),
+        published: desk.published.clone(),
+        audit: audit.clone(),
+        relay: desk.relay.clone(),
+        readings: desk.readings.clone(),
+        signatory,
+    };
+    let routes = routes(desk, post, links, keys, node_life).await;
+    let by_unix = server
+        .clone()
         .add_routes(routes.clone())
-        .serve_with_incoming_shutdown(door.guests(UnixListenerStream::new(unix)), told(stopped.clone()));
+        .serve_with_incoming_shutdown(by_user(door, unix), told(stopped.clone()));
     let by_tcp = async {
         match tcp {
             Some(tcp) => {
-                let incoming = door.guests(TcpListenerStream::new(tcp));
-                let server = server().layer(count.clone()).add_routes(routes.clone());
+                let incoming = door.guests(TcpListenerStream::new(tcp), |_| None).map(|guest| guest.map(Prompt::new));
+                let server = server.clone().add_routes(routes.clone());
                 server.serve_with_incoming_shutdown(incoming, told(stopped.clone())).await
             }
             None => {
@@ -267,8 +304,8 @@ async fn listen_until_told(
             told(stopped.clone()).await;
             return Ok(());
         };
-        let incoming = Box::pin(welcome(listener, tls.acceptor.clone(), door));
-        let server = server().layer(count.clone()).add_routes(routes.clone());
+        let incoming = Box::pin(welcome(listener, tls.acceptor.clone(), door, audit));
+        let server = server.clone().add_routes(routes.clone());
         tokio::select! {
             served = server.serve_with_incoming_shutdown(incoming, told(stopped.clone())) => served,
             () = tls.keep_fresh() => unreachable!("it goes on for ever"),
@@ -293,6 +330,17 @@ async fn listen_until_told(
     Ok(())
 }
 
+/// Those who come by the socket, counted by user; the controller's own user and root are not, who could end it all the same.
+fn by_user(
+    door: &Door,
+    unix: UnixListener,
+) -> impl Stream<Item = io::Result<Prompt<Guest<UnixStream>>>> + Send + 'static {
+    let own = rustix::process::geteuid().as_raw();
+    let other = move |uid: &u32| *uid != 0 && *uid != own;
+    let whose = move |stream: &UnixStream| stream.peer_cred().ok().map(|peer| peer.uid()).filter(other);
+    door.guests(UnixListenerStream::new(unix), whose).map(|guest| guest.map(Prompt::new))
+}
+
 fn server() -> Server {
     Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
@@ -303,35 +351,51 @@ fn server() -> Server {
 }
 
 /// The services, each behind the gate that says for whom it is.
-async fn routes(desk: Desk, post: Post, keys: Option<(Arc<Authority>, Arc<Mint>)>, node_life: Duration) -> Routes {
+async fn routes(
+    desk: Desk,
+    post: Post,
+    links: Links,
+    keys: Option<(Arc<Authority>, Arc<Mint>)>,
+    node_life: Duration,
+) -> Routes {
     let published = desk.published.clone();
     let (authority, mint) = keys.unzip();
-    let users = Gate { published: published.clone(), mint: mint.clone() };
-    let gatekeeper =
-        Gatekeeper { post: post.clone(), published: published.clone(), authority: authority.clone(), mint };
+    let users = Gate { published: published.clone(), mint: mint.clone(), config: Some(desk.config.clone()) };
+    // Tokens and members are no business of whoever is on a node.
+    let admission = Gate { config: None, ..users.clone() };
+    let gatekeeper = Gatekeeper {
+        post: post.clone(),
+        rights: desk.rights.clone(),
+        published: published.clone(),
+        authority: authority.clone(),
+        mint,
+    };
     let members = authority.map(|authority| {
         let (post, published) = (post.clone(), published.clone());
         MembershipServer::new(Members { post, published, authority, life: node_life, rate: Arc::default() })
     });
     let (health_reporter, health) = tonic_health::server::health_reporter();
     health_reporter.set_serving::<ControllerServer<Desk>>().await;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(DESCRIPTOR)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()
-        .expect("the descriptors were compiled with this program");
-    let relay = desk.relay.clone();
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTOR)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let compiled = "the descriptors were compiled with this program";
+    // Python's client and older tools ask in the older version.
+    let (reflection, older) = (reflection().build_v1().expect(compiled), reflection().build_v1alpha().expect(compiled));
     let controller = ControllerServer::new(desk)
         .max_decoding_message_size(CALL_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(CALL_MESSAGE_BYTES_MAX);
-    let links = NodeLinkServer::new(Links { post, relay })
+    let links = NodeLinkServer::new(links)
         .max_decoding_message_size(LINK_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(LINK_MESSAGE_BYTES_MAX);
     let nodes = move |request: Request<()>| nodes_only(&published, request);
     let routes = Routes::new(health)
         .add_service(InterceptedService::new(reflection, users.clone()))
-        .add_service(InterceptedService::new(controller, users.clone()))
-        .add_service(InterceptedService::new(AdmissionServer::new(gatekeeper), users))
+        .add_service(InterceptedService::new(older, users.clone()))
+        .add_service(InterceptedService::new(controller, users))
+        .add_service(InterceptedService::new(AdmissionServer::new(gatekeeper), admission))
         .add_service(InterceptedService::new(links, nodes));
     match members {
         Some(members) => routes.add_service(members),

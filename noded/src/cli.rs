@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
+use blobs::Environment;
 use clap::Parser;
 use proto::endpoint::Endpoints;
 use rustix::fs::{FlockOperation, flock};
@@ -19,6 +21,7 @@ use sched::spec::gres::{Gres, GresError};
 use sched::spec::size::Mebibytes;
 
 use crate::node::{self, NodeSettings};
+use crate::stage::StoreAuth;
 use crate::{launcher, machine, signals};
 
 /// Runs a node: offers this machine's CPUs and memory to a controller, and runs the tasks that it gets.
@@ -27,14 +30,16 @@ use crate::{launcher, machine, signals};
     name = "covey noded",
     version,
     after_help = "Examples:\n  covey noded --name linux1 --controller unix:///var/lib/covey/controller.sock --dir /var/lib/covey\n  \
-                  covey noded --name big --controller https://ctl.example:6817 --token-file join.txt --dir /srv/node --cpus 8\n\n\
-                  SIGTERM stops it and leaves its tasks running for the next noded of that name; SIGINT (Ctrl-C) stops the tasks,\n\
-                  which start again elsewhere, and takes the node out of the cluster."
+                  covey noded --name big --controller https://ctl.example:6817 --token-file join.txt --dir /srv/node --cpus 8\n  \
+                  covey noded --name linux1 --controller https://linux0:6817 --token-file /run/secrets/join --dir /var/lib/covey \\\n    \
+                  --socket /run/covey/controller.sock\n\n\
+                  SIGTERM stops it and leaves its tasks running for the next noded of that name, or retires the node where --retire says\n\
+                  so; SIGINT (Ctrl-C) stops the tasks, which start again elsewhere, and takes the node out of the cluster."
 )]
 struct NodedArguments {
-    /// The node's name: letters, digits, - _ and dots.
+    /// The node's name: letters, digits, - _ and dots [default: this machine's host name].
     #[arg(long, value_name = "NAME", value_parser = node_name)]
-    name: String,
+    name: Option<String>,
     /// Where the controller is: unix:///path/controller.sock, https://HOST:PORT or http://127.0.0.1:PORT; a comma list is tried in its order.
     #[arg(long, env = "COVEY_CONTROLLER", value_name = "URL")]
     controller: Endpoints,
@@ -42,6 +47,10 @@ struct NodedArguments {
     /// DIR/nodes/NAME/tls is proof enough, and renews itself.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// A further socket for commands on this machine or in this container, such as /run/covey/controller.sock, where they look by
+    /// themselves; for nodes that reach the controller by https://. Jobs find DIR/nodes/NAME/calls.sock.
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
     /// The folder for nodes/NAME/ (its spool), NAME.pid and log/NAME.log.
     #[arg(long, env = "COVEY_DIR", value_name = "DIR")]
     dir: PathBuf,
@@ -57,13 +66,30 @@ struct NodedArguments {
     /// What else tasks may hold, as NAME[:TYPE][:COUNT],... such as gpu:a100:2,fpga:1; GPUs are numbered in this order.
     #[arg(long, default_value = "", hide_default_value = true, value_name = "LIST", value_parser = gres)]
     gres: List<Gres>,
+    /// On SIGTERM take the node out of the cluster, for a machine or container that goes away: nothing new comes, what runs may end
+    /// for so long, and the rest is stopped and starts again elsewhere.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=RETIRE_S_MAX))]
+    retire: Option<u32>,
     /// Serves Prometheus at http://ADDRESS/metrics, to whoever can reach it: the link, attempts, and what they used.
     #[arg(long, value_name = "127.0.0.1:PORT")]
     metrics: Option<SocketAddr>,
+    /// Who lets this node at blobs in az://, s3:// and gs://: the controller, by URLs that it signs for one blob each; or this node
+    /// itself, by keys or a role in its own environment (AWS_ACCESS_KEY_ID, ..., and the file that COVEY_STORE_KEYS names).
+    #[arg(
+        long,
+        env = "COVEY_STORE_AUTH",
+        value_name = "WHO",
+        default_value = "controller",
+        hide_possible_values = true
+    )]
+    store_auth: StoreAuth,
     /// How log lines look: text or json.
     #[arg(long, default_value = "text", value_name = "FORMAT")]
     log_format: traces::Format,
 }
+
+/// The longest `--retire`: a day.
+const RETIRE_S_MAX: i64 = 24 * 60 * 60;
 
 /// Is the parent of a node's tasks; noded starts it, and it outlives noded.
 #[derive(Debug, Parser)]
@@ -95,9 +121,12 @@ pub fn run_launcher(arguments: Vec<OsString>) -> ExitCode {
 }
 
 fn noded(arguments: NodedArguments) -> Result<(), Box<dyn Error>> {
+    if arguments.socket.is_some() && arguments.controller.secure().is_none() {
+        return Err("--socket is for nodes that reach the controller by https://: leave it out, and commands here use the controller's own socket".into());
+    }
     signals::hold()?;
     let dir = std::path::absolute(&arguments.dir)?;
-    let name = arguments.name;
+    let name = arguments.name.map_or_else(host_name, Ok)?;
     let folder = dir.join("nodes").join(&name);
     // Tasks of other users find their scripts in there, and nobody lists it.
     let mode = if rustix::process::geteuid().is_root() { 0o711 } else { 0o700 };
@@ -119,12 +148,19 @@ fn noded(arguments: NodedArguments) -> Result<(), Box<dyn Error>> {
         name,
         controller: arguments.controller,
         token_file: arguments.token_file,
+        socket: arguments.socket.map(std::path::absolute).transpose()?,
         folder,
         program: std::env::current_exe()?,
         amount: Amount { cpus: Cpus::whole(cpus), memory_mib, ..Amount::default() },
         features: arguments.features.0,
         gres: arguments.gres.0,
         metrics: arguments.metrics,
+        store_auth: arguments.store_auth,
+        stores: match arguments.store_auth {
+            StoreAuth::Controller => Environment::default(),
+            StoreAuth::Node => Environment::from_environment()?,
+        },
+        retire: arguments.retire.map(|s| Duration::from_secs(s.into())),
     });
     // It stands for this process, which is about to go.
     fs::remove_file(pid_file).ok();
@@ -141,6 +177,12 @@ fn features(text: &str) -> Result<List<Name>, FeaturesError> {
 
 fn gres(text: &str) -> Result<List<Gres>, GresError> {
     Gres::list(text).map(List)
+}
+
+/// This machine's name, where it can be a node's.
+fn host_name() -> Result<String, String> {
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    node_name(&name).map_err(|error| format!("this machine is called {name:?}, and {error}: give --name"))
 }
 
 /// A name that can stand in a hostlist, a path and a table.

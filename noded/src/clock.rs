@@ -1,7 +1,9 @@
-//! The one place of noded that reads a clock (the launcher, a process of its own, reads its own).
+//! The clocks of noded and its launcher, in the shapes that they need.
+
+pub(crate) use traces::clock::{boot_ms, wall_ms};
 
 use std::sync::OnceLock;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 /// Milliseconds since this process first asked; never goes back.
 pub(crate) fn monotonic_ms() -> u64 {
@@ -22,10 +24,4 @@ pub(crate) fn ms_since_wall(then_ms: i64) -> u64 {
 /// Milliseconds since 1970.
 pub(crate) fn wall_ms_unsigned() -> u64 {
     wall_ms().max(0).unsigned_abs()
-}
-
-/// Milliseconds since 1970; before it in a machine that has lost its clock.
-pub(crate) fn wall_ms() -> i64 {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
 }

@@ -8,6 +8,7 @@ use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use proto::endpoint::Endpoints;
 use proto::link::NodeShare;
 use sched::spec::gres::{GPU, Per};
 use sched::spec::hostlist;
@@ -27,8 +28,10 @@ pub struct NodeFacts {
     pub name: String,
     /// The cluster's name.
     pub cluster: String,
-    /// Where the commands in a job find the controller.
+    /// Where this node finds the controller, and commands in a job with it where they have no socket of their own.
     pub controller: String,
+    /// The socket of this node's own, if it has joined over TLS.
+    pub calls: Option<PathBuf>,
     /// Where this node's papers are, if it has joined over TLS.
     pub papers: Option<PathBuf>,
 }
@@ -46,7 +49,11 @@ pub fn variables(job: &Job, node: &NodeFacts, login: &[(RawStr, RawStr)], now_s:
         variables.set("SLURM_GET_USER_ENV", "1");
     }
     variables.set_if_absent("TMPDIR", "/tmp");
-    variables.set_if_absent("COVEY_CONTROLLER", &node.controller);
+    match &node.calls {
+        // Where the submitter has found the controller is of no use here.
+        Some(socket) => variables.set("COVEY_CONTROLLER", &Endpoints::socket(socket).to_string()),
+        None => variables.set_if_absent("COVEY_CONTROLLER", &node.controller),
+    }
     identity(job, node, &mut variables);
     shape(job, &mut variables);
     array(job, &mut variables);
@@ -286,15 +293,26 @@ mod tests {
             dependency: String::new(),
             limits: Vec::new(),
             login_environment: false,
+            requeue: true,
         };
         let task = StartTask { index: 0, id: JobId(5), attempt: 1, shares, blob: None };
         Job { brief: brief.into(), task: task.into() }
     }
 
     fn values(job: &Job, names: &[&str]) -> Vec<String> {
-        let node = NodeFacts { name: "n1".into(), cluster: "covey".into(), controller: String::new(), papers: None };
+        let node = NodeFacts {
+            name: "n1".into(),
+            cluster: "covey".into(),
+            controller: "unix:///ctl.sock".into(),
+            calls: None,
+            papers: None,
+        };
+        values_on(&node, job, names)
+    }
+
+    fn values_on(node: &NodeFacts, job: &Job, names: &[&str]) -> Vec<String> {
         let login = [("HOME".into(), "/home/ada".into()), ("A".into(), "of the login".into())];
-        let all = variables(job, &node, &login, 0);
+        let all = variables(job, node, &login, 0);
         let value = |name: &&str| {
             let found = all.iter().find(|(known, _)| known.as_os_str() == *name);
             found.map_or_else(|| "-".into(), |(_, value)| value.as_os_str().to_string_lossy().into_owned())
@@ -327,6 +345,28 @@ mod tests {
         bare.brief = brief.into();
         assert_eq!(values(&bare, &names), ["acct", "high", "afterok:3", "NONE"]);
         assert_eq!(values(&bare, &["A", "HOME", "SLURM_GET_USER_ENV"]), ["mine", "/home/ada", "1"]);
+    }
+
+    #[test]
+    fn commands_find_the_socket_of_a_node_that_has_one_whatever_the_submitter_has_used() {
+        let found = |environment, calls: Option<&str>| {
+            let node = NodeFacts {
+                name: "n1".into(),
+                cluster: "covey".into(),
+                controller: "https://ctl:6817".into(),
+                calls: calls.map(Into::into),
+                papers: None,
+            };
+            values_on(&node, &job(Request::default(), vec![share("n1", 1, 0)], environment), &["COVEY_CONTROLLER"])
+        };
+        for (environment, calls, expected) in [
+            (&b""[..], None, "https://ctl:6817"),
+            (b"COVEY_CONTROLLER=unix:///mine\0", None, "unix:///mine"),
+            (b"", Some("/n1/calls.sock"), "unix:///n1/calls.sock"),
+            (b"COVEY_CONTROLLER=unix:///mine\0", Some("/n1/calls.sock"), "unix:///n1/calls.sock"),
+        ] {
+            assert_eq!(found(environment, calls), [expected]);
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use sched::ids::{AttemptKey, StepKey};
 use sched::node::{Abilities, Means};
 use sched::reason::{Exit, Scope, StopWhy};
 use sched::reconcile::How;
+use sched::signals::Sent;
 use sched::task::Usage;
 use tokio::task::spawn_blocking;
 use tracing::{error, info, warn};
@@ -30,11 +31,21 @@ pub(crate) struct Hand {
 /// What the launcher said, in the roster's words.
 pub(crate) enum Word {
     /// Everything that it knows, after a connection. Another id means that its records are new.
-    Hello { launcher_id: String, attempts: Vec<(AttemptKey, Seen)>, steps: Vec<(StepKey, Seen)>, abilities: Abilities },
+    Hello(Box<Hello>),
     /// News of one attempt.
     Of(AttemptKey, Seen),
     /// News of one step's part.
     OfStep(StepKey, Seen),
+}
+
+/// What a launcher knows.
+pub(crate) struct Hello {
+    pub(crate) launcher_id: String,
+    pub(crate) attempts: Vec<(AttemptKey, Seen)>,
+    pub(crate) steps: Vec<(StepKey, Seen)>,
+    pub(crate) abilities: Abilities,
+    /// Until when its lease holds, and how long its processes then have from TERM to KILL.
+    pub(crate) lease: (Option<u64>, u64),
 }
 
 impl Hand {
@@ -134,22 +145,24 @@ pub(crate) fn stop_why(why: StopWhy) -> frame::StopWhy {
 }
 
 /// A signal in the launcher's words; `None` where it is for steps, which have orders of their own.
-pub(crate) fn signal(key: AttemptKey, signal: i32, scope: Scope) -> Option<Request> {
-    match scope {
+pub(crate) fn signal(key: AttemptKey, sent: Sent) -> Option<Request> {
+    let ask = |whole_tree| Request::Signal { key: key.into(), signal: sent.signal, whole_tree, number: sent.number };
+    match sent.scope {
         Scope::Steps => None,
-        Scope::Batch => Some(Request::Signal { key: key.into(), signal, whole_tree: false }),
-        Scope::Full => Some(Request::Signal { key: key.into(), signal, whole_tree: true }),
+        Scope::Batch => Some(ask(false)),
+        Scope::Full => Some(ask(true)),
     }
 }
 
 fn word(notice: Notice) -> Word {
     match notice {
-        Notice::Hello { launcher_id, attempts, abilities } => {
+        Notice::Hello { launcher_id, attempts, abilities, lease_until_ms, lease_kill_wait_ms } => {
             info!(limits_by = %abilities, "the launcher says hello");
             let (mut of_attempts, mut steps) = (Vec::new(), Vec::new());
             for (key, status) in attempts {
                 let seen = match status {
-                    AttemptStatus::Claimed | AttemptStatus::Running { .. } => Seen::Running,
+                    AttemptStatus::Claimed => Seen::Running { heard: 0 },
+                    AttemptStatus::Running { signals_heard, .. } => Seen::Running { heard: signals_heard },
                     AttemptStatus::Ended(ending) => left(&ending),
                 };
                 match key.step_key() {
@@ -157,9 +170,11 @@ fn word(notice: Notice) -> Word {
                     None => of_attempts.push((key.attempt(), seen)),
                 }
             }
-            Word::Hello { launcher_id, attempts: of_attempts, steps, abilities: able(&abilities) }
+            let (attempts, abilities) = (of_attempts, able(&abilities));
+            let lease = (lease_until_ms, lease_kill_wait_ms);
+            Word::Hello(Box::new(Hello { launcher_id, attempts, steps, abilities, lease }))
         }
-        Notice::Started { key, .. } => of(key, Seen::Running),
+        Notice::Started { key, .. } => of(key, Seen::Running { heard: 0 }),
         Notice::Ended { key, ending } => of(key, left(&ending)),
     }
 }
@@ -178,7 +193,7 @@ fn able(abilities: &frame::Abilities) -> Abilities {
     };
     // Where no group holds memory, it is sampled; open files are the business of each process.
     let (cpus, processes) = (by_group(Controller::Cpu), by_group(Controller::Processes));
-    Abilities { means, memory: true, cpus, processes, open_files: true }
+    Abilities { means, memory: true, cpus, processes, open_files: true, leases: abilities.leases }
 }
 
 fn left(ending: &Ending) -> Seen {

@@ -86,6 +86,7 @@ impl LaunchRules {
             user,
             soft_limits: brief.limits.clone(),
             job_time: None,
+            leased: brief.requeue,
         })
     }
 

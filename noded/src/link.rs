@@ -12,10 +12,11 @@ use proto::endpoint::Endpoints;
 use proto::link::{FromNode, ToNode};
 use proto::v1;
 use proto::v1::node_link_client::NodeLinkClient;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
+use tonic::transport::Channel;
 use tracing::{info, warn};
 
 use crate::papers::Papers;
@@ -40,18 +41,25 @@ pub enum Heard {
     Lost,
 }
 
-/// Keeps the link up, by the papers where there are any, until the receiver of `heard` is dropped.
-pub async fn keep_up(endpoints: Endpoints, papers: Option<Arc<Papers>>, heard: mpsc::Sender<Heard>) {
+/// Keeps the link up, by the papers where there are any, until the receiver of `heard` is dropped. Who calls the controller besides
+/// uses the channel that `connected` tells.
+pub async fn keep_up(
+    endpoints: Endpoints,
+    papers: Option<Arc<Papers>>,
+    heard: mpsc::Sender<Heard>,
+    connected: watch::Sender<Option<Channel>>,
+) {
     while !heard.is_closed() {
         let mut pause = PAUSE;
         let trust = papers.as_ref().map(|papers| papers.trust());
         match dial_trusting(&endpoints, trust.as_ref(), DIAL_PATIENCE).await {
             Ok(channel) => {
+                connected.send_replace(Some(channel.clone()));
                 let client = NodeLinkClient::new(channel)
                     .max_decoding_message_size(LINK_MESSAGE_BYTES_MAX)
                     .max_encoding_message_size(LINK_MESSAGE_BYTES_MAX);
                 match converse(client, &heard).await {
-                    Err(status) if status.code() == Code::PermissionDenied => {
+                    Err(status) if matches!(status.code(), Code::PermissionDenied | Code::AlreadyExists) => {
                         let why = proto::error::detail(&status).unwrap_or_else(|| status.message().to_owned());
                         warn!(why, "the controller does not let this node in");
                         pause = REFUSED_PAUSE;
@@ -59,6 +67,7 @@ pub async fn keep_up(endpoints: Endpoints, papers: Option<Arc<Papers>>, heard: m
                     Err(status) => info!(%status, "the link broke"),
                     Ok(()) => {}
                 }
+                connected.send_replace(None);
                 if heard.send(Heard::Lost).await.is_err() {
                     return;
                 }
@@ -69,10 +78,7 @@ pub async fn keep_up(endpoints: Endpoints, papers: Option<Arc<Papers>>, heard: m
     }
 }
 
-async fn converse(
-    mut client: NodeLinkClient<tonic::transport::Channel>,
-    heard: &mpsc::Sender<Heard>,
-) -> Result<(), tonic::Status> {
+async fn converse(mut client: NodeLinkClient<Channel>, heard: &mpsc::Sender<Heard>) -> Result<(), tonic::Status> {
     let (answer, to_say) = oneshot::channel();
     // An owner that is gone ends the loop in `keep_up`.
     heard.send(Heard::Dialled(answer)).await.ok();

@@ -1,13 +1,19 @@
 //! One noded from start to stop: its main loop hears the controller, the launcher and the pipeline, lets the roster decide,
 //! and carries out what it says.
 
+mod error;
+mod lease;
+mod leave;
+mod retire;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use blobs::Environment;
+use blobs::{Courier, Environment};
 use proto::endpoint::Endpoints;
 use proto::link::{FromNode, Register, ToNode, Welcome};
 use sched::ids::{AttemptKey, Name, StepKey};
@@ -15,30 +21,34 @@ use sched::node::Abilities;
 use sched::reconcile::AttemptEnd;
 use sched::resources::Amount;
 use sched::spec::gres::Gres;
-use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tracing::{error, info, warn};
+use tonic::transport::Channel;
+use tracing::{info, warn};
 
+use crate::calls;
 use crate::clock;
 use crate::count::Registrations;
 use crate::environment::NodeFacts;
-use crate::hand::{self, Hand, Word, stop_why};
+use crate::hand::{self, Hand, Hello, Word, stop_why};
 use crate::launch::LaunchRules;
+use crate::launcher;
 use crate::launcher::frame::{Request, RunKey};
-use crate::launcher::{self, LauncherError, LinkError};
 use crate::link::{Heard, MESSAGES_MAX, keep_up};
 use crate::meters::Meters;
-use crate::papers::{Applicant, Papers, PapersError};
+use crate::output::Readers;
+use crate::papers::{Applicant, Papers};
 use crate::roster::{Act, Ends, Job, Roster, Seen, StepAct};
 use crate::signals::{self, Signals};
-use crate::stage::{Moved, Pipeline};
+use crate::signatures::Signatures;
+use crate::stage::{Access, Moved, Pipeline, StoreAuth};
 use crate::step::Steps;
+pub use error::NodeError;
+use lease::LeaseKeeping;
+use retire::Retirement;
 
 /// What the link may have said and nobody has heard yet.
 const HEARD_MAX: usize = 256;
-/// How long a node that leaves for good waits for its word to be heard.
-const LEAVE_WAIT: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// What a noded is started with.
 #[derive(Clone, Debug)]
@@ -49,6 +59,8 @@ pub struct NodeSettings {
     pub controller: Endpoints,
     /// A file with a join token, for the first time over TLS.
     pub token_file: Option<PathBuf>,
+    /// Where commands are heard, too, on a node over TLS.
+    pub socket: Option<PathBuf>,
     /// The node's own folder.
     pub folder: PathBuf,
     /// This program, to start the launcher with.
@@ -61,41 +73,22 @@ pub struct NodeSettings {
     pub gres: Vec<Gres>,
     /// Where Prometheus may ask.
     pub metrics: Option<SocketAddr>,
+    /// Who lets it at the blobs of cloud stores.
+    pub store_auth: StoreAuth,
+    /// Its own keys, where it is to use them.
+    pub stores: Environment,
+    /// How long what runs may go on once SIGTERM has come; none leaves it to the next noded.
+    pub retire: Option<Duration>,
 }
 
-/// Why a noded cannot start or go on.
-#[derive(Debug, Error)]
-pub enum NodeError {
-    /// The launcher cannot be started or reached.
-    #[error(transparent)]
-    Launcher(#[from] LauncherError),
-    /// The launcher's socket cannot be used.
-    #[error(transparent)]
-    LauncherLink(#[from] LinkError),
-    /// The launcher did not say who it is.
-    #[error("the launcher in {} did not say hello as it should", .0.display())]
-    NoHello(PathBuf),
-    /// It may not join, or not prove who it is.
-    #[error(transparent)]
-    Papers(#[from] PapersError),
-    /// The threads for operations cannot be started.
-    #[error("no threads for operations")]
-    Pool(#[from] rayon::ThreadPoolBuildError),
-    /// The port for metrics cannot be had.
-    #[error(transparent)]
-    Metrics(io::Error),
-    /// No runtime, or no signals.
-    #[error("the operating system gives no runtime")]
-    Runtime(#[source] io::Error),
-}
-
-/// Runs a node until SIGTERM (its tasks go on under the launcher, for the next noded to adopt) or SIGINT (its tasks are stopped
-/// and go elsewhere, and the node leaves the cluster).
+/// Runs a node until SIGTERM (its tasks go on under the launcher, for the next noded to adopt, or the node retires) or SIGINT (its
+/// tasks are stopped and go elsewhere, and the node leaves the cluster).
 ///
 /// # Errors
 /// What keeps it from starting or going on.
 pub fn run(settings: NodeSettings) -> Result<(), NodeError> {
     let Some(papers) = papers(&settings)? else { return Ok(()) };
+    papers.iter().try_for_each(|papers| calls::open(&settings, papers.clone()))?;
     let stream = launcher::ensure(&settings.folder, &settings.program)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(NodeError::Runtime)?;
     let left = runtime.block_on(async {
@@ -107,7 +100,7 @@ pub fn run(settings: NodeSettings) -> Result<(), NodeError> {
         }
         let hand = Hand::new(settings.folder.clone(), settings.program.clone(), stream)?;
         let signals = Signals::listen().map_err(NodeError::Runtime)?;
-        Node::start(&settings, hand, meters).await?.serve(settings.controller.clone(), papers, signals).await
+        Node::start(&settings, hand, meters, papers.clone()).await?.serve(papers, signals).await
     });
     // A conversion may still be computing; nobody wants its result.
     runtime.shutdown_background();
@@ -134,6 +127,16 @@ fn papers(settings: &NodeSettings) -> Result<Option<Option<Arc<Papers>>>, NodeEr
     papers
 }
 
+/// What wakes the main loop.
+enum Happened {
+    Heard(Heard),
+    Words(Vec<Word>),
+    Moved(Moved),
+    Retiring,
+    Phase,
+    Nothing,
+}
+
 struct Node {
     settings: NodeSettings,
     spool: u128,
@@ -146,17 +149,33 @@ struct Node {
     hand: Hand,
     pipeline: Pipeline,
     moved: mpsc::Receiver<Moved>,
+    /// For the link, to tell the channel that it has.
+    connected: watch::Sender<Option<Channel>>,
     /// Where reports go while the link is up.
     to_controller: Option<mpsc::Sender<FromNode>>,
+    lease: LeaseKeeping,
     meters: Arc<Meters>,
+    retirement: Retirement,
+    readers: Readers,
 }
 
 impl Node {
     /// Hears the launcher's hello, and takes up what an earlier life left.
-    async fn start(settings: &NodeSettings, mut hand: Hand, meters: Arc<Meters>) -> Result<Node, NodeError> {
+    async fn start(
+        settings: &NodeSettings,
+        mut hand: Hand,
+        meters: Arc<Meters>,
+        papers: Option<Arc<Papers>>,
+    ) -> Result<Node, NodeError> {
         let (cpus, memory_bytes) = (settings.amount.cpus.count(), settings.amount.memory_mib << 20);
-        let environment = Environment::from_environment();
-        let (pipeline, moved) = Pipeline::new(settings.folder.clone(), environment, cpus as usize, memory_bytes)?;
+        let (connected, channels) = watch::channel(None);
+        let access = Access {
+            auth: settings.store_auth,
+            environment: settings.stores.clone(),
+            signatures: Signatures::over(channels),
+            courier: Courier::new().map_err(NodeError::Courier)?,
+        };
+        let (pipeline, moved) = Pipeline::new(settings.folder.clone(), access, cpus as usize, memory_bytes)?;
         let rules = LaunchRules {
             scripts: settings.folder.join("jobs"),
             kill_wait_ms: 30_000,
@@ -164,13 +183,15 @@ impl Node {
                 name: settings.name.clone(),
                 cluster: String::new(),
                 controller: settings.controller.to_string(),
+                calls: settings.controller.secure().map(|_| calls::socket_in(&settings.folder)),
                 papers: settings.controller.secure().map(|_| settings.folder.join("tls")),
             },
         };
         let mut words = hand.listen().await?.into_iter();
-        let Some(Word::Hello { launcher_id, attempts, steps, abilities }) = words.next() else {
+        let Some(Word::Hello(hello)) = words.next() else {
             return Err(NodeError::NoHello(settings.folder.clone()));
         };
+        let Hello { launcher_id, attempts, steps, abilities, lease } = *hello;
         let mut node = Node {
             settings: settings.clone(),
             spool: spool_of(&launcher_id),
@@ -183,10 +204,16 @@ impl Node {
             hand,
             pipeline,
             moved,
+            connected,
             to_controller: None,
+            lease: LeaseKeeping::found(lease),
             meters,
+            retirement: Retirement::with(settings.retire),
+            readers: Readers::new(settings.name.clone(), settings.controller.clone(), papers),
         };
         let now_ms = clock::monotonic_ms();
+        // Until the controller has said so, nobody knows whether what has ended meanwhile is still wanted.
+        node.roster.on_lease_over(now_ms);
         let left = node.pipeline.left_behind();
         for key in left.operations {
             node.roster.on_lost_operation(key, now_ms);
@@ -210,27 +237,40 @@ impl Node {
         Ok(node)
     }
 
-    async fn serve(
-        mut self,
-        controller: Endpoints,
-        papers: Option<Arc<Papers>>,
-        mut signals: Signals,
-    ) -> Result<(), NodeError> {
+    async fn serve(mut self, papers: Option<Arc<Papers>>, mut signals: Signals) -> Result<(), NodeError> {
         let (hears, mut heard) = mpsc::channel(HEARD_MAX);
-        let link = tokio::spawn(keep_up(controller, papers.clone(), hears));
+        let link =
+            tokio::spawn(keep_up(self.settings.controller.clone(), papers.clone(), hears, self.connected.clone()));
         let renewal = papers.map(|papers| tokio::spawn(async move { papers.keep_fresh().await }));
         loop {
-            let acts = tokio::select! {
-                Some(heard) = heard.recv() => self.on_heard(heard),
-                words = self.hand.listen() => self.on_words(words?),
-                Some(moved) = self.moved.recv() => self.on_moved(moved),
-                _ = signals.term.recv() => break,
+            let happened = tokio::select! {
+                Some(heard) = heard.recv() => Happened::Heard(heard),
+                words = self.hand.listen() => Happened::Words(words?),
+                Some(moved) = self.moved.recv() => Happened::Moved(moved),
+                () = lease::wait(self.lease.next_due()) => Happened::Nothing,
+                _ = signals.term.recv() => if self.retirement.begin() { Happened::Retiring } else { break },
+                () = self.retirement.next_phase() => Happened::Phase,
                 _ = signals.int.recv() => {
                     self.leave(&mut heard).await?;
                     break;
                 }
             };
+            // First of all: this process may have stood still for longer than its lease.
+            let mut acts = self.keep_lease();
+            acts.extend(match happened {
+                Happened::Heard(heard) => self.on_heard(heard),
+                Happened::Words(words) => self.on_words(words),
+                Happened::Moved(moved) => self.on_moved(moved),
+                Happened::Retiring => self.on_retiring(),
+                Happened::Phase => self.on_phase(),
+                Happened::Nothing => Vec::new(),
+            });
+            self.pass_on_lease().await;
             self.carry_out(acts).await;
+            if self.retirement.is_over(self.roster.is_empty()) {
+                self.leave(&mut heard).await?;
+                break;
+            }
             self.meters.link_up.set(self.to_controller.is_some().into());
             self.meters.attempts.set(i64::try_from(self.roster.live_count()).unwrap_or(i64::MAX));
         }
@@ -245,6 +285,7 @@ impl Node {
             Heard::Dialled(answer) => {
                 let (sender, receiver) = mpsc::channel(MESSAGES_MAX);
                 let register = FromNode::Register(self.registration());
+                self.lease.on_registered();
                 if sender.try_send(register).is_ok() && answer.send(receiver).is_ok() {
                     self.to_controller = Some(sender);
                 }
@@ -252,6 +293,13 @@ impl Node {
             }
             Heard::Lost => {
                 self.to_controller = None;
+                self.lease.on_lost();
+                Vec::new()
+            }
+            // Of a session whose lease is over.
+            Heard::Said(_) if self.lease.is_deaf() => Vec::new(),
+            Heard::Said(ToNode::Granted { at_ms }) => {
+                self.lease.on_granted(at_ms);
                 Vec::new()
             }
             Heard::Said(ToNode::Welcome(welcome)) => self.on_welcome(&welcome),
@@ -273,9 +321,11 @@ impl Node {
             claims: self.roster.claims(clock::monotonic_ms()),
             step_claims: self.roster.step_claims(clock::monotonic_ms()),
             registration: self.registrations.next(clock::wall_ms_unsigned()),
+            lease_left_ms: self.lease.left_ms(),
             abilities: self.abilities,
             features: self.settings.features.clone(),
             gres: self.settings.gres.clone(),
+            retiring: self.retirement.is_under_way(),
         }
     }
 
@@ -284,11 +334,13 @@ impl Node {
         info!(epoch, session, adopt = welcome.adopt.len(), kill = welcome.kill.len(), "welcome");
         self.rules.node.cluster.clone_from(&welcome.cluster);
         self.rules.kill_wait_ms = welcome.kill_wait_s * 1000;
-        self.roster.on_welcome(welcome).unwrap_or_else(|| {
-            warn!(epoch, "an older controller; its link is dropped");
-            self.to_controller = None;
-            Vec::new()
-        })
+        if let Some(acts) = self.roster.on_welcome(welcome) {
+            self.lease.on_welcome(welcome.lease);
+            return acts;
+        }
+        warn!(epoch, "an older controller; its link is dropped");
+        self.to_controller = None;
+        Vec::new()
     }
 
     fn on_words(&mut self, words: Vec<Word>) -> Vec<Act> {
@@ -301,7 +353,9 @@ impl Node {
                     let seen = self.steps.told(key, seen);
                     self.roster.on_step(key, seen, now_ms)
                 }
-                Word::Hello { launcher_id, attempts, steps, abilities } => {
+                Word::Hello(hello) => {
+                    let Hello { launcher_id, attempts, steps, abilities, .. } = *hello;
+                    self.lease.on_launcher_hello();
                     let fresh = launcher_id != self.launcher_id;
                     if fresh {
                         warn!("the launcher has lost its records");
@@ -380,7 +434,7 @@ impl Node {
                 Act::Limit(key, limit) => {
                     requests.push(Request::Limit { key: key.into(), time_limit_s: limit.seconds() })
                 }
-                Act::Signal(key, signal, scope) => requests.extend(hand::signal(key, signal, scope)),
+                Act::Signal(key, sent) => requests.extend(hand::signal(key, sent)),
                 Act::Abandon(key) => self.pipeline.abandon(key),
                 Act::Report(key, end) => ends.push((key, end)),
                 Act::Drop(key) => {
@@ -388,6 +442,7 @@ impl Node {
                     forget.push(key.into());
                 }
                 Act::DropJob(job) => self.rules.drop_job(job),
+                Act::Read(read) => self.readers.read(read),
                 Act::Step(StepAct::Report(key, end)) => step_ends.push((key, end)),
                 Act::Step(StepAct::Drop(key)) => {
                     self.steps.forget(key);
@@ -417,7 +472,10 @@ impl Node {
                 info!(step = %key, ?why, "stop");
                 Some(Request::Stop { key: key.into(), why: stop_why(why), kill_wait_ms })
             }
-            StepAct::Signal(key, signal) => Some(Request::Signal { key: key.into(), signal, whole_tree: true }),
+            StepAct::Signal(key, sent) => {
+                let (key, signal, number) = (key.into(), sent.signal, sent.number);
+                Some(Request::Signal { key, signal, whole_tree: true, number })
+            }
             StepAct::Report(..) | StepAct::Drop(_) => None,
         }
     }
@@ -447,29 +505,6 @@ impl Node {
             warn!("the controller does not take reports; its link is dropped");
             self.to_controller = None;
         }
-    }
-
-    /// Stops all tasks, and says goodbye.
-    async fn leave(&mut self, heard: &mut mpsc::Receiver<Heard>) -> Result<(), NodeError> {
-        info!("leaving the cluster");
-        let folder = self.settings.folder.clone();
-        let stopped = tokio::task::spawn_blocking(move || launcher::stop(&folder)).await;
-        stopped.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-        let Some(sender) = self.to_controller.take() else { return Ok(()) };
-        if sender.send(FromNode::Leave).await.is_err() {
-            return Ok(());
-        }
-        let gone = async {
-            while let Some(said) = heard.recv().await {
-                if matches!(said, Heard::Lost) {
-                    break;
-                }
-            }
-        };
-        if tokio::time::timeout(LEAVE_WAIT, gone).await.is_err() {
-            error!("the controller has not taken the goodbye");
-        }
-        Ok(())
     }
 }
 

@@ -6,18 +6,23 @@
 //! What suspends, resumes or limits an attempt is for its process: one whose blob is on its way in hears of it when it is
 //! launched, and operations and transfers go on as they were, because they are short. A signal is for a process that runs.
 
+mod ends;
+mod lease;
+mod retire;
 mod steps;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use proto::link::{Brief, Order, StartTask, Welcome, Work};
+use proto::link::{Brief, Order, ReadOutput, StartTask, Welcome, Work};
 use sched::ids::{AttemptKey, JobId, StepKey};
-use sched::reason::{Exit, Scope, StopWhy};
+use sched::reason::{Exit, StopWhy};
 use sched::reconcile::{AttemptEnd, Claim, How, StepClaim};
+use sched::signals::{Sent, Signals};
 use sched::spec::duration::TimeLimit;
 use sched::task::Usage;
 
+pub use ends::Ends;
 pub use steps::StepAct;
 use steps::Steps;
 
@@ -41,7 +46,7 @@ pub enum Act {
     /// Let the launcher hold the attempt to another time limit.
     Limit(AttemptKey, TimeLimit),
     /// Let the launcher send a signal.
-    Signal(AttemptKey, i32, Scope),
+    Signal(AttemptKey, Sent),
     /// Give up an operation or a transfer that is under way.
     Abandon(AttemptKey),
     /// Tell the controller of an end.
@@ -50,6 +55,8 @@ pub enum Act {
     Drop(AttemptKey),
     /// Drop what is kept for a job.
     DropJob(JobId),
+    /// Read a file for somebody.
+    Read(ReadOutput),
     /// Something for a step.
     Step(StepAct),
 }
@@ -74,8 +81,11 @@ impl Job {
 /// How an attempt of the launcher's stands, in the words of this crate's wire.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Seen {
-    /// It runs.
-    Running,
+    /// It runs, and has heard its signals up to a number.
+    Running {
+        /// The number.
+        heard: u32,
+    },
     /// Its process has left.
     Left {
         /// How.
@@ -96,6 +106,8 @@ pub struct Roster {
     briefs: BTreeMap<JobId, Arc<Brief>>,
     steps: Steps,
     epoch_seen: u64,
+    /// The node's lease is over, and no welcome has come since.
+    out_of_lease: bool,
 }
 
 #[derive(Debug)]
@@ -107,6 +119,10 @@ struct Entry {
     suspended: Option<bool>,
     /// The time limit that it was last given.
     limit: Option<TimeLimit>,
+    /// What it was sent.
+    signals: Signals,
+    /// It may run elsewhere once the lease of this node is over.
+    leased: bool,
 }
 
 #[derive(Debug)]
@@ -117,10 +133,22 @@ enum State {
     Launched(Option<Job>),
     /// An operation runs.
     Converting,
+    /// Its process has ended well while this node had no lease: its output is published if the controller still wants it.
+    Waiting { job: Job, usage: Usage },
     /// Its output is on the way out.
     Publishing { usage: Usage },
     /// Over, and kept until the controller has counted it.
     Ended { end: AttemptEnd, at_ms: u64 },
+}
+
+impl Seen {
+    /// Up to which number it has heard its signals, as far as that is said.
+    fn heard(&self) -> u32 {
+        match self {
+            Seen::Running { heard } => *heard,
+            Seen::Left { .. } => 0,
+        }
+    }
 }
 
 impl Roster {
@@ -147,12 +175,13 @@ impl Roster {
     ) -> Vec<Act> {
         let mut acts = self.ask_again(&seen, fresh, now_ms);
         for (key, seen) in seen {
-            let entry = self.attempts.entry(key).or_insert_with(|| Entry::new(State::Launched(staged(key))));
+            let new = || Entry { signals: Signals::heard(seen.heard()), ..Entry::of_launched(staged(key)) };
+            let entry = self.attempts.entry(key).or_insert_with(new);
             match (seen, entry.stopped) {
                 (seen @ Seen::Left { .. }, _) => acts.extend(self.on_process(key, seen, now_ms)),
                 // A stop that the broken connection may have swallowed is asked again.
-                (Seen::Running, Some(why)) => acts.push(Act::Stop(key, why)),
-                (Seen::Running, None) => acts.extend(entry.adjustments(key)),
+                (Seen::Running { .. }, Some(why)) => acts.push(Act::Stop(key, why)),
+                (Seen::Running { heard }, None) => acts.extend(entry.adjustments(key, heard)),
             }
         }
         acts
@@ -166,14 +195,18 @@ impl Roster {
         let asked: Vec<(AttemptKey, Option<Job>, bool)> = unknown
             .filter_map(|(key, entry)| match &entry.state {
                 State::Launched(job) => Some((*key, job.clone(), entry.stopped.is_some())),
-                State::Staging(_) | State::Converting | State::Publishing { .. } | State::Ended { .. } => None,
+                State::Staging(_)
+                | State::Converting
+                | State::Waiting { .. }
+                | State::Publishing { .. }
+                | State::Ended { .. } => None,
             })
             .collect();
         asked
             .into_iter()
             .flat_map(|(key, job, stopped)| match job.filter(|_| !fresh) {
                 Some(_) if stopped => self.end(key, AttemptEnd::terminated(), now_ms),
-                Some(job) => std::iter::once(Act::Launch(job)).chain(self.attempts[&key].adjustments(key)).collect(),
+                Some(job) => std::iter::once(Act::Launch(job)).chain(self.attempts[&key].adjustments(key, 0)).collect(),
                 None => self.end(key, AttemptEnd::lost(), now_ms),
             })
             .collect()
@@ -207,7 +240,8 @@ impl Roster {
 
     /// Remembers an operation that was under way when noded last died.
     pub fn on_lost_operation(&mut self, key: AttemptKey, now_ms: u64) {
-        self.attempts.entry(key).or_insert_with(|| Entry::new(State::Ended { end: AttemptEnd::lost(), at_ms: now_ms }));
+        let ended = State::Ended { end: AttemptEnd::lost(), at_ms: now_ms };
+        self.attempts.entry(key).or_insert_with(|| Entry::new(ended, false));
     }
 
     /// What is told to the controller at a registration.
@@ -216,11 +250,13 @@ impl Roster {
         let claim = |(key, entry): (&AttemptKey, &Entry)| match &entry.state {
             State::Ended { end, at_ms } => {
                 let age_ms = end.age_ms + now_ms.saturating_sub(*at_ms);
-                Claim { key: *key, end: Some(AttemptEnd { age_ms, ..end.clone() }) }
+                Claim { key: *key, end: Some(AttemptEnd { age_ms, ..end.clone() }), heard: entry.signals.last() }
             }
-            State::Staging(_) | State::Launched(_) | State::Converting | State::Publishing { .. } => {
-                Claim { key: *key, end: None }
-            }
+            State::Staging(_)
+            | State::Launched(_)
+            | State::Converting
+            | State::Waiting { .. }
+            | State::Publishing { .. } => Claim { key: *key, end: None, heard: entry.signals.last() },
         };
         self.attempts.iter().map(claim).collect()
     }
@@ -231,12 +267,14 @@ impl Roster {
             return None;
         }
         self.epoch_seen = welcome.epoch;
+        self.out_of_lease = false;
         // A new session tells of its jobs anew; what is kept for jobs without attempts here is not needed any more.
         let told: Vec<JobId> = std::mem::take(&mut self.briefs).into_keys().collect();
         let mut acts: Vec<Act> = told.into_iter().filter(|job| !self.has_attempts(*job)).map(Act::DropJob).collect();
         for key in &welcome.forget {
             acts.extend(self.forget(*key));
         }
+        acts.extend(welcome.adopt.iter().filter_map(|key| self.publish_after_all(*key)).collect::<Vec<_>>());
         // Their ends are waited for: until then the controller gives this node nothing else.
         let stops = welcome.kill.iter().map(|key| Order::Stop { key: *key, why: StopWhy::Cancelled(0) });
         acts.extend(stops.flat_map(|order| self.on_order(order)).collect::<Vec<_>>());
@@ -268,7 +306,7 @@ impl Roster {
                 vec![Act::Limit(key, limit)]
             }
             Order::Limit { key, limit } => self.adjust(key, Act::Limit(key, limit), |entry| entry.limit = Some(limit)),
-            Order::Signal { key, signal, scope } => self.adjust(key, Act::Signal(key, signal, scope), |_| {}),
+            Order::Signal { key, sent } => self.signal(key, sent),
             Order::Forget(key) => self.forget(key),
             Order::JobGone(job) => {
                 self.briefs.remove(&job);
@@ -276,8 +314,9 @@ impl Roster {
             }
             Order::StartStep(start) => step(self.steps.start(*start)),
             Order::StopStep { key, why } => step(self.steps.stop(key, why)),
-            Order::SignalStep { key, signal } => step(self.steps.signal(key, signal)),
+            Order::SignalStep { key, sent } => step(self.steps.signal(key, sent)),
             Order::ForgetStep(key) => step(self.steps.forget(key)),
+            Order::ReadOutput(read) => vec![Act::Read(read)],
         }
     }
 
@@ -297,7 +336,7 @@ impl Roster {
                 (State::Launched(Some(job.clone())), Act::Launch(job))
             }
         };
-        self.attempts.insert(key, Entry::new(state));
+        self.attempts.insert(key, Entry::new(state, brief.requeue));
         Some(act)
     }
 
@@ -307,6 +346,13 @@ impl Roster {
         match entry.state {
             State::Launched(_) => Some(Act::Stop(key, why)),
             State::Staging(_) | State::Converting | State::Publishing { .. } => Some(Act::Abandon(key)),
+            State::Waiting { .. } => {
+                let again = why == StopWhy::Requeue;
+                let end = if again { AttemptEnd::lost() } else { AttemptEnd::terminated() };
+                // Nobody counts how long ago it was told to stop.
+                entry.state = State::Ended { end: end.clone(), at_ms: u64::MAX };
+                Some(Act::Report(key, end))
+            }
             State::Ended { .. } => None,
         }
     }
@@ -319,8 +365,19 @@ impl Roster {
         remember(entry);
         match entry.state {
             State::Launched(_) => vec![act],
-            State::Staging(_) | State::Converting | State::Publishing { .. } | State::Ended { .. } => Vec::new(),
+            State::Staging(_)
+            | State::Converting
+            | State::Waiting { .. }
+            | State::Publishing { .. }
+            | State::Ended { .. } => Vec::new(),
         }
+    }
+
+    /// Lets a signal reach an attempt once. One that has no process yet gets it when it has.
+    fn signal(&mut self, key: AttemptKey, sent: Sent) -> Vec<Act> {
+        let mut is_new = false;
+        let acts = self.adjust(key, Act::Signal(key, sent), |entry| is_new = entry.signals.note(sent));
+        if is_new { acts } else { Vec::new() }
     }
 
     /// Drops an attempt whose end is counted, and what is kept for a job that this session has not told of when it was the last.
@@ -332,9 +389,7 @@ impl Roster {
                 let last = !self.briefs.contains_key(&key.job) && !self.has_attempts(key.job);
                 std::iter::once(Act::Drop(key)).chain(last.then_some(Act::DropJob(key.job))).collect()
             }
-            Some(State::Staging(_) | State::Launched(_) | State::Converting | State::Publishing { .. }) | None => {
-                Vec::new()
-            }
+            Some(_) | None => Vec::new(),
         }
     }
 
@@ -355,7 +410,7 @@ impl Roster {
             None => {
                 let job = job.clone();
                 entry.state = State::Launched(Some(job.clone()));
-                std::iter::once(Act::Launch(job)).chain(entry.adjustments(key)).collect()
+                std::iter::once(Act::Launch(job)).chain(entry.adjustments(key, 0)).collect()
             }
         }
     }
@@ -368,6 +423,11 @@ impl Roster {
         let mapped = job.clone().filter(|job| job.brief.map.is_some());
         let mut note = note;
         if let (Some(job), How::Exited(exit)) = (mapped, how) {
+            // Somebody else may publish it by now.
+            if exit == Exit::default() && self.out_of_lease && entry.leased {
+                entry.state = State::Waiting { job, usage };
+                return Vec::new();
+            }
             if exit == Exit::default() {
                 entry.state = State::Publishing { usage };
                 return vec![Act::Publish(job)];
@@ -392,53 +452,41 @@ impl Roster {
                 end.usage = Usage { bytes_in: moved.bytes_in, bytes_out: moved.bytes_out, ..*usage };
             }
             State::Converting => {}
-            State::Staging(_) | State::Launched(_) | State::Ended { .. } => return Vec::new(),
+            State::Staging(_) | State::Launched(_) | State::Waiting { .. } | State::Ended { .. } => return Vec::new(),
         }
         self.end(key, end, now_ms)
     }
 
     fn end(&mut self, key: AttemptKey, end: AttemptEnd, now_ms: u64) -> Vec<Act> {
         let Some(entry) = self.attempts.get_mut(&key) else { return Vec::new() };
+        // What was given up so that it starts again has come to no end of its own.
+        let again = entry.stopped == Some(StopWhy::Requeue) && end.how == AttemptEnd::terminated().how;
+        let end = if again { AttemptEnd { how: How::Lost, ..end } } else { end };
         entry.state = State::Ended { end: end.clone(), at_ms: now_ms };
         vec![Act::Report(key, end)]
     }
 }
 
 impl Entry {
-    fn new(state: State) -> Entry {
-        Entry { state, stopped: None, suspended: None, limit: None }
+    fn new(state: State, leased: bool) -> Entry {
+        Entry { state, stopped: None, suspended: None, limit: None, signals: Signals::default(), leased }
     }
 
-    /// What a process has to be told that may not have heard it. Hearing it again changes nothing.
-    fn adjustments(&self, key: AttemptKey) -> impl Iterator<Item = Act> + use<> {
+    fn of_launched(job: Option<Job>) -> Entry {
+        let leased = job.as_ref().is_some_and(|job| job.brief.requeue);
+        Entry::new(State::Launched(job), leased)
+    }
+
+    /// What a process has to be told that may not have heard it, and the signals after the last that it has `heard`.
+    fn adjustments(&self, key: AttemptKey, heard: u32) -> impl Iterator<Item = Act> + '_ {
         let limit = self.limit.map(|limit| Act::Limit(key, limit));
         let pace = self.suspended.map(|suspended| if suspended { Act::Suspend(key) } else { Act::Resume(key) });
-        limit.into_iter().chain(pace)
+        limit.into_iter().chain(pace).chain(self.signals.after(heard).map(move |sent| Act::Signal(key, sent)))
     }
 }
 
 fn step(act: Option<StepAct>) -> Vec<Act> {
     act.map(Act::Step).into_iter().collect()
-}
-
-/// Ends that noded itself brings about.
-pub trait Ends {
-    /// Stopped by TERM before a process of its own had begun, or outside one.
-    fn terminated() -> Self;
-    /// Failed with exit code 1, and says why.
-    fn failed(note: String) -> Self;
-}
-
-impl Ends for AttemptEnd {
-    fn terminated() -> AttemptEnd {
-        let how = How::Exited(Exit { code: 0, signal: 15 });
-        AttemptEnd { how, age_ms: 0, usage: Usage::default(), note: None }
-    }
-
-    fn failed(note: String) -> AttemptEnd {
-        let how = How::Exited(Exit { code: 1, signal: 0 });
-        AttemptEnd { how, age_ms: 0, usage: Usage::default(), note: Some(note) }
-    }
 }
 
 #[cfg(test)]

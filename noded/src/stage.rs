@@ -3,29 +3,33 @@
 //! Bytes in flight are bounded, not blobs: a fetch waits for room for the blob, a conversion for the memory that the
 //! picture's header announces. Whoever waits for the second holds only the first, so the two cannot wait for each other.
 
+mod carry;
 mod convert;
 mod folder;
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use blobs::{BlobError, BlobName, BlobStore, Environment, StoreUrl};
-use bytes::Bytes;
+use blobs::{BlobError, BlobName, BlobStore, Courier, Environment};
 use proto::link::MapUrls;
 use sched::ids::AttemptKey;
 use sched::reason::Exit;
 use sched::reconcile::{AttemptEnd, How};
-use sched::spec::output_name::{OutputName, OutputNameError};
+use sched::spec::output_name::OutputNameError;
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+pub use carry::StoreAuth;
 pub use folder::WorkFolder;
 
+use crate::clock;
 use crate::login::{Logins, Variables};
 use crate::roster::{Ends, Job};
+use crate::signatures::{Refused, Signatures};
 
 /// Results that may wait for the main loop; a finished transfer waits for room.
 const RESULTS_MAX: usize = 1_024;
@@ -48,15 +52,33 @@ pub struct Pipeline {
     results: mpsc::Sender<Moved>,
 }
 
+/// How this node gets at blobs.
+#[derive(Debug)]
+pub struct Access {
+    /// Who lets it.
+    pub auth: StoreAuth,
+    /// Its own keys, where it is to use them.
+    pub environment: Environment,
+    /// Where signed URLs come from.
+    pub signatures: Signatures,
+    /// Who uses them.
+    pub courier: Courier,
+}
+
 /// What all pieces of work share.
 struct Shared {
     folder: PathBuf,
+    auth: StoreAuth,
     environment: Environment,
+    signatures: Signatures,
+    courier: Courier,
     stores: Mutex<BTreeMap<String, BlobStore>>,
     fetched: Room,
     working: Room,
     pool: rayon::ThreadPool,
     logins: Logins,
+    /// Until when what may run elsewhere may publish, by the clock of the machine; the highest number is for ever.
+    lease_until_ms: AtomicU64,
 }
 
 /// Memory to be handed out.
@@ -72,6 +94,8 @@ enum MoveError {
     NoBlob,
     #[error("{source}{}", hint(source))]
     Store { source: BlobError },
+    #[error(transparent)]
+    Refused(#[from] Refused),
     #[error("{blob}: {bytes} bytes are more than this node's {bytes_max} for blobs in flight; give it more memory")]
     TooLarge { blob: String, bytes: u64, bytes_max: u64 },
     #[error("{blob}: {source}")]
@@ -84,6 +108,8 @@ enum MoveError {
     NoOutput { blob: String, path: PathBuf },
     #[error("{}: {source}", path.display())]
     Folder { path: PathBuf, source: std::io::Error },
+    #[error("the node was cut off for longer than its lease: the task may run elsewhere")]
+    LeaseOver,
     #[error("{blob}: the conversion broke off; the log of this node says more")]
     Broken { blob: String },
 }
@@ -119,10 +145,11 @@ impl Pipeline {
     /// When the threads cannot be started.
     pub fn new(
         folder: PathBuf,
-        environment: Environment,
+        access: Access,
         threads: usize,
         memory_bytes_max: u64,
     ) -> Result<(Pipeline, mpsc::Receiver<Moved>), rayon::ThreadPoolBuildError> {
+        let Access { auth, environment, signatures, courier } = access;
         let name = |i| format!("op-{i}");
         // A panic in a decoder fails its own task: the sender of its result is dropped.
         let on_panic = |_| tracing::error!("an operation has panicked");
@@ -130,12 +157,16 @@ impl Pipeline {
             rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(name).panic_handler(on_panic).build()?;
         let shared = Shared {
             folder,
+            auth,
             environment,
+            signatures,
+            courier,
             stores: Mutex::new(BTreeMap::new()),
             fetched: Room::new(memory_bytes_max / 4),
             working: Room::new(memory_bytes_max / 2),
             pool,
             logins: Logins::default(),
+            lease_until_ms: AtomicU64::new(u64::MAX),
         };
         let (results, moved) = mpsc::channel(RESULTS_MAX);
         Ok((Pipeline { shared: Arc::new(shared), under_way: BTreeMap::new(), results }, moved))
@@ -162,6 +193,11 @@ impl Pipeline {
     pub fn publish(&mut self, job: Job) {
         let (shared, key) = (self.shared.clone(), job.key());
         self.spawn(key, None, async move { convert::publish(&shared, &job).await }, Moved::Done);
+    }
+
+    /// The node's lease holds until then, or for ever.
+    pub fn hold_until(&self, until_ms: Option<u64>) {
+        self.shared.lease_until_ms.store(until_ms.unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Gives up what is under way for an attempt.
@@ -224,18 +260,6 @@ impl Pipeline {
 }
 
 impl Shared {
-    /// The store at a URL, opened once.
-    fn store(&self, url: &str) -> Result<BlobStore, BlobError> {
-        let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(store) = stores.get(url) {
-            return Ok(store.clone());
-        }
-        let parsed: StoreUrl = url.parse()?;
-        let store = BlobStore::open(&parsed.without_pattern(), &self.environment)?;
-        stores.insert(url.to_owned(), store.clone());
-        Ok(store)
-    }
-
     /// The map of an attempt, and the blob that it reads.
     fn source<'a>(&self, job: &'a Job) -> Result<(&'a MapUrls, BlobName), MoveError> {
         let map = job.brief.map.as_ref().ok_or(MoveError::NoBlob)?;
@@ -243,23 +267,10 @@ impl Shared {
         Ok((map, BlobName::new(blob)?))
     }
 
-    /// The name under which the attempt's output appears.
-    fn output_name(&self, job: &Job, map: &MapUrls, blob: &BlobName) -> Result<BlobName, MoveError> {
-        let template: OutputName = map.output_name.parse()?;
-        Ok(BlobName::new(template.fill(blob.as_str(), job.brief.job.0, job.task.index))?)
-    }
-
-    /// Fetches the attempt's blob, holding room for it.
-    async fn fetch(&self, job: &Job) -> Result<(Bytes, OwnedSemaphorePermit), MoveError> {
-        let (map, blob) = self.source(job)?;
-        let store = self.store(&map.from)?;
-        let bytes = store.head(&blob).await?;
-        let bytes_max = self.fetched.bytes_max;
-        if bytes > bytes_max {
-            return Err(MoveError::TooLarge { blob: blob.to_string(), bytes, bytes_max });
-        }
-        let room = self.fetched.take(bytes).await;
-        Ok((store.get(&blob, bytes_max).await?, room))
+    /// Fails when the attempt may run elsewhere by now: nothing of it may appear any more.
+    fn check_lease(&self, job: &Job) -> Result<(), MoveError> {
+        let holds = clock::boot_ms() < self.lease_until_ms.load(Ordering::Relaxed);
+        if holds || !job.brief.requeue { Ok(()) } else { Err(MoveError::LeaseOver) }
     }
 
     fn work_folder(&self, job: &Job) -> Result<WorkFolder, MoveError> {

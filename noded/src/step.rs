@@ -8,11 +8,12 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
-use proto::link::{StartStep, StepShare};
+use proto::link::StartStep;
 use sched::ids::StepKey;
 use sched::reason::Exit;
 use sched::reconcile::How;
 use sched::spec::pattern::{FileNamePattern, PatternValues};
+use sched::spec::programs::Programs;
 
 use crate::environment::{NodeFacts, step_variables};
 use crate::launch::{limits, run_as, warning};
@@ -79,6 +80,7 @@ impl Steps {
             user: None,
             soft_limits: Vec::new(),
             job_time: Some(JobTime { ran_ms: start.job_ran_ms, limit_s: start.job.time_limit.seconds() }),
+            leased: start.job.requeue,
         })
     }
 
@@ -126,6 +128,7 @@ impl Steps {
 
 fn order(start: &StartStep, part: usize, node: &NodeFacts, now_s: i64) -> StepOrder {
     let (spec, share) = (&start.spec, &start.shares[part]);
+    let programs = Programs::read(&spec.programs).ok();
     let job = match &start.job.array {
         Some(_) => format!("{}_{}", start.job.job, start.task.index),
         None => start.task.id.to_string(),
@@ -144,13 +147,12 @@ fn order(start: &StartStep, part: usize, node: &NodeFacts, now_s: i64) -> StepOr
         user: None,
         append: spec.append,
         kill_on_bad_exit: spec.kill_on_bad_exit,
-        tasks: (0..share.tasks).map(|local| task(start, part, share, local)).collect(),
+        tasks: (0..share.tasks).map(|local| task(start, part, share.first_task + local, programs.as_ref())).collect(),
     }
 }
 
-fn task(start: &StartStep, part: usize, share: &StepShare, local: u32) -> TaskOrder {
-    let spec = &start.spec;
-    let rank = share.first_task + local;
+fn task(start: &StartStep, part: usize, rank: u32, programs: Option<&Programs>) -> TaskOrder {
+    let (spec, share) = (&start.spec, &start.shares[part]);
     let step = start.key.step.to_string();
     let values = PatternValues {
         job_id: start.task.id.0,
@@ -172,7 +174,7 @@ fn task(start: &StartStep, part: usize, share: &StepShare, local: u32) -> TaskOr
     let reads = spec.input_task.is_none_or(|only| only == rank);
     TaskOrder {
         rank,
-        words: spec.words.clone(),
+        words: programs.and_then(|programs| programs.words(rank)).unwrap_or_else(|| spec.words.clone()),
         stdin: if reads { stream(&spec.stdin) } else { Stream::Null },
         stdout: stream(&spec.stdout),
         stderr: stream(&spec.stderr),

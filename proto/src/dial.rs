@@ -11,7 +11,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, sleep};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tonic::transport::{Channel, Uri};
+use tonic::transport::{self, Channel, Uri};
 
 use crate::endpoint::{Endpoint, Endpoints};
 use crate::short_path::ShortPath;
@@ -23,6 +23,11 @@ const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 /// How long one try may take.
 const TRY_MAX: Duration = Duration::from_secs(5);
+/// How long a channel of [`channel_by_tls`] goes round the places when a call needs it: a controller that is being started again
+/// needs a moment.
+const CALL_PATIENCE: Duration = Duration::from_secs(3);
+/// What such a channel takes in that nobody has asked for yet, in bytes.
+const UNREAD_BYTES_MAX: u32 = 512 * 1024;
 
 /// Nobody answered.
 #[derive(Debug, Error)]
@@ -40,7 +45,7 @@ pub struct DialError {
 pub enum TryError {
     /// No connection.
     #[error(transparent)]
-    Transport(#[from] tonic::transport::Error),
+    Transport(#[from] transport::Error),
     /// Nothing is known to check a controller by that is reached by TLS.
     #[error("{0} is reached by TLS, and there is no CA certificate to check it by")]
     NoTrust(Endpoint),
@@ -115,6 +120,44 @@ pub async fn dial_place<'a>(
     }
 }
 
+/// A channel to the first of these places that answers by TLS. It is made when a call needs it, and made again when it has broken;
+/// `trust` is asked each time.
+///
+/// # Panics
+/// Outside of a runtime.
+pub fn channel_by_tls(places: &Endpoints, trust: impl Fn() -> Trust + Clone + Send + 'static) -> Channel {
+    let hosts: Vec<String> = places.iter().filter_map(|place| place.tls_host().map(str::to_owned)).collect();
+    let connect = move |_: Uri| connect_tls_in_turn(hosts.clone(), trust.clone());
+    // The name is for nobody: the connector knows the places.
+    tuned(transport::Endpoint::from_static("http://controller"))
+        .initial_stream_window_size(UNREAD_BYTES_MAX)
+        .initial_connection_window_size(UNREAD_BYTES_MAX)
+        .connect_with_connector_lazy(tower::service_fn(connect))
+}
+
+async fn connect_tls_in_turn(
+    hosts: Vec<String>,
+    trust: impl Fn() -> Trust,
+) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
+    let deadline = Instant::now() + CALL_PATIENCE;
+    let mut pause = PAUSE_MIN;
+    loop {
+        let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
+        for host in &hosts {
+            match connect_tls(host.clone(), trust()).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failed = error,
+            }
+        }
+        // One who is not to be trusted does not get better.
+        if failed.kind() == io::ErrorKind::InvalidData || Instant::now() + pause > deadline {
+            return Err(failed);
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
 async fn dial_one(endpoint: &Endpoint, trust: Option<&Trust>) -> Result<Channel, TryError> {
     Ok(match endpoint {
         Endpoint::Tcp(host) => channel(format!("http://{host}"))?.tcp_nodelay(true).connect().await?,
@@ -133,14 +176,17 @@ async fn dial_one(endpoint: &Endpoint, trust: Option<&Trust>) -> Result<Channel,
     })
 }
 
-fn channel(uri: String) -> Result<tonic::transport::Endpoint, tonic::transport::Error> {
-    let endpoint = tonic::transport::Endpoint::from_shared(uri)?;
-    Ok(endpoint
+fn channel(uri: String) -> Result<transport::Endpoint, transport::Error> {
+    transport::Endpoint::from_shared(uri).map(tuned)
+}
+
+fn tuned(endpoint: transport::Endpoint) -> transport::Endpoint {
+    endpoint
         .connect_timeout(TRY_MAX)
         .http2_keep_alive_interval(Duration::from_secs(10))
         .keep_alive_timeout(Duration::from_secs(10))
         .initial_stream_window_size(1 << 20)
-        .initial_connection_window_size(1 << 22))
+        .initial_connection_window_size(1 << 22)
 }
 
 async fn connect_unix(path: PathBuf) -> io::Result<TokioIo<UnixStream>> {

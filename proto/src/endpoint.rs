@@ -17,6 +17,17 @@ pub enum Endpoint {
     Tls(String),
 }
 
+impl Endpoint {
+    /// The `host:port` of a place that is reached by TLS.
+    #[must_use]
+    pub fn tls_host(&self) -> Option<&str> {
+        match self {
+            Endpoint::Tls(host) => Some(host),
+            Endpoint::Unix(_) | Endpoint::Tcp(_) => None,
+        }
+    }
+}
+
 /// The places to try, in their order. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoints(Vec<Endpoint>);
@@ -31,7 +42,7 @@ impl Endpoints {
     /// Of these, the places that are reached by TLS: where alone a secret may be sent.
     #[must_use]
     pub fn secure(&self) -> Option<Endpoints> {
-        let secure: Vec<Endpoint> = self.0.iter().filter(|place| matches!(place, Endpoint::Tls(_))).cloned().collect();
+        let secure: Vec<Endpoint> = self.0.iter().filter(|place| place.tls_host().is_some()).cloned().collect();
         (!secure.is_empty()).then_some(Endpoints(secure))
     }
 

@@ -4,6 +4,7 @@
 //! Messages do not travel further than this crate and the rpc modules. The `.proto` files are the documentation of every
 //! call. Start with [`link`] for nodes and [`spec`] for jobs.
 
+pub mod behalf;
 pub mod dial;
 pub mod endpoint;
 pub mod error;
@@ -11,6 +12,7 @@ pub mod join_token;
 pub mod link;
 pub mod listen;
 pub mod node_certificate;
+pub mod reason;
 pub mod request;
 mod secret;
 mod short_path;
@@ -34,6 +36,3 @@ pub const LINK_MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The largest message of a command's call or its answer, in bytes. A listing is cut into pages well below it.
 pub const CALL_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
-
-/// The key of the metadata in which an error carries a sentence for people, in UTF-8; gRPC wants the ending for bytes.
-pub const DETAIL_KEY: &str = "covey-detail-bin";

@@ -13,10 +13,12 @@ pub use step::{StartStep, StepShare};
 use bytes::Bytes;
 use sched::devices::Devices;
 use sched::ids::{AttemptKey, JobId, Name, StepKey};
+use sched::lease::Lease;
 use sched::node::{Abilities, Offer};
-use sched::reason::{Scope, StopWhy};
+use sched::reason::StopWhy;
 use sched::reconcile::{AttemptEnd, Claim, StepClaim};
 use sched::resources::{Amount, Cpus};
+use sched::signals::Sent;
 use sched::spec::duration::TimeLimit;
 use sched::spec::gres::Gres;
 use sched::spec::job::{Files, Origin, Request, User};
@@ -26,6 +28,7 @@ use sched::spec::signal::Warning;
 
 /// What a node says.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one is held at a time, and a registration comes once per stream")]
 pub enum FromNode {
     /// First on every stream: who it is, what it has, and what it has records of.
     Register(Register),
@@ -38,6 +41,11 @@ pub enum FromNode {
     },
     /// It leaves for good, and has stopped what it ran.
     Leave,
+    /// It lives, and wants to hear the same moment again.
+    Heartbeat {
+        /// When it was sent, by a clock of its machine that nobody sets.
+        at_ms: u64,
+    },
 }
 
 /// A node's registration.
@@ -61,21 +69,27 @@ pub struct Register {
     pub step_claims: Vec<StepClaim>,
     /// Higher than in all its registrations before.
     pub registration: u64,
+    /// How long the lease that it has from before may last yet, the time to kill included.
+    pub lease_left_ms: u64,
     /// What it holds tasks to.
     pub abilities: Abilities,
     /// What it is, in words that `--constraint` asks for.
     pub features: Vec<Name>,
     /// What else it has.
     pub gres: Vec<Gres>,
+    /// It was told to go: what runs there may finish, and it takes nothing else.
+    pub retiring: bool,
 }
 
 impl Register {
     /// What the scheduler is offered, and the attempts and steps that the node has records of.
     #[must_use]
     pub fn into_offer(self) -> (Offer, Vec<Claim>, Vec<StepClaim>) {
-        let Register { amount, spool, address, claims, step_claims, registration, abilities, features, gres, .. } =
-            self;
-        let offer = Offer { amount, spool, address, registration, abilities, features, gres: Vec::new() };
+        let Register { amount, spool, address, claims, step_claims, registration, abilities, .. } = self;
+        let Register { features, retiring, lease_left_ms, gres, .. } = self;
+        let none = Vec::new();
+        let offer =
+            Offer { amount, spool, address, registration, abilities, features, gres: none, lease_left_ms, retiring };
         (offer.with_gres(gres), claims, step_claims)
     }
 }
@@ -87,6 +101,11 @@ pub enum ToNode {
     Welcome(Welcome),
     /// To be obeyed in their order.
     Orders(Vec<Order>),
+    /// The lease counts from this moment, at which the node sent a heartbeat.
+    Granted {
+        /// As the heartbeat said.
+        at_ms: u64,
+    },
 }
 
 /// The answer to a registration.
@@ -106,6 +125,8 @@ pub struct Welcome {
     pub forget: Vec<AttemptKey>,
     /// Seconds between TERM and KILL.
     pub kill_wait_s: u64,
+    /// How long what may run elsewhere goes on without a word; none where nothing has to end for that.
+    pub lease: Option<Lease>,
 }
 
 /// One order.
@@ -146,10 +167,8 @@ pub enum Order {
     Signal {
         /// Which.
         key: AttemptKey,
-        /// The signal's number, 1 to [`SIGNAL_MAX`](sched::spec::signal::SIGNAL_MAX).
-        signal: i32,
-        /// Whom it reaches; steps have signals of their own.
-        scope: Scope,
+        /// The signal; steps have signals of their own.
+        sent: Sent,
     },
     /// Start this node's part of a step.
     StartStep(Box<StartStep>),
@@ -164,11 +183,28 @@ pub enum Order {
     SignalStep {
         /// Which.
         key: StepKey,
-        /// The signal's number, 1 to [`SIGNAL_MAX`](sched::spec::signal::SIGNAL_MAX).
-        signal: i32,
+        /// The signal, to its tasks.
+        sent: Sent,
     },
     /// The end of a step's part is counted: drop its record.
     ForgetStep(StepKey),
+    /// Read what a task has written.
+    ReadOutput(ReadOutput),
+}
+
+/// A file to be read for somebody who asked the controller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadOutput {
+    /// Random: it says on the stream that answers which question that is.
+    pub reading: u128,
+    /// With whose rights.
+    pub uid: u32,
+    /// And group.
+    pub gid: u32,
+    /// The file.
+    pub path: String,
+    /// Go on behind its end until told that it is complete.
+    pub follow: bool,
 }
 
 /// All that a node must know of a job to run its tasks.
@@ -210,6 +246,8 @@ pub struct Brief {
     pub limits: Vec<ResourceLimit>,
     /// Whether tasks have the environment of a login beneath what they were given.
     pub login_environment: bool,
+    /// Whether a task whose node was lost starts again elsewhere, and so has to end with its node's lease.
+    pub requeue: bool,
 }
 
 /// What runs in each task, with the script's text.

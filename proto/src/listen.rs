@@ -13,7 +13,7 @@ use crate::short_path::ShortPath;
 #[derive(Debug, Error)]
 pub enum ListenError {
     /// Someone answers there.
-    #[error("{} is in use: a controller answers there already", .0.display())]
+    #[error("{} is in use: somebody answers there already", .0.display())]
     InUse(PathBuf),
     /// The operating system refused.
     #[error("cannot listen on {}", path.display())]

@@ -25,6 +25,8 @@ pub struct Parts {
     pub environment: BlobHash,
     /// The manifest and how many names it has; absent when none came.
     pub manifest: Option<(BlobHash, NonZeroU32)>,
+    /// How many bytes all of it has.
+    pub bytes: u64,
 }
 
 /// Reads a spec that arrived, and checks it.
@@ -76,6 +78,11 @@ pub fn read_spec(spec: v1::JobSpec, parts: Parts, index_max: u32) -> Result<JobS
         limits: read_limits(&spec.limits)?,
         time_min: read_time_limit(spec.time_min_minutes, false)?,
         login_environment: spec.login_environment,
+        inject_failure: Some(spec.inject_failure)
+            .filter(|text| !text.is_empty())
+            .map(|text| text.parse())
+            .transpose()?,
+        bytes: parts.bytes,
     };
     Ok(draft.check()?)
 }

@@ -39,6 +39,7 @@ impl TryFrom<v1::StepSpec> for StepSpec {
             time_limit: read_time_limit(spec.time_limit_minutes, false)?,
             limits: read_limits(&spec.limits)?,
             gres: spec.gres,
+            programs: spec.programs,
         };
         Ok(draft.check()?)
     }
@@ -72,6 +73,7 @@ impl From<&StepSpec> for v1::StepSpec {
             time_limit_minutes: write_time_limit(spec.time_limit).0,
             limits: write_limits(&spec.limits),
             gres: spec.gres,
+            programs: spec.programs,
         }
     }
 }

@@ -159,6 +159,11 @@ fn check_job(job: &Job) -> Result<(), Broken> {
     if !job.apart.is_subset(&job.requeued) || job.apart.iter().any(|index| job.tasks[&index].own.is_none()) {
         return broken("a task stands apart without waiting, or without anything of its own");
     }
+    if !job.tasks.values().all(|task| task.signals.is_sound())
+        || !job.steps.values().all(|step| step.signals.is_sound())
+    {
+        return broken("what was sent to one of its attempts or steps is out of order, or more than is remembered");
+    }
     if job.ended.is_some() != job.is_done() {
         return broken("it is done without an end, or has an end without being done");
     }

@@ -15,7 +15,7 @@ use crate::job::Job;
 use crate::members::Members;
 use crate::node::Node;
 use crate::partition::Partition;
-use crate::spec::job::{JobSpec, Work};
+use crate::spec::job::{JobSpec, User, Work};
 
 /// Jobs, nodes and partitions.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -137,6 +137,15 @@ impl Cluster {
         self.index.attempts.range((node, least)..).take_while(move |(on, _)| *on == node).map(|(_, key)| *key)
     }
 
+    /// The user with this number of whom an attempt or a step runs on a node, as its job has it; where several jobs have another
+    /// group each, the one with this group.
+    #[must_use]
+    pub fn user_on(&self, node: NodeId, uid: u32, gid: u32) -> Option<&User> {
+        let jobs = self.attempts_on(node).map(|key| key.job).chain(self.steps_on(node).map(|key| key.attempt.job));
+        let users = jobs.filter_map(|job| self.jobs.get(&job)).map(|job| &job.terms.spec.user);
+        users.filter(|user| user.uid == uid).max_by_key(|user| user.gid == gid)
+    }
+
     /// The journal blobs that no other job uses: what goes when `job` is forgotten.
     #[must_use]
     pub fn blobs_of_last_use(&self, job: &Job) -> Vec<BlobHash> {
@@ -153,6 +162,18 @@ impl Cluster {
     #[must_use]
     pub fn uses_blob(&self, hash: &BlobHash) -> bool {
         self.index.blob_uses.contains_key(hash)
+    }
+
+    /// The journal blobs that jobs name, each with the job.
+    pub fn blobs(&self) -> impl Iterator<Item = (JobId, BlobHash)> {
+        self.jobs().flat_map(|job| blobs_of(&job.terms.spec).map(|hash| (job.id, hash)))
+    }
+
+    /// Leaves so many numbers out, which jobs may have that came after the backup from which this was restored: nobody else gets them.
+    pub fn skip_job_numbers(&mut self, count: u32) {
+        let last = u64::from(self.last_job.map_or(0, |last| last.0)) + u64::from(count);
+        let wrapped = last.checked_sub(1).map(|before| before % u64::from(JobId::LAST.0) + 1);
+        self.last_job = wrapped.map(|last| JobId(u32::try_from(last).expect("it is no more than the last number")));
     }
 
     /// The jobs that wait for this one.

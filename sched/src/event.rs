@@ -131,7 +131,7 @@ pub enum Event {
         /// Where its batch process runs.
         node: NodeId,
     },
-    /// A user sends a signal to an attempt that runs. Nothing of the state changes.
+    /// A user sends a signal to an attempt that runs.
     #[serde(rename = "i")]
     Signalled {
         /// The attempt.
@@ -142,6 +142,9 @@ pub enum Event {
         signal: i32,
         /// To which of its processes.
         scope: Scope,
+        /// Counts the signals of the attempt from 1; 0 in journals of a time when they were not counted.
+        #[serde(default)]
+        number: u32,
     },
     /// Other terms hold, for a job or for some of its tasks.
     #[serde(rename = "m")]
@@ -254,6 +257,9 @@ pub enum Event {
         /// Parts of steps that it runs and nobody wants any more.
         #[serde(default)]
         unwanted_steps: Vec<StepKey>,
+        /// For how long its silence is waited out at the least, in milliseconds; 0 for a node without a lease.
+        #[serde(default)]
+        patience_ms: u64,
     },
     /// An attempt that nobody wanted any more is known dead.
     #[serde(rename = "u")]
@@ -348,7 +354,7 @@ pub enum Event {
         /// Why.
         why: StopWhy,
     },
-    /// The tasks of a step are sent a signal. Nothing of the state changes.
+    /// The tasks of a step are sent a signal.
     #[serde(rename = "si")]
     StepSignalled {
         /// The step.
@@ -357,6 +363,9 @@ pub enum Event {
         nodes: Vec<NodeId>,
         /// The signal's number.
         signal: i32,
+        /// Counts the signals of the step from 1; 0 where it only stands still or goes on as its attempt does.
+        #[serde(default)]
+        number: u32,
     },
     /// A step's part on one node was counted as ended; with the last one the step is over.
     #[serde(rename = "se")]

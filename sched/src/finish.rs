@@ -79,7 +79,13 @@ pub(crate) fn judge(
         }
         (Some(StopWhy::TimeLimit | StopWhy::JobOver) | None, How::Lost) => (Ending::NodeFail, exit),
     };
-    let outcome = Outcome { ending, exit, note: end.note.as_deref().map(note) };
+    let mut outcome = Outcome { ending, exit, note: end.note.as_deref().map(note) };
+    if let Some(inject) = spec.inject_failure.filter(|_| ending == Ending::Completed)
+        && inject.hits(key.index, key.attempt)
+    {
+        let said = format!("it ended well and failed on purpose (--inject-failure {inject})");
+        outcome = Outcome { ending: Ending::Failed, exit: Exit { code: 1, signal: 0 }, note: Some(note(&said)) };
+    }
     if spec.retry.as_ref().is_some_and(|retry| retry.covers(&outcome, task.retried)) {
         let until = Some(now.plus_ms(retry_wait_ms(settings, task)));
         return Some(close(cluster, Event::Requeued { key, node, until, hold: None, failed: true }));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::allow::{Role, Verb};
 use crate::cluster::Cluster;
 use crate::event::Event;
 use crate::ids::JobId;
@@ -34,11 +35,11 @@ pub(crate) fn hold(
     let mut events = Vec::new();
     let mut one = |target: &JobRef| -> Result<(), Refusal> {
         let (job, tasks) = resolve(cluster, target)?;
-        asker.may_touch(job)?;
+        asker.may(Verb::Hold, job)?;
         if job.is_done() {
-            return Err(Refusal::AlreadyDone);
+            return Err(Refusal::HasFinished);
         }
-        let admin = asker.operator && (asker.uid == 0 || asker.uid != job.terms.spec.user.uid);
+        let admin = asker.role > Role::User && (asker.uid == 0 || asker.uid != job.terms.spec.user.uid);
         let hold = match verb {
             HoldVerb::Hold if admin => Some(Hold::Admin),
             HoldVerb::Hold | HoldVerb::UserHold => Some(Hold::User),
@@ -48,8 +49,8 @@ pub(crate) fn hold(
             Some(tasks) => Some(numbers.of_tasks(job, &tasks)?),
             None => None,
         };
-        if hold.is_none() && !asker.operator && is_held_by_admin(job, tasks.as_deref()) {
-            return Err(Refusal::NotAllowed { what: "release what an administrator holds" });
+        if hold.is_none() && is_held_by_admin(job, tasks.as_deref()) {
+            asker.may(Verb::ReleaseHeld, job)?;
         }
         events.push(Event::Held { job: job.id, hold, tasks });
         Ok(())
@@ -97,7 +98,7 @@ impl<'a> Numbers<'a> {
                 numbered.push((index, self.of_task(job, index)));
             }
         }
-        if numbered.is_empty() { Err(Refusal::AlreadyDone) } else { Ok(numbered) }
+        if numbered.is_empty() { Err(Refusal::HasFinished) } else { Ok(numbered) }
     }
 
     fn of_task(&mut self, job: &Job, index: u32) -> JobId {

@@ -11,7 +11,7 @@ use crate::cluster::{Cluster, NodeOrder, blobs_of, namesake, targets};
 use crate::depend::Waits;
 use crate::ids::{AttemptKey, BlobHash, JobId, Name, NodeId, RequestId, StepKey, Timestamp};
 use crate::job::Job;
-use crate::spec::job::Request;
+use crate::spec::job::{JobSpec, Request};
 use crate::steps::Step;
 use crate::task::{Task, TaskState};
 use crate::terms::Terms;
@@ -42,6 +42,8 @@ pub(crate) struct Index {
     pub(crate) dependents: OrdSet<(JobId, JobId)>,
     /// Jobs that are not done, by user and name: what a singleton waits behind.
     pub(crate) namesakes: OrdSet<(u32, Name, JobId)>,
+    /// What each user has.
+    pub(crate) loads: OrdMap<u32, Load>,
     /// How many jobs use each journal blob.
     pub(crate) blob_uses: OrdMap<BlobHash, u32>,
     /// How many of each license are held by attempts.
@@ -54,6 +56,15 @@ pub(crate) struct Index {
     pub(crate) step_parts: OrdSet<(NodeId, StepKey)>,
     /// When those that run reach a limit of their own.
     pub(crate) step_limits: OrdSet<(Timestamp, StepKey)>,
+}
+
+/// What a user has, for the limits on one user.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Load {
+    /// Jobs that are not done.
+    pub(crate) open: usize,
+    /// Bytes that came with all jobs in memory: scripts, environments, names of blobs.
+    pub(crate) bytes: u64,
 }
 
 /// A place in the queue: tier, then priority, then the job's number; what waits together before what stands for itself.
@@ -110,6 +121,10 @@ impl Cluster {
         for hash in blobs_of(&job.terms.spec) {
             *self.index.blob_uses.entry(hash).or_insert(0) += 1;
         }
+        self.index.change_load(&job.terms.spec, |load, bytes| {
+            load.open += usize::from(job.ended.is_none());
+            load.bytes += bytes;
+        });
         for (entry, stand) in self.stands(job, Rows::All) {
             self.index.take_in((job.id, entry), stand);
         }
@@ -204,6 +219,23 @@ impl Cluster {
 }
 
 impl Index {
+    /// Changes what the user of a job has; the change is told the bytes that came with the job.
+    pub(crate) fn change_load(&mut self, spec: &JobSpec, change: impl FnOnce(&mut Load, u64)) {
+        let uid = spec.user.uid;
+        let mut load = self.load_of(uid);
+        change(&mut load, spec.bytes);
+        if load == Load::default() {
+            self.loads.remove(&uid);
+        } else {
+            self.loads.insert(uid, load);
+        }
+    }
+
+    /// What a user has.
+    pub(crate) fn load_of(&self, uid: u32) -> Load {
+        self.loads.get(&uid).copied().unwrap_or_default()
+    }
+
     pub(crate) fn hold_licenses(&mut self, request: &Request) {
         for ask in &request.licenses {
             *self.licenses.entry(ask.name.clone()).or_insert(0) += u64::from(ask.count);

@@ -4,9 +4,11 @@
 //! them decides nothing again. Time and randomness come in as values. This crate knows no wire, disk, clock or runtime.
 //! Start with [`job`], then [`event`], then [`plan`].
 
+pub mod allow;
 pub mod apply;
 mod backfill;
 mod candidates;
+pub mod changes;
 pub mod check;
 pub mod cluster;
 pub mod depend;
@@ -18,6 +20,7 @@ pub mod hold;
 pub mod ids;
 mod index;
 pub mod job;
+pub mod lease;
 mod line;
 pub mod mark;
 mod measure;
@@ -38,6 +41,7 @@ pub mod resources;
 pub mod revise;
 pub mod select;
 pub mod settings;
+pub mod signals;
 pub mod spec;
 mod spread;
 pub mod step;

@@ -18,6 +18,8 @@ use crate::task::TaskState;
 
 /// The reason of a node that was given up for its silence; Slurm's text.
 pub const NOT_RESPONDING: &str = "Not responding";
+/// The reason of a node that was told to go and waits for what it runs.
+pub const RETIRING: &str = "Leaving the cluster";
 /// The longest reason, in bytes; a longer one is refused.
 pub const REASON_BYTES_MAX: usize = 1024;
 

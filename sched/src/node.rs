@@ -51,6 +51,10 @@ pub struct Node {
     /// Parts of steps that it still has to end though nobody wants them.
     #[serde(default)]
     pub unwanted_steps: OrdSet<StepKey>,
+    /// For how long its silence is waited out at the least, in milliseconds: what its lease was given under when it last
+    /// registered. Settings that change later do not shorten it.
+    #[serde(default)]
+    pub patience_ms: u64,
 }
 
 /// That a node is to get no new work, until it is cleared.
@@ -102,6 +106,12 @@ pub struct Offer {
     /// What else it has, in an order that its counts and devices follow.
     #[serde(default)]
     pub gres: Vec<Gres>,
+    /// How long the lease that it has from before may last yet, the time to kill included, in milliseconds.
+    #[serde(default)]
+    pub lease_left_ms: u64,
+    /// It was told to go: what runs there may finish, and it takes nothing else. Its next registration says otherwise.
+    #[serde(default)]
+    pub retiring: bool,
 }
 
 impl Offer {
@@ -127,6 +137,9 @@ pub struct Abilities {
     pub processes: bool,
     /// The open files of each process.
     pub open_files: bool,
+    /// Its lease ([`crate::lease`]).
+    #[serde(default)]
+    pub leases: bool,
 }
 
 /// By what a node holds tasks to what they asked for.
@@ -215,6 +228,7 @@ impl Node {
             devices: Devices::default(),
             gres_next: None,
             unwanted_steps: OrdSet::new(),
+            patience_ms: 0,
         }
     }
 
@@ -266,11 +280,12 @@ impl Node {
         }
     }
 
-    /// Whether it may be given work: its link is up, nobody has taken it out of service, and nothing runs there that is in nobody's
-    /// books.
+    /// Whether it may be given work: its link is up, nobody has taken it out of service, it is not about to go, and nothing runs
+    /// there that is in nobody's books.
     #[must_use]
     pub fn takes_work(&self) -> bool {
-        matches!(self.health, Health::Up { .. }) && self.mark.is_none() && !self.has_unwanted()
+        let in_service = self.mark.is_none() && !self.offer.retiring;
+        matches!(self.health, Health::Up { .. }) && in_service && !self.has_unwanted()
     }
 
     /// What can still be taken; nothing of a node that takes no work.
@@ -294,7 +309,8 @@ impl Node {
         let given_up = matches!(self.health, Health::Down { .. });
         let word = if given_up || kind == Some(MarkKind::Down) { NodeWord::Down } else { in_use };
         let responds = matches!(self.health, Health::Up { .. });
-        let leaving = kind.filter(|kind| *kind != MarkKind::Down);
+        let retiring = self.offer.retiring.then_some(MarkKind::Drain);
+        let leaving = kind.filter(|kind| *kind != MarkKind::Down).or(retiring);
         NodeState { word, responds, leaving }
     }
 }

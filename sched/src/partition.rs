@@ -151,11 +151,20 @@ impl Partition {
         Ok(Request { nodes_min: least, nodes_max: most, memory: self.memory(asked)?, ..asked.clone() })
     }
 
+    /// The memory that a job has here which asks for so much: the partition's default where it says nothing.
+    #[must_use]
+    pub fn memory_of(&self, asked: Memory) -> Memory {
+        match asked {
+            Memory::Default => self.memory_per_cpu_mib_default.map_or(Memory::Default, Memory::PerCpu),
+            Memory::PerNode(_) | Memory::PerCpu(_) => asked,
+        }
+    }
+
     fn memory(&self, asked: &Request) -> Result<Memory, Reason> {
         let max = self.memory_per_cpu_mib_max;
         let over = |mib: u64, cpus: u32| max.is_some_and(|max| mib > max.saturating_mul(cpus.into()));
         match asked.memory {
-            Memory::Default => Ok(self.memory_per_cpu_mib_default.map_or(Memory::Default, Memory::PerCpu)),
+            Memory::Default => Ok(self.memory_of(Memory::Default)),
             Memory::PerNode(0) => Ok(max.map_or(Memory::PerNode(0), Memory::PerCpu)),
             Memory::PerNode(mib) if over(mib, asked.cpus().count()) => Err(Reason::MaxMemPerLimit),
             Memory::PerCpu(mib) if over(mib, 1) => Err(Reason::MaxMemPerLimit),

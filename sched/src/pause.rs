@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::allow::Verb;
 use crate::cluster::Cluster;
 use crate::event::Event;
 use crate::ids::{AttemptKey, NodeId};
@@ -28,10 +29,8 @@ pub(crate) fn pause(
     // Named twice, as a job and as its task, is changed once.
     let mut changed = BTreeSet::new();
     let found = targets.iter().map(|target| {
-        if !asker.operator {
-            return Err(Refusal::NotAllowed { what: "suspend and resume jobs" });
-        }
         let (job, tasks) = resolve(cluster, target)?;
+        asker.may(Verb::Suspend, job)?;
         let meant = job.tasks.iter().filter(|(index, _)| tasks.as_ref().is_none_or(|tasks| tasks.contains(**index)));
         let mut refused = not_running(job, tasks.as_ref());
         let mut done = 0;

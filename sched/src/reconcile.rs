@@ -11,7 +11,9 @@ use crate::event::Effect;
 use crate::event::Placement;
 use crate::ids::{AttemptKey, NodeId, StepKey};
 use crate::job::Job;
-use crate::reason::{Exit, StopWhy};
+use crate::lease::Lease;
+use crate::reason::{Exit, Scope, StopWhy};
+use crate::signals::Sent;
 use crate::steps::ends;
 use crate::task::{TaskState, Usage};
 
@@ -22,6 +24,8 @@ pub struct Claim {
     pub key: AttemptKey,
     /// Its end, if it has ended; `None` while it runs.
     pub end: Option<AttemptEnd>,
+    /// The highest number of a signal that it has heard.
+    pub heard: u32,
 }
 
 /// A step's part that a node has a record of.
@@ -31,6 +35,8 @@ pub struct StepClaim {
     pub key: StepKey,
     /// How its part there left, if it has; `None` while it runs.
     pub end: Option<AttemptEnd>,
+    /// The highest number of a signal that its part there has heard.
+    pub heard: u32,
 }
 
 /// The end of an attempt as its node saw it.
@@ -78,6 +84,8 @@ pub struct Reconciled {
     pub step_ends: Vec<(StepKey, AttemptEnd)>,
     /// Parts of steps that nobody wants any more.
     pub unwanted_steps: Vec<StepKey>,
+    /// How long what may run elsewhere goes on there without a word; none where the node keeps no lease, or needs none.
+    pub lease: Option<Lease>,
 }
 
 /// Compares a node's claims with what the cluster expects there. `same_spool` is false when the node's records are new, so
@@ -102,9 +110,9 @@ fn reconcile_attempts(cluster: &Cluster, node: NodeId, same_spool: bool, claims:
     for key in cluster.attempts_on(node).filter(|key| !is_closing(cluster, *key)) {
         match claimed.remove(&key) {
             Some(Claim { end: Some(end), .. }) => found.ends.push((key, end.clone())),
-            Some(Claim { end: None, .. }) => {
+            Some(Claim { end: None, heard, .. }) => {
                 found.adopt.push(key);
-                found.again.extend(tell_again(cluster, node, key));
+                found.again.extend(tell_again(cluster, node, key, *heard));
             }
             None if same_spool => found.again.extend(order_again(cluster, node, key)),
             None => found.ends.push((key, AttemptEnd::lost())),
@@ -126,10 +134,12 @@ fn reconcile_steps(cluster: &Cluster, node: NodeId, same_spool: bool, claims: &[
     for key in cluster.steps_on(node) {
         match claimed.remove(&key) {
             Some(StepClaim { end: Some(end), .. }) => found.step_ends.push((key, end.clone())),
-            Some(StepClaim { end: None, .. }) => found.again.extend(tell_step_again(cluster, node, key)),
+            Some(StepClaim { end: None, heard, .. }) => {
+                found.again.extend(tell_step_again(cluster, node, key, *heard));
+            }
             None if same_spool => {
                 found.again.push(Effect::StartStep { node, key });
-                found.again.extend(tell_step_again(cluster, node, key));
+                found.again.extend(tell_step_again(cluster, node, key, 0));
             }
             None => found.step_ends.push((key, AttemptEnd::lost())),
         }
@@ -145,19 +155,19 @@ fn reconcile_steps(cluster: &Cluster, node: NodeId, same_spool: bool, claims: &[
     }
 }
 
-/// What a node is told again of a step: that it stops, or that it stands still or goes on, and by which limit it is
-/// warned. A signal of another kind may have arrived.
-fn tell_step_again(cluster: &Cluster, node: NodeId, key: StepKey) -> Vec<Effect> {
+/// What a node is told again of a step: that it stops, or the signals that it has not `heard`, that it stands still or goes on,
+/// and by which limit it is warned.
+fn tell_step_again(cluster: &Cluster, node: NodeId, key: StepKey, heard: u32) -> Vec<Effect> {
     let Some(job) = cluster.job(key.attempt.job) else { return Vec::new() };
     let (Some(task), Some(step)) = (job.tasks.get(&key.attempt.index), job.step(key)) else { return Vec::new() };
     if let Some(why) = step.stopped() {
         return vec![Effect::StopStep { node, key, why }];
     }
+    let tell = |sent: Sent| Effect::SignalStep { node, key, sent };
+    let state = |signal: i32| tell(Sent { number: 0, signal, scope: Scope::Steps });
     let pace = match task.state {
-        TaskState::Suspended { .. } => Some(Effect::SignalStep { node, key, signal: ends::STOP }),
-        TaskState::Running { .. } if task.paused_ms > 0 => {
-            Some(Effect::SignalStep { node, key, signal: ends::CONTINUE })
-        }
+        TaskState::Suspended { .. } => Some(state(ends::STOP)),
+        TaskState::Running { .. } if task.paused_ms > 0 => Some(state(ends::CONTINUE)),
         TaskState::Running { .. }
         | TaskState::Pending { .. }
         | TaskState::Finishing { .. }
@@ -167,7 +177,8 @@ fn tell_step_again(cluster: &Cluster, node: NodeId, key: StepKey) -> Vec<Effect>
     // On the node of its attempt the attempt is told.
     let elsewhere = task.state.shares().and_then(|shares| Job::batch_node(shares)) != Some(node);
     let limit = Effect::Limit { node, key: key.attempt, limit: terms.time_limit };
-    pace.into_iter().chain((elsewhere && terms.revision > 0 && terms.warns_steps()).then_some(limit)).collect()
+    let signals = step.signals.after(heard).map(tell);
+    signals.chain(pace).chain((elsewhere && terms.revision > 0 && terms.warns_steps()).then_some(limit)).collect()
 }
 
 impl AttemptEnd {
@@ -179,22 +190,24 @@ impl AttemptEnd {
 }
 
 /// What a node is told again of an attempt that has begun, or is about to: all that was ordered since its start and that
-/// the state still says. A signal is not: it may have arrived.
-fn tell_again(cluster: &Cluster, node: NodeId, key: AttemptKey) -> Vec<Effect> {
+/// the state still says, and the signals that it has not `heard`.
+fn tell_again(cluster: &Cluster, node: NodeId, key: AttemptKey, heard: u32) -> Vec<Effect> {
     let Some(job) = cluster.job(key.job) else { return Vec::new() };
     let Some(task) = job.tasks.get(&key.index) else { return Vec::new() };
     let terms = job.terms_of(task);
     let limit = Effect::Limit { node, key, limit: terms.time_limit };
     // It may have missed that its limit was changed, or that it goes on.
-    match task.state {
-        TaskState::Finishing { why, .. } => vec![Effect::Stop { node, key, why }],
+    let mut again = match task.state {
+        TaskState::Finishing { why, .. } => return vec![Effect::Stop { node, key, why }],
         TaskState::Suspended { .. } if terms.revision > 0 => vec![Effect::Suspend { node, key }, limit],
         TaskState::Suspended { .. } => vec![Effect::Suspend { node, key }],
         TaskState::Running { .. } if terms.revision > 0 || task.paused_ms > 0 => {
             vec![Effect::Resume { node, key }, limit]
         }
         TaskState::Running { .. } | TaskState::Pending { .. } | TaskState::Closing { .. } => Vec::new(),
-    }
+    };
+    again.extend(task.signals.after(heard).map(|sent| Effect::Signal { node, key, sent }));
+    again
 }
 
 /// The order that a node never heard: to start, and to stop again where that was ordered since.
@@ -208,5 +221,5 @@ fn order_again(cluster: &Cluster, node: NodeId, key: AttemptKey) -> Vec<Effect> 
     let (shares, partition) = (shares.clone(), task.partition.clone());
     let placement = Placement { index: key.index, id: task.id, attempt: key.attempt, shares, partition };
     let start = Effect::Start { node, job: key.job, placements: vec![placement] };
-    std::iter::once(start).chain(tell_again(cluster, node, key)).collect()
+    std::iter::once(start).chain(tell_again(cluster, node, key, 0)).collect()
 }

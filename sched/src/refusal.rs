@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::allow::Denied;
 use crate::ids::{JobId, Name};
 use crate::members::{NotAdmitted, TOKENS_MAX, USER_TOKENS_MAX, USER_TOKENS_OF_ONE_MAX};
 use crate::spec::job::SpecError;
@@ -112,6 +113,16 @@ pub enum Refusal {
         /// How many there may be.
         max: usize,
     },
+    /// As many bytes of scripts, environments and names of one user as there may be.
+    #[error("Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)")]
+    TooManyBytesOfUser {
+        /// The user.
+        user: String,
+        /// How many there are, without what was refused.
+        bytes: u64,
+        /// How many MiB there may be.
+        mib_max: u64,
+    },
     /// No such job or task.
     #[error("Invalid job id specified")]
     UnknownJob,
@@ -125,18 +136,21 @@ pub enum Refusal {
     /// The job or task has ended.
     #[error("Job/step already completing or completed")]
     AlreadyDone,
+    /// The job or task has ended, and what is asked for is for those that are to run.
+    #[error("Job has already finished")]
+    HasFinished,
     /// A deadline before which nothing could end.
     #[error("Requested time limit is invalid (missing or exceeds some limit)")]
     DeadlineTooSoon {
         /// By how much, in seconds.
         late_s: u64,
     },
-    /// Only an administrator may do that.
+    /// It is for others to do.
     #[error("Access/permission denied")]
-    NotAllowed {
-        /// What.
-        what: &'static str,
-    },
+    NotAllowed(Denied),
+    /// A job of root, where root has none.
+    #[error("Access/permission denied")]
+    RootJobsDisabled,
     /// It waits, and only what runs can be treated so.
     #[error("Job is pending execution")]
     StillPending,
@@ -156,7 +170,7 @@ pub enum Refusal {
     #[error("Job is not running")]
     NotRunning,
     /// It is not suspended.
-    #[error("Requested operation is presently disabled")]
+    #[error("Job is not suspended")]
     NotSuspended,
     /// Others use the CPUs that a suspended job would take again.
     #[error("Requested nodes are busy")]
@@ -185,9 +199,6 @@ pub enum Refusal {
     /// No such step.
     #[error("Invalid job id specified")]
     UnknownStep,
-    /// Steps are made by the job's user alone.
-    #[error("Access/permission denied")]
-    NotTheirs,
     /// A change that is out of bounds.
     #[error("{0}")]
     BadChange(SpecError),
@@ -253,18 +264,24 @@ impl Refusal {
             Refusal::TooManyOfUser { user, max } => {
                 Some(format!("{max} jobs of user {user} are not done yet, and there may be no more (MaxJobsPerUser)"))
             }
+            Refusal::TooManyBytesOfUser { user, bytes, mib_max } => Some(format!(
+                "scripts, environments and blob names of user {user}'s jobs have {bytes} bytes, and with this job they would have more than {mib_max} MiB (MaxSubmitSizePerUser); jobs are forgotten MinJobAge after their end"
+            )),
             Refusal::WholeJobsOnly(job) => Some(format!(
                 "it holds for all of job {job}, or its tasks wait for another array's, and cannot be done to some: name the whole job"
             )),
             Refusal::DeadlineTooSoon { late_s } => {
                 Some(format!("with its time limit it could not end before its deadline: {late_s} s too late already"))
             }
-            Refusal::NotAllowed { what } => Some(format!("only an administrator may {what}")),
+            Refusal::NotAllowed(denied) => Some(denied.to_string()),
+            Refusal::RootJobsDisabled => Some(
+                "jobs of root are not taken here (DisableRootJobs): submit as another user, or with --uid for one"
+                    .into(),
+            ),
             Refusal::NotRequeueable => Some("it was submitted with --no-requeue".to_owned()),
             Refusal::MayStillRun { node } => Some(format!(
                 "node {node} was given up and may still run it; requeue it when the node is back, or submit it again"
             )),
-            Refusal::NotSuspended => Some("it is not suspended".to_owned()),
             Refusal::NodeAway { node } => Some(format!("node {node} does not answer; try again when it does")),
             Refusal::CpusInUse { node } => {
                 Some(format!("its CPUs on {node} are in use by other jobs; try again when they are free"))
@@ -279,13 +296,14 @@ impl Refusal {
             Refusal::NotAMember(name) => Some(format!("no node {name} has joined with a token")),
             Refusal::Dependency(term) => Some(format!("{term}: there is no such job (any more)")),
             Refusal::TooManySteps(max) => Some(format!("an attempt of a job may have {max} steps")),
-            Refusal::NotTheirs => Some("only the job's own user may start steps in it".to_owned()),
             Refusal::UnknownStep => Some("the job has no such step".to_owned()),
             Refusal::NoDefaultPartition
             | Refusal::StepBusy
             | Refusal::TooManyProcesses
             | Refusal::UnknownJob
             | Refusal::AlreadyDone
+            | Refusal::HasFinished
+            | Refusal::NotSuspended
             | Refusal::StillPending
             | Refusal::NoLongerPending
             | Refusal::NotRunning

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::allow::Verb;
 use crate::cluster::Cluster;
 use crate::event::Event;
 use crate::ids::{AttemptKey, JobId, Name};
@@ -12,7 +13,7 @@ use crate::job::Job;
 use crate::node::Health;
 use crate::reason::StopWhy;
 use crate::refusal::Refusal;
-use crate::select::{self, not_running, resolve};
+use crate::select::{Asker, not_running, resolve};
 use crate::spec::array::JobRef;
 use crate::spec::index_set::IndexSet;
 use crate::task::TaskState;
@@ -25,8 +26,6 @@ pub struct Requeue {
     pub hold: bool,
     /// Only what runs, not what is done.
     pub incomplete: bool,
-    /// Only jobs of this user may be meant; absent for an administrator.
-    pub only_of: Option<u32>,
     /// Where it is held: in state SPECIAL_EXIT.
     pub special_exit: bool,
 }
@@ -39,13 +38,18 @@ impl Requeue {
 }
 
 /// Requeues. Answers for each target whether it could be done.
-pub(crate) fn requeue(cluster: &Cluster, targets: &[JobRef], how: Requeue) -> (Vec<Event>, Vec<Result<(), Refusal>>) {
+pub(crate) fn requeue(
+    cluster: &Cluster,
+    targets: &[JobRef],
+    how: Requeue,
+    asker: Asker,
+) -> (Vec<Event>, Vec<Result<(), Refusal>>) {
     let mut events = Vec::new();
     // Named twice, as a job and as its task, is taken back once.
     let mut undone: BTreeSet<(JobId, u32)> = BTreeSet::new();
     let found = targets.iter().map(|target| {
         let (job, tasks) = resolve(cluster, target)?;
-        select::may_touch(job, how.only_of)?;
+        asker.may(Verb::Requeue, job)?;
         if !job.terms.spec.requeue {
             return Err(Refusal::NotRequeueable);
         }

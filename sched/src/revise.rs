@@ -9,6 +9,7 @@ mod circle;
 use std::cell::Cell;
 use std::sync::Arc;
 
+use crate::allow::{Role, Verb};
 use crate::cluster::Cluster;
 use crate::event::Event;
 use crate::hold::Numbers;
@@ -141,9 +142,9 @@ pub(crate) fn revise(
     let mut events = Vec::new();
     let found = targets.iter().map(|target| {
         let (job, tasks) = resolve(scene.cluster, target)?;
-        scene.asker.may_touch(job)?;
+        scene.asker.may(Verb::Update, job)?;
         if job.is_done() {
-            return Err(Refusal::AlreadyDone);
+            return Err(Refusal::HasFinished);
         }
         let changed = match tasks.filter(|_| job.is_array()) {
             None => scene.whole_job(job, changes)?,
@@ -161,7 +162,7 @@ impl Scene<'_> {
     fn whole_job(&self, job: &Job, changes: &[Change]) -> Result<Vec<Event>, Refusal> {
         let all: Vec<&Change> = changes.iter().collect();
         let of_apart = || job.apart.iter().filter_map(|index| job.tasks[&index].own.as_ref()?.held).max();
-        let hold = self.hold_after(job.held.max(of_apart()), &all)?;
+        let hold = self.hold_after(job, job.held.max(of_apart()), &all)?;
         // A release gives up a fixed priority, so that it comes before the one that is set.
         let mut events: Vec<Event> =
             hold.map(|hold| Event::Held { job: job.id, hold, tasks: None }).into_iter().collect();
@@ -224,24 +225,22 @@ impl Scene<'_> {
         let limited = if limit_changed { limited(job, task.0, &terms) } else { Vec::new() };
         let revised = Event::Revised { job: job.id, tasks: Some(vec![task]), terms, begin, running_too: true };
         let held = row.and_then(|row| row.own.as_ref()).map_or(job.held, |own| own.held);
-        let held = self.hold_after(held, changes)?;
+        let held = self.hold_after(job, held, changes)?;
         let held = held.map(|hold| Event::Held { job: job.id, hold, tasks: Some(vec![task]) });
         Ok(std::iter::once(revised).chain(held).chain(limited).collect())
     }
 
     /// What setting a priority does to a hold: 0 holds, and any other releases, because Slurm's held jobs are those of priority 0.
-    fn hold_after(&self, held: Option<Hold>, changes: &[&Change]) -> Result<Option<Option<Hold>>, Refusal> {
+    fn hold_after(&self, job: &Job, held: Option<Hold>, changes: &[&Change]) -> Result<Option<Option<Hold>>, Refusal> {
         let set = changes.iter().rev().find_map(|change| match change {
             Change::Priority(wanted) => Some(*wanted),
             _ => None,
         });
         match (set, held) {
             (None, _) => Ok(None),
-            (Some(0), _) => Ok(Some(Some(if self.asker.operator { Hold::Admin } else { Hold::User }))),
+            (Some(0), _) => Ok(Some(Some(if self.asker.role > Role::User { Hold::Admin } else { Hold::User }))),
             (Some(_), None) => Ok(None),
-            (Some(_), Some(Hold::Admin)) if !self.asker.operator => {
-                Err(Refusal::NotAllowed { what: "release what an administrator holds" })
-            }
+            (Some(_), Some(Hold::Admin)) => self.asker.may(Verb::ReleaseHeld, job).map(|()| Some(None)),
             (Some(_), Some(_)) => Ok(Some(None)),
         }
     }

@@ -1,5 +1,8 @@
 //! Which jobs and tasks a command means, cancelling them, and sending them signals.
 
+use std::collections::BTreeSet;
+
+use crate::allow::{Role, Verb, What, allow};
 use crate::cluster::Cluster;
 use crate::event::Event;
 use crate::ids::{AttemptKey, JobId, Name};
@@ -33,9 +36,6 @@ pub struct Selection {
     pub wckey: Option<String>,
     /// Only what runs on one of these nodes; empty for anywhere.
     pub nodes: Vec<Name>,
-    /// Only jobs of this user may be meant: filters pass over others, and others that are named are refused. Absent for an
-    /// administrator.
-    pub only_of: Option<u32>,
 }
 
 /// Who asks for something.
@@ -43,26 +43,35 @@ pub struct Selection {
 pub struct Asker {
     /// Numeric user.
     pub uid: u32,
-    /// Whether that is an administrator.
-    pub operator: bool,
+    /// What that is to the cluster.
+    pub role: Role,
 }
 
 impl Asker {
-    /// Users touch their own jobs, and administrators any.
+    /// Whether this may be done to a job, by the table of roles.
     ///
     /// # Errors
-    /// When it is somebody else's.
-    pub fn may_touch(self, job: &Job) -> Result<(), Refusal> {
-        may_touch(job, Some(self.uid).filter(|_| !self.operator))
+    /// Which role it takes.
+    pub fn may(self, verb: Verb, job: &Job) -> Result<(), Refusal> {
+        self.may_for(verb, job.terms.spec.user.uid)
     }
-}
 
-/// Refuses a job of anybody but `only_of`, where that is given.
-pub(crate) fn may_touch(job: &Job, only_of: Option<u32>) -> Result<(), Refusal> {
-    if only_of.is_none_or(|uid| uid == job.terms.spec.user.uid) {
-        return Ok(());
+    /// Whether this may be done to something of a user's.
+    ///
+    /// # Errors
+    /// Which role it takes.
+    pub fn may_for(self, verb: Verb, owner: u32) -> Result<(), Refusal> {
+        let what = if owner == self.uid { What::Own } else { What::Anothers };
+        allow(self.role, verb, what).map_err(Refusal::NotAllowed)
     }
-    Err(Refusal::NotAllowed { what: "change a job of another user" })
+
+    /// Whether this may be done to the cluster.
+    ///
+    /// # Errors
+    /// Which role it takes.
+    pub fn may_here(self, verb: Verb) -> Result<(), Refusal> {
+        allow(self.role, verb, What::Cluster).map_err(Refusal::NotAllowed)
+    }
 }
 
 /// The part of a job's life that a filter names.
@@ -76,44 +85,52 @@ pub enum Phase {
     Suspended,
 }
 
-/// Ends what is selected: waiting tasks at once, running ones by a stop. Answers for each target whether it was there.
-pub(crate) fn cancel(cluster: &Cluster, selection: &Selection, uid: u32) -> (Vec<Event>, Vec<Result<(), Refusal>>) {
+/// Ends what is selected: waiting tasks at once, running ones by a stop. Filters pass over what the asker may not cancel. Answers for
+/// each target whether it was there.
+pub(crate) fn cancel(cluster: &Cluster, selection: &Selection, asker: Asker) -> (Vec<Event>, Vec<Result<(), Refusal>>) {
     let mut events = Vec::new();
     if selection.targets.is_empty() {
-        for job in cluster.jobs().filter(|job| !job.is_done() && selection.lets_pass(job)) {
+        for job in selection.jobs(cluster, asker, Verb::Cancel) {
             let tasks = selection.on_nodes(cluster, job, None);
-            events.extend(cancel_tasks(job, tasks.as_ref(), selection.phase, uid));
+            events.extend(cancel_tasks(job, tasks.as_ref(), selection.phase, asker.uid));
         }
         return (events, Vec::new());
     }
     let mut found = Vec::with_capacity(selection.targets.len());
     for target in &selection.targets {
-        let cancelled = cancel_target(cluster, target, selection, uid);
+        let cancelled = cancel_target(cluster, target, selection, asker);
         found.push(cancelled.map(|more| events.extend(more)));
     }
     (events, found)
 }
 
-fn cancel_target(cluster: &Cluster, target: &JobRef, selection: &Selection, uid: u32) -> Result<Vec<Event>, Refusal> {
+fn cancel_target(
+    cluster: &Cluster,
+    target: &JobRef,
+    selection: &Selection,
+    asker: Asker,
+) -> Result<Vec<Event>, Refusal> {
     let (job, tasks) = resolve(cluster, target)?;
-    may_touch(job, selection.only_of)?;
+    asker.may(Verb::Cancel, job)?;
     if !selection.lets_pass(job) {
         return Ok(Vec::new());
     }
     let tasks = selection.on_nodes(cluster, job, tasks);
-    let events = cancel_tasks(job, tasks.as_ref(), selection.phase, uid);
+    let events = cancel_tasks(job, tasks.as_ref(), selection.phase, asker.uid);
     if events.is_empty() && selection.phase.is_none() && selection.nodes.is_empty() {
         return Err(Refusal::AlreadyDone);
     }
     Ok(events)
 }
 
-/// Sends a signal to the attempts that run among what is selected. Answers for each target whether it could be done.
+/// Sends a signal to the attempts that run among what is selected; filters pass over what the asker may not signal. Answers for each
+/// target whether it could be done.
 pub(crate) fn signal(
     cluster: &Cluster,
     selection: &Selection,
     signal: i32,
     scope: Scope,
+    asker: Asker,
 ) -> (Vec<Event>, Vec<Result<(), Refusal>>) {
     let for_running = matches!(selection.phase, None | Some(Phase::Running));
     let one = |job: &Job, tasks: Option<&IndexSet>| -> Vec<Event> {
@@ -121,7 +138,13 @@ pub(crate) fn signal(
         let signalled = meant.filter_map(|(index, task)| match &task.state {
             TaskState::Running { shares, .. } => {
                 let key = AttemptKey { job: job.id, index: *index, attempt: task.attempts };
-                Some(Event::Signalled { key, node: Job::batch_node(shares)?, signal, scope })
+                Some(Event::Signalled {
+                    key,
+                    node: Job::batch_node(shares)?,
+                    signal,
+                    scope,
+                    number: task.signals.next(),
+                })
             }
             TaskState::Pending { .. }
             | TaskState::Suspended { .. }
@@ -132,13 +155,13 @@ pub(crate) fn signal(
     };
     let mut events = Vec::new();
     if selection.targets.is_empty() {
-        let jobs = cluster.jobs().filter(|job| for_running && !job.is_done() && selection.lets_pass(job));
+        let jobs = selection.jobs(cluster, asker, Verb::Signal).filter(|_| for_running);
         events.extend(jobs.flat_map(|job| one(job, selection.on_nodes(cluster, job, None).as_ref())));
         return (events, Vec::new());
     }
     let target = |target: &JobRef| -> Result<Vec<Event>, Refusal> {
         let (job, tasks) = resolve(cluster, target)?;
-        may_touch(job, selection.only_of)?;
+        asker.may(Verb::Signal, job)?;
         if !selection.lets_pass(job) || !for_running {
             return Ok(Vec::new());
         }
@@ -147,6 +170,9 @@ pub(crate) fn signal(
         if signalled.is_empty() { Err(not_running(job, tasks.as_ref())) } else { Ok(signalled) }
     };
     let found = selection.targets.iter().map(|named| target(named).map(|more| events.extend(more))).collect();
+    // What is named twice in one breath is signalled once.
+    let mut named = BTreeSet::new();
+    events.retain(|event| !matches!(event, Event::Signalled { key, .. } if !named.insert(*key)));
     (events, found)
 }
 
@@ -172,6 +198,8 @@ pub fn resolve<'a>(cluster: &'a Cluster, target: &JobRef) -> Result<(&'a Job, Op
     let (job, only) = match cluster.job(id) {
         // The task that took the array's number is meant by `A_i` alone; `A` is the whole array.
         Some(job) => (job, None),
+        // A task's own number says which task already.
+        None if !whole => return Err(Refusal::UnknownJob),
         None => {
             let (job, index) = cluster.task_of(id).ok_or(Refusal::UnknownJob)?;
             (cluster.job(job).ok_or(Refusal::UnknownJob)?, Some(IndexSet::from(index)))
@@ -216,16 +244,20 @@ fn cancel_tasks(job: &Job, tasks: Option<&IndexSet>, phase: Option<Phase>, uid: 
 }
 
 impl Selection {
+    /// The jobs that the filters mean, of those to which the asker may do this.
+    fn jobs<'a>(&'a self, cluster: &'a Cluster, asker: Asker, verb: Verb) -> impl Iterator<Item = &'a Job> {
+        let jobs = cluster.jobs().map(|job| &**job);
+        jobs.filter(move |job| !job.is_done() && self.lets_pass(job) && asker.may(verb, job).is_ok())
+    }
+
     /// Whether a job matches every filter that is set.
-    #[must_use]
-    pub fn lets_pass(&self, job: &Job) -> bool {
+    fn lets_pass(&self, job: &Job) -> bool {
         let is = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
         let is_in = |wanted: &Option<String>| {
             wanted.as_deref().is_none_or(|wanted| job.terms.partitions.iter().any(|name| &**name == wanted))
         };
         let (spec, labels) = (&job.terms.spec, &job.terms.spec.labels);
-        may_touch(job, self.only_of).is_ok()
-            && is(&self.user, &spec.user.name)
+        is(&self.user, &spec.user.name)
             && is(&self.name, &spec.name)
             && is_in(&self.partition)
             && is(&self.account, &labels.account)

@@ -19,6 +19,11 @@ pub struct Settings {
     pub kill_wait_s: u64,
     /// `SlurmdTimeout`: seconds after which a silent node is given up; 0 never.
     pub node_timeout_s: u64,
+    /// `NodeLease`: seconds for which a node lets what may run elsewhere go on without a word from the controller, the time to kill
+    /// it included; by default, and at most, three quarters of `node_timeout_s`.
+    pub lease_s: Option<u64>,
+    /// `HeartbeatInterval`: seconds from one word of a node to the next; by default an eighth of what its tasks may run on.
+    pub heartbeat_s: Option<u64>,
     /// `SchedulerParameters=max_script_size`: bytes of a script.
     pub script_bytes_max: usize,
     /// How often a task whose node lost it may start again before it is given up.
@@ -36,6 +41,9 @@ pub struct Settings {
     pub drain_after_failures: u32,
     /// `MaxJobsPerUser`: jobs of one user that are not done; submits beyond it are refused; 0 for any number.
     pub user_jobs_max: usize,
+    /// `MaxSubmitSizePerUser`: MiB of scripts, environments and blob names of one user's jobs in memory; submits beyond it are refused; 0 for
+    /// any number.
+    pub user_mib_max: u64,
     /// `MaxEnvironmentSize`: bytes of the environment that a job brings along.
     pub environment_bytes_max: usize,
     /// `MaxSubmitRate`: submits of one user in a second; 0 for any number.
@@ -51,6 +59,8 @@ pub struct Settings {
     pub history_rows_max: u64,
     /// `Licenses`: the counters of the whole cluster, each with its total.
     pub licenses: BTreeMap<Name, u32>,
+    /// `DisableRootJobs`: jobs of root are refused.
+    pub root_jobs_disabled: bool,
 }
 
 /// The weights of Slurm's multifactor priority that Covey knows; all 0 is first come, first served.
@@ -98,6 +108,8 @@ impl Default for Settings {
             job_age_s_min: 300,
             kill_wait_s: 30,
             node_timeout_s: 300,
+            lease_s: None,
+            heartbeat_s: None,
             script_bytes_max: 4 * 1024 * 1024,
             requeues_max: 5,
             backfill_jobs_max: 500,
@@ -105,14 +117,16 @@ impl Default for Settings {
             retry_wait_ms: 1_000,
             return_to_service: ReturnToService::default(),
             drain_after_failures: 0,
-            user_jobs_max: 0,
+            user_jobs_max: 250_000,
+            user_mib_max: 1_024,
             environment_bytes_max: 4 * 1024 * 1024,
-            submit_rate_max: 0,
+            submit_rate_max: 1_000,
             connections_max: 4_096,
             free_disk_mib_min: 64,
             history_days: 30,
             history_rows_max: 2_000_000,
             licenses: BTreeMap::new(),
+            root_jobs_disabled: false,
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::cluster::Cluster;
 use crate::event::Event;
 use crate::hold::{self, HoldVerb};
 use crate::ids::{AttemptKey, JobId, Name, NodeId, RequestId, StepKey, Timestamp};
+use crate::lease::{self, Lease};
 use crate::mark::{self, NodesUpdate};
 use crate::node::{Health, Offer};
 use crate::partition::{self, Partition, update};
@@ -41,7 +42,7 @@ pub enum Input {
         /// Which.
         selection: Selection,
         /// Who asks.
-        uid: u32,
+        asker: Asker,
     },
     /// Attempts that run are to be sent a signal.
     Signal {
@@ -51,6 +52,8 @@ pub enum Input {
         signal: i32,
         /// To which of their processes.
         scope: Scope,
+        /// Who asks.
+        asker: Asker,
     },
     /// What waits is to be held, or released.
     Hold {
@@ -67,6 +70,8 @@ pub enum Input {
         targets: Vec<JobRef>,
         /// How.
         how: Requeue,
+        /// Who asks.
+        asker: Asker,
     },
     /// Attempts are to be suspended, or to go on.
     Pause {
@@ -190,10 +195,12 @@ pub fn decide(cluster: &Cluster, settings: &Settings, now: Timestamp, input: Inp
             Ok((events, job)) => (events, Answer::Submitted(job)),
             Err(refusal) => (Vec::new(), Answer::Refused(refusal)),
         },
-        Input::Cancel { selection, uid } => found(select::cancel(cluster, &selection, uid)),
-        Input::Signal { selection, signal, scope } => found(select::signal(cluster, &selection, signal, scope)),
+        Input::Cancel { selection, asker } => found(select::cancel(cluster, &selection, asker)),
+        Input::Signal { selection, signal, scope, asker } => {
+            found(select::signal(cluster, &selection, signal, scope, asker))
+        }
         Input::Hold { targets, verb, asker } => found(hold::hold(cluster, &targets, verb, asker)),
-        Input::Requeue { targets, how } => found(requeue::requeue(cluster, &targets, how)),
+        Input::Requeue { targets, how, asker } => found(requeue::requeue(cluster, &targets, how, asker)),
         Input::Pause { targets, suspend, asker } => found(pause::pause(cluster, &targets, suspend, asker)),
         Input::CreateStep(new) => match ask::create(cluster, &new) {
             Ok((event, key)) => (event.into_iter().collect(), Answer::Step(key)),
@@ -257,20 +264,24 @@ fn register(
     let known = cluster.node_named(&name);
     let node = known.map_or_else(|| NodeId(cluster.last_node.map_or(1, |last| last.0 + 1)), |node| node.id);
     let same_spool = known.is_some_and(|node| node.offer.spool == offer.spool);
-    let reconciled = reconcile(cluster, node, same_spool, claims, steps);
+    let mut reconciled = reconcile(cluster, node, same_spool, claims, steps);
+    reconciled.lease = Lease::of(settings).filter(|_| offer.abilities.leases);
+    let patience_ms = lease::patience_ms(settings, &offer);
     let judged = reconciled.ends.iter().filter_map(|(key, end)| finish::judge(cluster, settings, now, node, *key, end));
     let returned = known.and_then(|node| mark::returned(settings, now, node));
     let parts = reconciled.step_ends.iter().map(|(key, end)| ends::part(cluster, node, *key, end));
     let (unwanted, unwanted_steps) = (reconciled.kill.clone(), reconciled.unwanted_steps.clone());
-    let registered = Event::NodeRegistered { node, name, offer, unwanted, unwanted_steps };
+    let registered = Event::NodeRegistered { node, name, offer, unwanted, unwanted_steps, patience_ms };
     let events = std::iter::once(registered).chain(returned).chain(parts).chain(judged).collect();
     (events, Answer::Registered(node, reconciled))
 }
 
+/// Of a node that is silent already the silence is counted anew: a controller that starts does not know how much of its lease
+/// has passed meanwhile.
 fn link_lost(cluster: &Cluster, node: NodeId) -> Vec<Event> {
     match cluster.node(node).map(|node| node.health) {
-        Some(Health::Up { .. }) => vec![Event::NodeSilent { node }],
-        Some(Health::Silent { .. } | Health::Down { .. }) | None => Vec::new(),
+        Some(Health::Up { .. } | Health::Silent { .. }) => vec![Event::NodeSilent { node }],
+        Some(Health::Down { .. }) | None => Vec::new(),
     }
 }
 

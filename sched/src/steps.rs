@@ -17,6 +17,7 @@ use crate::ids::{AttemptKey, NodeId, RequestId, StepKey, Timestamp};
 use crate::job::Job;
 use crate::reason::{Exit, Outcome, StopWhy};
 use crate::resources::Cpus;
+use crate::signals::Signals;
 use crate::spec::duration::TimeLimit;
 use crate::spec::step::StepSpec;
 use crate::task::{Task, TaskState, Usage};
@@ -45,6 +46,9 @@ pub struct Step {
     pub paused_ms: u64,
     /// How far it is.
     pub state: StepState,
+    /// What its tasks were sent while it ran.
+    #[serde(default)]
+    pub signals: Signals,
 }
 
 /// A step's part on one node.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::cluster::Cluster;
 use crate::depend::target_of;
 use crate::event::Event;
-use crate::ids::{JobId, Name, RequestId, Timestamp};
+use crate::ids::{JobId, RequestId, Timestamp};
 use crate::partition::{Partition, PartitionState};
 use crate::plan::could_ever_start;
 use crate::priority::priority;
@@ -27,13 +27,13 @@ pub(crate) fn submit(
     if let Some(job) = cluster.job_of_request(request) {
         return Ok((Vec::new(), job));
     }
+    if settings.root_jobs_disabled && spec.user.uid == 0 {
+        return Err(Refusal::RootJobsDisabled);
+    }
     if cluster.job_count() >= settings.job_count_max {
         return Err(Refusal::TooManyJobs(settings.job_count_max));
     }
-    if settings.user_jobs_max > 0 && open_jobs(cluster, spec.user.uid, settings.user_jobs_max) >= settings.user_jobs_max
-    {
-        return Err(Refusal::TooManyOfUser { user: spec.user.name.to_string(), max: settings.user_jobs_max });
-    }
+    check_load(cluster, settings, &spec)?;
     if let Some(array) = &spec.array
         && array.max() >= settings.array_size_max
     {
@@ -46,10 +46,18 @@ pub(crate) fn submit(
     Ok((vec![Event::Submitted { job, request, terms: Arc::new(terms) }], job))
 }
 
-/// How many jobs of a user are not done, counted up to `most`.
-fn open_jobs(cluster: &Cluster, uid: u32, most: usize) -> usize {
-    let first = (uid, Name::from(""), JobId(0));
-    cluster.index.namesakes.range(first..).take_while(|(owner, ..)| *owner == uid).take(most).count()
+/// What one user may have, whatever there is in all.
+fn check_load(cluster: &Cluster, settings: &Settings, spec: &JobSpec) -> Result<(), Refusal> {
+    let load = cluster.index.load_of(spec.user.uid);
+    let user = || spec.user.name.to_string();
+    if settings.user_jobs_max > 0 && load.open >= settings.user_jobs_max {
+        return Err(Refusal::TooManyOfUser { user: user(), max: settings.user_jobs_max });
+    }
+    let bytes_max = settings.user_mib_max.saturating_mul(1024 * 1024);
+    if bytes_max > 0 && load.bytes.saturating_add(spec.bytes) > bytes_max {
+        return Err(Refusal::TooManyBytesOfUser { user: user(), bytes: load.bytes, mib_max: settings.user_mib_max });
+    }
+    Ok(())
 }
 
 /// What the controller makes of a spec: where it may start, for how long, and its place in the queue.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{JobId, Name, Timestamp};
 use crate::reason::{Ending, Outcome, Reason, StopWhy};
 use crate::resources::{Amount, Share};
+use crate::signals::Signals;
 use crate::spec::index_set::IndexSet;
 use crate::terms::{Hold, Terms};
 
@@ -27,6 +28,12 @@ pub struct Task {
     pub paused_ms: u64,
     /// How often it was tried again because it failed (`--retries`).
     pub retried: u32,
+    /// What its newest attempt was sent.
+    #[serde(default)]
+    pub signals: Signals,
+    /// Its newest attempt is ended by its nodes when their lease is over ([`crate::lease`]).
+    #[serde(default)]
+    pub leased: bool,
 }
 
 /// What one task has instead of its job's: since it was held, requeued or changed by itself, or since its job was changed while

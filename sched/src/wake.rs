@@ -4,13 +4,13 @@ use crate::cluster::Cluster;
 use crate::event::Event;
 use crate::ids::{AttemptKey, JobId, Timestamp};
 use crate::job::Job;
-use crate::node::Health;
+use crate::lease::{self, give_up_at};
 use crate::reason::StopWhy;
 use crate::settings::Settings;
 use crate::spec::index_set::IndexSet;
 use crate::steps::ends;
 use crate::task::TaskState;
-use crate::{finish, mark, priority};
+use crate::{mark, priority};
 
 /// The most jobs that one tick forgets; the next tick goes on at once.
 const FORGET_MAX: usize = 1_000;
@@ -19,7 +19,7 @@ const FORGET_MAX: usize = 1_000;
 #[must_use]
 pub fn next_wake(cluster: &Cluster, settings: &Settings) -> Option<Timestamp> {
     let forget = cluster.index.done.get_min().map(|(at, _)| at.plus_ms(settings.job_age_s_min * 1000));
-    let give_up = cluster.nodes.values().filter_map(|node| give_up_at(node.health, settings)).min();
+    let give_up = cluster.nodes.values().filter_map(|node| give_up_at(node.health, node.patience_ms, settings)).min();
     let begin = cluster.index.begins.get_min().map(|(at, _)| *at);
     let deadline = cluster.index.deadlines.get_min().map(|(at, _)| at.plus_ms(1));
     let resume = cluster.nodes.values().filter_map(|node| mark::resume_at(node)).min();
@@ -39,11 +39,11 @@ pub(crate) fn tick(cluster: &Cluster, settings: &Settings, now: Timestamp) -> Ve
     events.extend(late.filter_map(|(_, (job, task))| missed(cluster.job(*job)?, *task)));
     events.extend(mark::resume_due(cluster, now));
     for node in cluster.nodes.values() {
-        if give_up_at(node.health, settings).is_some_and(|at| at <= now) {
+        if give_up_at(node.health, node.patience_ms, settings).is_some_and(|at| at <= now) {
             events.push(Event::NodeDown { node: node.id });
             events.extend(ends::lost(cluster, node.id));
             for key in cluster.attempts_on(node.id) {
-                events.extend(finish::give_up(cluster, node.id, key));
+                events.extend(lease::run_out(cluster, settings, now, node.id, key));
             }
         }
     }
@@ -67,12 +67,5 @@ fn missed(job: &Job, task: Option<u32>) -> Option<Event> {
             Some(Event::Stopped { key, node: Job::batch_node(shares)?, why: StopWhy::Deadline })
         }
         TaskState::Finishing { .. } | TaskState::Closing { .. } => None,
-    }
-}
-
-fn give_up_at(health: Health, settings: &Settings) -> Option<Timestamp> {
-    match health {
-        Health::Silent { since } if settings.node_timeout_s > 0 => Some(since.plus_ms(settings.node_timeout_s * 1000)),
-        Health::Silent { .. } | Health::Up { .. } | Health::Down { .. } => None,
     }
 }

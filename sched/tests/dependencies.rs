@@ -220,7 +220,7 @@ fn an_aftercorr_term_of_which_all_tasks_are_cancelled_keeps_nothing_else() {
     rig.exit(free, 3);
     rig.cancel("2_[0-1]").expect("they wait");
     let how = sched::requeue::Requeue::default();
-    rig.ask(Input::Requeue { targets: rig::targets("2_2"), how }).expect("it is done");
+    rig.ask(Input::Requeue { targets: rig::targets("2_2"), how, asker: rig::ROOT }).expect("it is done");
     rig.plan();
     assert!(rig.running().contains(&AttemptKey { attempt: 2, ..free }), "nothing keeps it any more");
 }

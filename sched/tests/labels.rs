@@ -7,6 +7,7 @@ mod rig;
 use std::sync::Arc;
 
 use rig::{ADA, ROOT, Rig, array, job, targets, wide};
+use sched::allow::{Denied, Role, Verb, What};
 use sched::hold::HoldVerb;
 use sched::ids::{JobId, RequestId};
 use sched::reason::Scope;
@@ -19,7 +20,7 @@ use sched::spec::job::JobDraft;
 use sched::spec::labels::Labels;
 use sched::step::{Answer, Input};
 
-const BOB: Asker = Asker { uid: 1001, operator: false };
+const BOB: Asker = Asker { uid: 1001, role: Role::User };
 
 fn labelled(account: &str, qos: &str) -> JobDraft {
     JobDraft { labels: Labels { account: account.into(), qos: qos.into(), ..Labels::default() }, ..job() }
@@ -31,7 +32,11 @@ fn labels(rig: &Rig, id: u32) -> Labels {
 
 /// Cancels what the filters let pass.
 fn cancel(rig: &mut Rig, selection: Selection) -> Result<(), Refusal> {
-    match rig.input(Input::Cancel { selection, uid: 1000 }) {
+    cancel_as(rig, ROOT, selection)
+}
+
+fn cancel_as(rig: &mut Rig, asker: Asker, selection: Selection) -> Result<(), Refusal> {
+    match rig.input(Input::Cancel { selection, asker }) {
         Answer::Found(found) => found.into_iter().collect(),
         other => panic!("a cancel is answered: {other:?}"),
     }
@@ -61,28 +66,32 @@ fn filters_of_a_cancel_know_accounts_and_nodes() {
 }
 
 #[test]
-fn only_its_user_and_administrators_touch_a_job() {
+fn only_its_user_and_operators_touch_a_job() {
     let mut rig = Rig::with_nodes(1, 1);
     rig.submit(JobDraft { hold: true, ..job() }).expect("accepted");
     let ask = |rig: &mut Rig, asker: Asker| -> Vec<Result<(), Refusal>> {
-        let only_of = Some(asker.uid).filter(|_| !asker.operator);
-        let selection = || Selection { targets: targets("1"), only_of, ..Selection::default() };
-        let how = Requeue { only_of, ..Requeue::default() };
+        let selection = || Selection { targets: targets("1"), ..Selection::default() };
         let inputs = [
             Input::Hold { targets: targets("1"), verb: HoldVerb::UserHold, asker },
             Input::Revise { targets: targets("1"), changes: vec![Change::Comment("x".into())], asker },
-            Input::Requeue { targets: targets("1"), how },
-            Input::Signal { selection: selection(), signal: 10, scope: Scope::Full },
-            Input::Cancel { selection: selection(), uid: asker.uid },
+            Input::Requeue { targets: targets("1"), how: Requeue::default(), asker },
+            Input::Signal { selection: selection(), signal: 10, scope: Scope::Full, asker },
+            Input::Cancel { selection: selection(), asker },
         ];
         inputs.into_iter().map(|input| rig.ask(input)).collect()
     };
-    let denied = Err(Refusal::NotAllowed { what: "change a job of another user" });
-    assert!(ask(&mut rig, BOB).into_iter().all(|answer| answer == denied));
-    cancel(&mut rig, Selection { only_of: Some(BOB.uid), ..Selection::default() }).expect("a filter passes over it");
+    let denied = [Verb::Hold, Verb::Update, Verb::Requeue, Verb::Signal, Verb::Cancel]
+        .map(|verb| Err(Refusal::NotAllowed(Denied { verb, what: What::Anothers })));
+    assert_eq!(ask(&mut rig, BOB), denied);
+    cancel_as(&mut rig, BOB, Selection::default()).expect("a filter passes over it");
     assert_eq!(pending(&rig), [1]);
-    let pending = Err(Refusal::StillPending);
-    assert_eq!(ask(&mut rig, ADA), [Ok(()), Ok(()), pending.clone(), pending, Ok(())]);
+    let waits = Err(Refusal::StillPending);
+    let done = [Ok(()), Ok(()), waits.clone(), waits, Ok(())];
+    assert_eq!(ask(&mut rig, ADA), done);
+    rig.submit(JobDraft { hold: true, ..job() }).expect("accepted");
+    let operator = Asker { role: Role::Operator, ..BOB };
+    cancel_as(&mut rig, operator, Selection::default()).expect("a filter means it");
+    assert_eq!(pending(&rig), []);
 }
 
 #[test]
@@ -96,7 +105,7 @@ fn names_change_while_a_job_waits_and_runs() {
     revise(&mut rig, ADA, Change::Account("bio".into())).expect("it runs, and names may change");
     revise(&mut rig, ADA, Change::MailType("END".parse().expect("an event"))).expect("likewise");
     revise(&mut rig, ROOT, Change::AdminComment("seen".into())).expect("likewise");
-    let denied = Refusal::NotAllowed { what: "write an administrator's comment" };
+    let denied = Refusal::NotAllowed(Denied { verb: Verb::AdminComment, what: What::Own });
     assert_eq!(revise(&mut rig, ADA, Change::AdminComment("mine".into())), Err(denied));
     let labels = labels(&rig, 1);
     assert_eq!((&*labels.account, &*labels.qos, &*labels.admin_comment), ("bio", "high", "seen"));

@@ -17,6 +17,7 @@ use sched::refusal::Refusal;
 use sched::requeue::Requeue;
 use sched::revise::{Change, LimitChange};
 use sched::select::{Asker, Phase, Selection};
+use sched::signals::Sent;
 use sched::spec::duration::TimeLimit;
 use sched::spec::job::{JobDraft, Memory};
 use sched::spec::licenses::LicenseAsk;
@@ -39,7 +40,7 @@ fn minutes(count: u32) -> TimeLimit {
 }
 
 fn requeue(rig: &mut Rig, names: &str, how: Requeue) -> Result<(), Refusal> {
-    rig.ask(Input::Requeue { targets: targets(names), how })
+    rig.ask(Input::Requeue { targets: targets(names), how, asker: ADA })
 }
 
 fn pause(rig: &mut Rig, names: &str, suspend: bool) -> Result<(), Refusal> {
@@ -95,7 +96,7 @@ fn what_an_administrator_holds_its_user_cannot_release() {
     let ask = |rig: &mut Rig, verb, asker| rig.ask(Input::Hold { targets: targets("1"), verb, asker });
     ask(&mut rig, HoldVerb::Hold, ROOT).expect("it waits");
     assert_eq!(record(&rig, 1).waiting_reason(), Reason::JobHeldAdmin);
-    assert!(matches!(ask(&mut rig, HoldVerb::Release, ADA), Err(Refusal::NotAllowed { .. })));
+    assert!(matches!(ask(&mut rig, HoldVerb::Release, ADA), Err(Refusal::NotAllowed(_))));
     ask(&mut rig, HoldVerb::Release, ROOT).expect("an administrator may");
     ask(&mut rig, HoldVerb::Hold, ADA).expect("her own");
     assert_eq!(record(&rig, 1).waiting_reason(), Reason::JobHeldUser);
@@ -133,7 +134,7 @@ fn what_was_given_up_with_its_node_is_not_run_elsewhere_before_that_is_back() {
     assert_eq!(record(&rig, 1).done[&0].outcome.ending, Ending::NodeFail);
     let refused = Err(Refusal::MayStillRun { node: "n1".into() });
     assert_eq!(requeue(&mut rig, "1", Requeue::default()), refused);
-    rig.register("n1", 1, &[Claim { key: key(1, 0, 1), end: None }]);
+    rig.register("n1", 1, &[Claim { key: key(1, 0, 1), end: None, heard: 0 }]);
     assert_eq!(requeue(&mut rig, "1", Requeue::default()), refused, "it still runs there");
     rig.input(Input::Ends { node: NodeId(1), ends: vec![(key(1, 0, 1), AttemptEnd::lost())], steps: Vec::new() });
     requeue(&mut rig, "1", Requeue::default()).expect("it is known dead");
@@ -248,7 +249,7 @@ fn a_node_is_told_again_of_a_limit_that_was_changed_while_it_stood_still() {
     rig.plan();
     pause(&mut rig, "1", true).expect("it runs");
     revise(&mut rig, "1", Change::TimeLimit(LimitChange::To(Some(9)))).expect("it is not done");
-    let (node, answer) = rig.register("n1", 1, &[Claim { key: key(1, 0, 1), end: None }]);
+    let (node, answer) = rig.register("n1", 1, &[Claim { key: key(1, 0, 1), end: None, heard: 0 }]);
     let Answer::Registered(_, missed) = answer else { panic!("registered") };
     let key = key(1, 0, 1);
     let orders = [Effect::Suspend { node, key }, Effect::Limit { node, key, limit: minutes(9) }];
@@ -279,7 +280,7 @@ fn nothing_goes_on_while_its_node_does_not_answer() {
     let node = rig.node_of(key(1, 0, 1));
     rig.input(Input::LinkLost { node });
     assert_eq!(pause(&mut rig, "1", false), Err(Refusal::NodeAway { node: "n1".into() }));
-    rig.register("n1", 1, &[Claim { key: key(1, 0, 1), end: None }]);
+    rig.register("n1", 1, &[Claim { key: key(1, 0, 1), end: None, heard: 0 }]);
     pause(&mut rig, "1", false).expect("it answers again");
 }
 
@@ -289,7 +290,7 @@ fn users_cannot_suspend_and_what_waits_cannot_be_suspended() {
     rig.submit(JobDraft { hold: true, ..job() }).expect("accepted");
     assert_eq!(pause(&mut rig, "1", true), Err(Refusal::StillPending));
     let refused = rig.ask(Input::Pause { targets: targets("1"), suspend: true, asker: ADA });
-    assert!(matches!(refused, Err(Refusal::NotAllowed { .. })));
+    assert!(matches!(refused, Err(Refusal::NotAllowed(_))));
 }
 
 #[test]
@@ -367,7 +368,7 @@ fn limits_of_what_runs_may_be_lowered_by_users_and_raised_by_administrators() {
     rig.submit(JobDraft { time_limit: Some(minutes(60)), ..job() }).expect("accepted");
     rig.plan();
     let more = Change::TimeLimit(LimitChange::More(30));
-    assert!(matches!(revise_as(&mut rig, ADA, "1", std::slice::from_ref(&more)), Err(Refusal::NotAllowed { .. })));
+    assert!(matches!(revise_as(&mut rig, ADA, "1", std::slice::from_ref(&more)), Err(Refusal::NotAllowed(_))));
     revise_as(&mut rig, ADA, "1", &[Change::TimeLimit(LimitChange::Less(30))]).expect("less is allowed");
     assert!(matches!(rig.effects.last(), Some(Effect::Limit { limit, .. }) if *limit == minutes(30)));
     revise(&mut rig, "1", more).expect("an administrator may");
@@ -426,7 +427,7 @@ fn nice_and_priority_order_the_queue() {
     }
     rig.submit(JobDraft { priority: Some(7), ..job() }).expect("accepted");
     revise(&mut rig, "1", Change::Priority(50)).expect("an administrator may");
-    assert!(matches!(revise_as(&mut rig, ADA, "1", &[Change::Priority(60)]), Err(Refusal::NotAllowed { .. })));
+    assert!(matches!(revise_as(&mut rig, ADA, "1", &[Change::Priority(60)]), Err(Refusal::NotAllowed(_))));
     rig.register("n1", 1, &[]);
     let mut order = Vec::new();
     for _ in 0..4 {
@@ -446,7 +447,7 @@ fn a_priority_of_0_holds_and_any_other_releases() {
     revise(&mut rig, "2", Change::Priority(0)).expect("it waits");
     assert_eq!(record(&rig, 2).waiting_reason(), Reason::JobHeldAdmin);
     let by_user = revise_as(&mut rig, ADA, "2", &[Change::Priority(1)]);
-    assert!(matches!(by_user, Err(Refusal::NotAllowed { .. })), "an administrator held it");
+    assert!(matches!(by_user, Err(Refusal::NotAllowed(_))), "an administrator held it");
     rig.plan();
     assert!(rig.running().is_empty());
     revise(&mut rig, "1", Change::Priority(7)).expect("it waits");
@@ -606,7 +607,7 @@ fn only_what_is_suspended_can_be_cancelled() {
     rig.plan();
     pause(&mut rig, "1_0", true).expect("it runs");
     let selection = Selection { phase: Some(Phase::Suspended), ..Selection::default() };
-    rig.ask(Input::Cancel { selection, uid: 1000 }).ok();
+    rig.ask(Input::Cancel { selection, asker: ADA }).ok();
     rig.exit(key(1, 0, 1), 0);
     let left = record(&rig, 1);
     assert_eq!((left.tally.cancelled, left.running_count(), left.waiting_count()), (1, 1, 1));
@@ -619,10 +620,14 @@ fn a_signal_goes_to_what_runs() {
     rig.plan();
     let ask = |rig: &mut Rig, name: &str| {
         let selection = Selection { targets: targets(name), ..Selection::default() };
-        rig.ask(Input::Signal { selection, signal: 10, scope: Scope::Batch })
+        rig.ask(Input::Signal { selection, signal: 10, scope: Scope::Batch, asker: ADA })
     };
+    let twice = Selection { targets: [targets("1"), targets("1_0")].concat(), ..Selection::default() };
+    let count = rig.effects.len();
+    rig.ask(Input::Signal { selection: twice, signal: 12, scope: Scope::Batch, asker: ADA }).expect("task 0 runs");
+    assert_eq!(rig.effects.len(), count + 1, "named twice and signalled once");
     ask(&mut rig, "1").expect("task 0 runs");
-    assert!(matches!(rig.effects.last(), Some(Effect::Signal { signal: 10, .. })));
+    assert!(matches!(rig.effects.last(), Some(Effect::Signal { sent: Sent { signal: 10, number: 2, .. }, .. })));
     assert_eq!(ask(&mut rig, "1_1"), Err(Refusal::StillPending));
     pause(&mut rig, "1_0", true).expect("it runs");
     assert_eq!(ask(&mut rig, "1_0"), Err(Refusal::NotRunning));

@@ -3,13 +3,21 @@
 mod rig;
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
-use rig::Rig;
+use rig::{ADA, Rig, ended, job};
+use sched::allow::Role;
+use sched::ids::{JobId, NodeId, RequestId};
 use sched::members::{Fingerprint, NotAdmitted, NotGood, TOKENS_MAX, USER_TOKENS_OF_ONE_MAX, UserTokenWish, Wish};
 use sched::node::Health;
+use sched::reason::Exit;
+use sched::reconcile::How;
 use sched::refusal::Refusal;
 use sched::select::Asker;
+use sched::spec::job::{JobDraft, Request, User};
+use sched::spec::step::StepDraft;
 use sched::step::{Answer, Input};
+use sched::steps::ask::NewStep;
 
 const HOUR_MS: u64 = 3_600_000;
 
@@ -127,16 +135,16 @@ fn a_users_token_is_good_until_it_is_revoked_by_its_user_or_its_time_has_passed(
     let mut rig = Rig::new();
     let tokens = [1000, 1000, 1001].map(|uid| user_token(&mut rig, uid).expect("there is room"));
     assert_eq!(tokens, [1, 2, 3]);
-    let revoke = |rig: &mut Rig, token, uid, operator| {
-        wish(rig, Wish::RevokeUserToken { token, asker: Asker { uid, operator } })
-    };
-    assert_eq!(revoke(&mut rig, 3, 1000, false), Err(Refusal::UnknownUserToken(3)), "another's is not told of");
-    assert_eq!(revoke(&mut rig, 1, 1000, false), Ok(()));
-    assert_eq!(revoke(&mut rig, 1, 1000, false), Ok(()), "again is no fault");
+    let revoke =
+        |rig: &mut Rig, token, uid, role| wish(rig, Wish::RevokeUserToken { token, asker: Asker { uid, role } });
+    assert_eq!(revoke(&mut rig, 3, 1000, Role::User), Err(Refusal::UnknownUserToken(3)), "another's is not told of");
+    assert_eq!(revoke(&mut rig, 1, 1000, Role::User), Ok(()));
+    assert_eq!(revoke(&mut rig, 1, 1000, Role::User), Ok(()), "again is no fault");
     let good = |rig: &Rig, token| rig.cluster.members().users().good(token, rig.now).map(|token| token.uid);
     assert_eq!(good(&rig, 1), Err(NotGood::Revoked(1)));
     assert_eq!((good(&rig, 2), good(&rig, 3), good(&rig, 4)), (Ok(1000), Ok(1001), Err(NotGood::Unknown(4))));
-    assert_eq!(revoke(&mut rig, 3, 0, true), Ok(()), "an administrator ends any");
+    assert_eq!(revoke(&mut rig, 3, 1002, Role::Operator), Err(Refusal::UnknownUserToken(3)), "nor an operator");
+    assert_eq!(revoke(&mut rig, 3, 0, Role::Administrator), Ok(()), "an administrator ends any");
     rig.now = rig.now.plus_ms(HOUR_MS);
     assert_eq!(good(&rig, 2), Err(NotGood::Expired(2)));
 }
@@ -147,4 +155,47 @@ fn one_user_never_has_so_many_that_others_get_none() {
     assert!((0..USER_TOKENS_OF_ONE_MAX).all(|_| user_token(&mut rig, 1000).is_ok()));
     assert!(matches!(user_token(&mut rig, 1000), Err(Refusal::TooManyUserTokens { own: USER_TOKENS_OF_ONE_MAX, .. })));
     assert!(user_token(&mut rig, 1001).is_ok());
+}
+
+/// Starts a job of this group on a node of its own, and answers the node.
+fn runs_as(rig: &mut Rig, gid: u32, nodes_min: u32) -> NodeId {
+    let user = User { gid, ..job().user };
+    let request = Request { nodes_min, processes: Some(2 * nodes_min), ..Request::default() };
+    rig.submit(JobDraft { user, request, ..job() }).expect("accepted");
+    rig.plan();
+    rig.node_of(*rig.running().last().expect("it runs"))
+}
+
+#[test]
+fn a_user_is_on_a_node_while_an_attempt_or_a_step_runs_there() {
+    let mut rig = Rig::with_nodes(3, 2);
+    let on = |rig: &Rig, uid, gid| -> Vec<(u32, u32)> {
+        let found =
+            rig.cluster.nodes().filter_map(|node| Some((node.id.0, rig.cluster.user_on(node.id, uid, gid)?.gid)));
+        found.collect()
+    };
+    assert!(on(&rig, 1000, 1000).is_empty());
+    let batch = runs_as(&mut rig, 7, 2);
+    assert_eq!(on(&rig, 1000, 1000), [(batch.0, 7)], "as the job has it, whatever was said");
+    assert!(on(&rig, 1001, 7).is_empty(), "nobody else");
+
+    let draft =
+        StepDraft { name: "true".into(), words: vec!["true".into()], work_dir: "/".into(), ..StepDraft::default() };
+    let spec = Arc::new(StepDraft { nodes_min: Some(2), processes: Some(2), ..draft }.check().expect("in bounds"));
+    let new = NewStep { request: RequestId(1), job: JobId(1), spec, secret: 1, asker: ADA };
+    let Answer::Step(step) = rig.input(Input::CreateStep(new)) else { panic!("it is made") };
+    assert_eq!(on(&rig, 1000, 7).len(), 2, "where its step runs, too");
+    for node in rig.cluster.step(step).expect("there").left().to_vec() {
+        let steps = vec![(step, ended(How::Exited(Exit { code: 0, signal: 0 })))];
+        rig.input(Input::Ends { node, ends: Vec::new(), steps });
+    }
+    assert_eq!(on(&rig, 1000, 7), [(batch.0, 7)]);
+
+    let other = runs_as(&mut rig, 8, 1);
+    assert_ne!(other, batch);
+    assert_eq!(on(&rig, 1000, 8).len(), 2);
+    for key in rig.running() {
+        rig.exit(key, 0);
+    }
+    assert!(on(&rig, 1000, 7).is_empty(), "and no longer than that");
 }

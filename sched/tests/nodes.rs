@@ -75,7 +75,7 @@ fn returned() -> (Rig, NodeId) {
     rig.input(Input::Tick);
     assert_eq!(rig.cluster.job(JobId(1)).expect("there").tally.failed, 1, "given up");
     rig.submit(job()).expect("accepted");
-    let (_, answer) = rig.register("n1", 1, &[Claim { key: key(0, 1), end: None }]);
+    let (_, answer) = rig.register("n1", 1, &[Claim { key: key(0, 1), end: None, heard: 0 }]);
     let Answer::Registered(_, missed) = answer else { panic!("registered") };
     assert_eq!(missed.kill, [key(0, 1)]);
     (rig, node)
@@ -102,7 +102,33 @@ fn a_node_that_returns_gets_nothing_until_it_has_ended_what_nobody_wants() {
 fn what_a_node_no_longer_claims_keeps_it_from_nothing() {
     let (mut rig, node) = returned();
     rig.input(Input::LinkLost { node });
-    rig.register("n1", 1, &[Claim { key: key(0, 1), end: Some(ended(How::Lost)) }]);
+    rig.register("n1", 1, &[Claim { key: key(0, 1), end: Some(ended(How::Lost)), heard: 0 }]);
     rig.plan();
     assert_eq!(rig.running().len(), 1);
+}
+
+#[test]
+fn a_node_that_retires_keeps_what_it_runs_and_gets_nothing_new_until_it_comes_again() {
+    let mut rig = Rig::with_nodes(1, 2);
+    rig.submit(JobDraft { requeue: true, ..job() }).expect("accepted");
+    rig.plan();
+    let node = rig.node_of(key(0, 1));
+    let offer = rig.cluster.node(node).expect("there").offer.clone();
+    let register = |rig: &mut Rig, retiring: bool, claims: Vec<Claim>| {
+        let offer = sched::node::Offer { retiring, ..offer.clone() };
+        let name = rig.cluster.node(node).expect("there").name.clone();
+        rig.input(Input::Register { name, offer, claims, steps: Vec::new() });
+    };
+    register(&mut rig, true, vec![Claim { key: key(0, 1), end: None, heard: 0 }]);
+    rig.submit(job()).expect("accepted");
+    rig.plan();
+    assert_eq!(rig.running(), [key(0, 1)], "it takes no more");
+    let state = rig.cluster.node(node).expect("there").state();
+    assert_eq!((state.leaving, state.responds), (Some(sched::node::MarkKind::Drain), true));
+    rig.end(key(0, 1), How::Lost);
+    rig.plan();
+    assert!(rig.running().is_empty(), "what it gave up waits for another");
+    register(&mut rig, false, Vec::new());
+    rig.plan();
+    assert_eq!(rig.running().len(), 2, "used again without a hand");
 }

@@ -138,6 +138,7 @@ fn treatment(name: &str, how: usize, now: Timestamp) -> Input {
     let requeue = |hold, incomplete| Input::Requeue {
         targets: targets.clone(),
         how: Requeue { hold, incomplete, ..Requeue::default() },
+        asker,
     };
     let revise = |changes: Vec<revise::Change>| Input::Revise { targets: targets.clone(), changes, asker };
     match how {
@@ -277,7 +278,7 @@ fn perform(rig: &mut Rig, act: &Act) {
             let known = rig.cluster.node_named(&name).map(|node| (node.id, node.offer.spool));
             let mut claims = Vec::new();
             if let Some((id, _)) = known {
-                claims = rig.cluster.attempts_on(id).map(|key| Claim { key, end: None }).collect();
+                claims = rig.cluster.attempts_on(id).map(|key| Claim { key, end: None, heard: 0 }).collect();
                 claims.truncate(keep % (claims.len() + 1));
             }
             let spool = known.map_or(1, |(_, spool)| spool + u128::from(*fresh));

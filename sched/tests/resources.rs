@@ -24,7 +24,7 @@ fn join(rig: &mut Rig, name: &str, cpus: u32, features: &str, gres: &str) -> Nod
     let gres = if gres.is_empty() { Vec::new() } else { Gres::list(gres).expect("gres of a node") };
     let claims = rig.cluster.node_named(name).map(|node| node.id).into_iter().flat_map(|id| {
         let keys: Vec<AttemptKey> = rig.cluster.attempts_on(id).collect();
-        keys.into_iter().map(|key| sched::reconcile::Claim { key, end: None })
+        keys.into_iter().map(|key| sched::reconcile::Claim { key, end: None, heard: 0 })
     });
     let claims = claims.collect();
     rig.input(Input::Register { name: name.into(), offer: offer.with_gres(gres), claims, steps: Vec::new() });

@@ -142,7 +142,7 @@ fn a_stop_that_a_silent_node_missed_is_told_when_it_returns() {
     let id = node(&rig, "n1").id;
     rig.input(Input::LinkLost { node: id });
     mark(&mut rig, "n1", MarkKind::Down);
-    let (_, answer) = rig.register("n1", 2, &[Claim { key: key(1, 1), end: None }]);
+    let (_, answer) = rig.register("n1", 2, &[Claim { key: key(1, 1), end: None, heard: 0 }]);
     let Answer::Registered(_, missed) = answer else { panic!("it is registered") };
     let stop = sched::event::Effect::Stop { node: id, key: key(1, 1), why: StopWhy::NodeDown };
     assert_eq!(missed.again, [stop]);

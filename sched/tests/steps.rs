@@ -4,15 +4,18 @@ mod rig;
 
 use std::sync::Arc;
 
-use rig::{ROOT, Rig, ended, job, targets};
+use rig::{ADA, ROOT, Rig, ended, job, targets};
+use sched::allow::Role;
 use sched::event::{Effect, Event};
 use sched::ids::{AttemptKey, JobId, NodeId, RequestId, StepKey};
 use sched::reason::{Ending, Exit, Scope, StopWhy};
 use sched::reconcile::{AttemptEnd, How, StepClaim};
 use sched::refusal::Refusal;
+use sched::requeue::Requeue;
 use sched::resources::Cpus;
 use sched::revise::{Change, LimitChange};
-use sched::select::Selection;
+use sched::select::{Asker, Selection};
+use sched::signals::{SIGNALS_MAX, Sent};
 use sched::spec::duration::TimeLimit;
 use sched::spec::job::{JobDraft, Request, Work};
 use sched::spec::step::StepDraft;
@@ -58,7 +61,7 @@ trait Steps {
 impl Steps for Rig {
     fn srun(&mut self, request: u128, draft: StepDraft) -> Result<StepKey, Refusal> {
         let spec = Arc::new(draft.check().expect("in bounds"));
-        let new = NewStep { request: RequestId(request), job: JobId(1), spec, secret: request, uid: Some(1000) };
+        let new = NewStep { request: RequestId(request), job: JobId(1), spec, secret: request, asker: ADA };
         match self.input(Input::CreateStep(new)) {
             Answer::Step(key) => Ok(key),
             Answer::Refused(refusal) => Err(refusal),
@@ -238,7 +241,13 @@ fn what_can_never_be_is_refused_in_slurms_words() {
     assert_eq!(refused(far), "Requested node configuration is not available");
     let spec = Arc::new(step().check().expect("in bounds"));
     let mut other = |job, uid| {
-        let new = NewStep { request: RequestId(9), job: JobId(job), spec: spec.clone(), secret: 1, uid: Some(uid) };
+        let new = NewStep {
+            request: RequestId(9),
+            job: JobId(job),
+            spec: spec.clone(),
+            secret: 1,
+            asker: Asker { uid, role: Role::User },
+        };
         match rig.input(Input::CreateStep(new)) {
             Answer::Refused(refusal) => refusal.to_string(),
             other => panic!("it is refused: {other:?}"),
@@ -247,7 +256,7 @@ fn what_can_never_be_is_refused_in_slurms_words() {
     assert_eq!(other(7, 1000), "Invalid job id specified");
     assert_eq!(other(1, 1001), "Access/permission denied");
     rig.submit(job()).expect("accepted");
-    let new = |job| NewStep { request: RequestId(9), job: JobId(job), spec: spec.clone(), secret: 1, uid: None };
+    let new = |job| NewStep { request: RequestId(9), job: JobId(job), spec: spec.clone(), secret: 1, asker: ROOT };
     assert_eq!(rig.input(Input::CreateStep(new(2))), Answer::Refused(Refusal::StillPending));
     rig.exit(key, 0);
     assert_eq!(rig.input(Input::CreateStep(new(1))), Answer::Refused(Refusal::AlreadyDone));
@@ -318,7 +327,7 @@ fn a_cancelled_job_takes_its_steps_with_it() {
 fn a_requeued_job_runs_again_when_its_last_step_is_gone_and_counts_its_steps_anew() {
     let (mut rig, key) = two_by_two();
     let made = rig.srun(1, step()).expect("made");
-    rig.ask(Input::Requeue { targets: targets("1"), how: Default::default() }).expect("requeued");
+    rig.ask(Input::Requeue { targets: targets("1"), how: Default::default(), asker: ADA }).expect("requeued");
     rig.end(key, How::Lost);
     rig.plan();
     assert_eq!(rig.running(), [key], "a step of the first run is not known dead");
@@ -347,7 +356,7 @@ fn a_node_that_is_given_up_ends_its_parts_and_no_more() {
     assert_eq!(rig.running(), [key], "its batch script goes on");
     // It comes back with the part, which nobody wants any more: it gets nothing new until that is gone.
     rig.exit(key, 0);
-    back(&mut rig, "n2", 7, vec![StepClaim { key: made, end: None }]);
+    back(&mut rig, "n2", 7, vec![StepClaim { key: made, end: None, heard: 0 }]);
     let node = rig.cluster.node_named("n2").expect("there").clone();
     assert!(node.has_unwanted());
     rig.part_ends(made, 2, signalled(15));
@@ -374,7 +383,7 @@ fn back(rig: &mut Rig, name: &str, spool: u128, steps: Vec<StepClaim>) -> Vec<Ef
     let claims: Vec<_> = {
         let node = rig.cluster.node_named(name).expect("known").id;
         let running = rig.cluster.attempts_on(node);
-        running.map(|key| sched::reconcile::Claim { key, end: None }).collect()
+        running.map(|key| sched::reconcile::Claim { key, end: None, heard: 0 }).collect()
     };
     let node = rig.cluster.node_named(name).expect("known");
     let offer = sched::node::Offer { spool, ..node.offer.clone() };
@@ -391,11 +400,12 @@ fn a_node_that_registers_is_told_what_it_missed_of_steps() {
     let node = NodeId(2);
     let start = Effect::StartStep { node, key: unheard };
     assert_eq!(back(&mut rig, "n2", 7, Vec::new()), std::slice::from_ref(&start));
-    let runs = StepClaim { key: unheard, end: None };
+    let runs = StepClaim { key: unheard, end: None, heard: 0 };
     assert_eq!(back(&mut rig, "n2", 7, vec![runs.clone()]), []);
     // What the state says since is said again; what nobody knows is stopped or forgotten.
     rig.ask(Input::Pause { targets: targets("1"), suspend: true, asker: ROOT }).expect("suspended");
-    let signal = |signal| Effect::SignalStep { node, key: unheard, signal };
+    let signal =
+        |signal| Effect::SignalStep { node, key: unheard, sent: Sent { number: 0, signal, scope: Scope::Steps } };
     assert_eq!(back(&mut rig, "n2", 7, vec![runs.clone()]), [signal(19)]);
     assert_eq!(back(&mut rig, "n2", 7, Vec::new()), [start, signal(19)]);
     rig.now = rig.now.plus_ms(1_000);
@@ -404,14 +414,14 @@ fn a_node_that_registers_is_told_what_it_missed_of_steps() {
     let strange = |number| StepKey { attempt: key, step: number };
     let claims = vec![
         runs,
-        StepClaim { key: strange(8), end: None },
-        StepClaim { key: strange(9), end: Some(ended(exited(0))) },
+        StepClaim { key: strange(8), end: None, heard: 0 },
+        StepClaim { key: strange(9), end: Some(ended(exited(0))), heard: 0 },
     ];
     let stop = Effect::StopStep { node, key: strange(8), why: StopWhy::JobOver };
     let forget = Effect::ForgetStep { node, key: strange(9) };
     assert_eq!(back(&mut rig, "n2", 7, claims), [signal(18), stop, forget]);
     // Its end may be in the registration, and a new spool has forgotten all.
-    back(&mut rig, "n2", 7, vec![StepClaim { key: unheard, end: Some(ended(exited(4))) }]);
+    back(&mut rig, "n2", 7, vec![StepClaim { key: unheard, end: Some(ended(exited(4))), heard: 0 }]);
     assert_eq!(rig.cluster.step(unheard).expect("there").left(), [NodeId(1)]);
     let other = rig.srun(2, StepDraft { nodes: vec!["n2".into()], ..exact(1) }).expect("made");
     assert_eq!(back(&mut rig, "n2", 8, Vec::new()), []);
@@ -432,15 +442,17 @@ fn steps_are_cancelled_and_signalled_by_their_names() {
     wish(name("1", StepSelector::Batch), stop).expect("it runs");
     assert_eq!(wish(name("1", StepSelector::Number(2)), stop), Err(Refusal::UnknownStep));
     assert_eq!(wish(name("2", StepSelector::Number(0)), stop), Err(Refusal::UnknownJob));
-    let batch = |signal| Effect::Signal { node: NodeId(1), key, signal, scope: Scope::Batch };
+    let batch =
+        |number, signal| Effect::Signal { node: NodeId(1), key, sent: Sent { number, signal, scope: Scope::Batch } };
+    let sent = Sent { number: 1, signal: 10, scope: Scope::Steps };
     let (first_node, second_node) = (NodeId(1), NodeId(1));
     assert_eq!(
         rig.orders(),
         [
             Effect::StopStep { node: second_node, key: second, why: StopWhy::Cancelled(1000) },
-            Effect::SignalStep { node: first_node, key: first, signal: 10 },
-            batch(12),
-            batch(9),
+            Effect::SignalStep { node: first_node, key: first, sent },
+            batch(1, 12),
+            batch(2, 9),
         ]
     );
     rig.part_ends(second, 1, signalled(15));
@@ -453,15 +465,61 @@ fn steps_are_cancelled_and_signalled_by_their_names() {
 fn a_signal_reaches_the_steps_that_its_scope_names() {
     let (mut rig, key) = two_by_two();
     let made = rig.srun(1, step()).expect("made");
-    for (scope, reached) in [(Scope::Steps, true), (Scope::Batch, false), (Scope::Full, true)] {
+    // Attempt and step count their own signals; where one is not reached it does not count.
+    let numbers = [(Scope::Steps, None, Some(1)), (Scope::Batch, Some(1), None), (Scope::Full, Some(2), Some(2))];
+    for (scope, of_attempt, of_step) in numbers {
         rig.orders();
         let selection = Selection { targets: targets("1"), ..Selection::default() };
-        rig.ask(Input::Signal { selection, signal: 10, scope }).expect("it runs");
-        let mut expected = vec![Effect::Signal { node: NodeId(1), key, signal: 10, scope }];
-        let steps = [1, 2].map(|node| Effect::SignalStep { node: NodeId(node), key: made, signal: 10 });
-        expected.extend(steps.into_iter().filter(|_| reached));
+        rig.ask(Input::Signal { selection, signal: 10, scope, asker: ADA }).expect("it runs");
+        let sent = |number, scope| Sent { number, signal: 10, scope };
+        let attempt = of_attempt.map(|number| Effect::Signal { node: NodeId(1), key, sent: sent(number, scope) });
+        let step = |number| {
+            let sent = sent(number, Scope::Steps);
+            [1, 2].map(|node| Effect::SignalStep { node: NodeId(node), key: made, sent })
+        };
+        let expected: Vec<Effect> = attempt.into_iter().chain(of_step.into_iter().flat_map(step)).collect();
         assert_eq!(rig.orders(), expected);
     }
+}
+
+#[test]
+fn a_node_that_registers_hears_of_the_signals_that_it_has_missed() {
+    let (mut rig, key) = two_by_two();
+    let step = rig.srun(1, exact(4)).expect("made");
+    let send = |rig: &mut Rig, signal, scope| {
+        let selection = Selection { targets: targets("1"), ..Selection::default() };
+        rig.ask(Input::Signal { selection, signal, scope, asker: ADA }).expect("it runs");
+    };
+    send(&mut rig, 10, Scope::Steps);
+    send(&mut rig, 12, Scope::Full);
+    let sent = |number, signal, scope| Sent { number, signal, scope };
+    let of_step = |node, number, signal| Effect::SignalStep {
+        node: NodeId(node),
+        key: step,
+        sent: sent(number, signal, Scope::Steps),
+    };
+    let of_attempt = Effect::Signal { node: NodeId(1), key, sent: sent(1, 12, Scope::Full) };
+    let runs = |heard| vec![StepClaim { key: step, end: None, heard }];
+    // Each node for itself, and not what it has heard; one that never heard of the step hears of all after its start.
+    assert_eq!(back(&mut rig, "n2", 7, runs(0)), [of_step(2, 1, 10), of_step(2, 2, 12)]);
+    assert_eq!(back(&mut rig, "n2", 7, runs(2)), []);
+    let start = Effect::StartStep { node: NodeId(2), key: step };
+    assert_eq!(back(&mut rig, "n2", 7, Vec::new()), [start, of_step(2, 1, 10), of_step(2, 2, 12)]);
+    assert_eq!(back(&mut rig, "n1", 7, runs(1)), [of_attempt, of_step(1, 2, 12)]);
+    for _ in 0..SIGNALS_MAX {
+        send(&mut rig, 10, Scope::Steps);
+    }
+    assert_eq!(back(&mut rig, "n2", 7, runs(0)).len(), SIGNALS_MAX, "the newest");
+    // The next run hears of none of them.
+    rig.part_ends(step, 1, exited(0));
+    rig.part_ends(step, 2, exited(0));
+    assert_eq!(rig.cluster.step(step).expect("there").signals, Default::default());
+    rig.ask(Input::Requeue { targets: targets("1"), how: Requeue::default(), asker: ADA }).expect("it runs");
+    rig.exit(key, 0);
+    rig.plan();
+    let again = AttemptKey { attempt: 2, ..key };
+    assert_eq!(rig.running(), [again]);
+    assert_eq!(back(&mut rig, "n1", 7, Vec::new()), []);
 }
 
 #[test]
@@ -547,7 +605,7 @@ fn all_nodes_hear_of_a_new_limit_where_steps_are_warned_by_it() {
         let changes = vec![Change::TimeLimit(LimitChange::To(Some(5)))];
         rig.ask(Input::Revise { targets: targets("1"), changes, asker: ROOT }).expect("revised");
         let told = move |node| Effect::Limit { node: NodeId(node), key, limit };
-        let again = back(&mut rig, "n2", 7, vec![StepClaim { key: step, end: None }]);
+        let again = back(&mut rig, "n2", 7, vec![StepClaim { key: step, end: None, heard: 0 }]);
         (rig.orders(), again, told)
     };
     let (orders, again, told) = limits("USR2@60");

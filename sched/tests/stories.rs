@@ -3,6 +3,7 @@
 mod rig;
 
 use rig::{Rig, array, ended, job, partition, wide};
+use sched::cluster::Cluster;
 use sched::event::Effect;
 use sched::ids::{AttemptKey, JobId, RequestId};
 use sched::node::{NodeWord, Offer};
@@ -196,7 +197,7 @@ fn a_held_job_waits_until_it_is_released() {
     rig.plan();
     assert!(rig.running().is_empty(), "what waits is held, what ran was left alone");
     rig.cancel("1").expect("there");
-    assert_eq!(rig.release("1"), Err(Refusal::AlreadyDone));
+    assert_eq!(rig.release("1"), Err(Refusal::HasFinished));
 }
 
 #[test]
@@ -276,11 +277,11 @@ fn a_node_that_comes_back_is_told_what_it_missed() {
     rig.input(Input::LinkLost { node });
     assert!(!rig.cluster.node(node).expect("there").state().responds);
     let claims = [
-        Claim { key: key(1, 0, 1), end: None },
-        Claim { key: key(1, 1, 1), end: None },
-        Claim { key: key(1, 2, 1), end: Some(ended(How::Exited(Exit::default()))) },
-        Claim { key: key(9, 0, 1), end: None },
-        Claim { key: key(9, 1, 1), end: Some(ended(How::Exited(Exit::default()))) },
+        Claim { key: key(1, 0, 1), end: None, heard: 0 },
+        Claim { key: key(1, 1, 1), end: None, heard: 0 },
+        Claim { key: key(1, 2, 1), end: Some(ended(How::Exited(Exit::default()))), heard: 0 },
+        Claim { key: key(9, 0, 1), end: None, heard: 0 },
+        Claim { key: key(9, 1, 1), end: Some(ended(How::Exited(Exit::default()))), heard: 0 },
     ];
     let (_, answer) = rig.register("n1", 8, &claims);
     let Answer::Registered(_, missed) = answer else { panic!("registered") };
@@ -322,7 +323,7 @@ fn a_silent_node_is_given_up_after_its_timeout_and_its_late_claims_are_killed() 
     rig.input(Input::Tick);
     assert_eq!(rig.cluster.node(node).expect("there").state().word, NodeWord::Down);
     assert_eq!(rig.cluster.job(JobId(1)).expect("there").done[&0].outcome.ending, Ending::NodeFail);
-    let (_, answer) = rig.register("n1", 1, &[Claim { key: key(1, 0, 1), end: None }]);
+    let (_, answer) = rig.register("n1", 1, &[Claim { key: key(1, 0, 1), end: None, heard: 0 }]);
     let Answer::Registered(_, missed) = answer else { panic!("registered") };
     assert_eq!(missed.kill, [key(1, 0, 1)]);
 }
@@ -386,4 +387,17 @@ fn shares_of_memory_that_round_up_together_never_take_more_than_there_is() {
     rig.submit(wide(3, 1)).expect("accepted");
     rig.plan();
     assert_eq!(rig.running(), [key(1, 0, 1)], "three shares are 3071 MiB, and 3070 are free");
+}
+
+#[test]
+fn numbers_that_are_left_out_are_given_to_nobody_and_begin_anew_after_the_last() {
+    let mut cluster = Cluster::default();
+    cluster.skip_job_numbers(0);
+    assert_eq!(cluster.next_job(), JobId::FIRST);
+    cluster.skip_job_numbers(1_000);
+    assert_eq!(cluster.next_job(), JobId(1_001));
+    cluster.skip_job_numbers(JobId::LAST.0 - 1_000);
+    assert_eq!(cluster.next_job(), JobId::FIRST);
+    cluster.skip_job_numbers(5);
+    assert_eq!(cluster.next_job(), JobId(6));
 }

@@ -328,7 +328,7 @@ fn what_was_requeued_and_waits_again_says_why_as_the_rest_does() {
     let mut rig = Rig::with_nodes(1, 1);
     submit(&mut rig, [sized(1, 60)]);
     let how = Requeue { hold: true, ..Requeue::default() };
-    rig.ask(Input::Requeue { targets: targets("1"), how }).expect("it runs");
+    rig.ask(Input::Requeue { targets: targets("1"), how, asker: rig::ROOT }).expect("it runs");
     rig.exit(key(1, 0), 0);
     assert_eq!(head(&rig, "1"), ("1".into(), "PENDING", "JobHeldUser".into()));
     assert_eq!(said(&rig, "1", Kind::Held).len(), 1);

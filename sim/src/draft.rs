@@ -37,6 +37,8 @@ pub(crate) fn job(conduct: Conduct) -> JobDraft {
         limits: Vec::new(),
         time_min: None,
         login_environment: false,
+        inject_failure: None,
+        bytes: 0,
     }
 }
 

@@ -9,6 +9,7 @@ use proto::link::NodeShare;
 use sched::ids::AttemptKey;
 use sched::reason::{Exit, StopWhy};
 use sched::reconcile::How;
+use sched::signals::Sent;
 use sched::task::Usage;
 
 use crate::sabotage::Sabotage;
@@ -24,12 +25,27 @@ const LEAVE_MS: u64 = 120;
 #[derive(Debug)]
 pub(crate) enum Request {
     Launch(Job),
-    Stop { key: AttemptKey, why: StopWhy, kill_wait_ms: u64 },
+    Stop {
+        key: AttemptKey,
+        why: StopWhy,
+        kill_wait_ms: u64,
+    },
     Suspend(AttemptKey),
     Resume(AttemptKey),
-    Limit { key: AttemptKey, limit_s: Option<u64> },
-    Signal { key: AttemptKey, signal: i32 },
+    Limit {
+        key: AttemptKey,
+        limit_s: Option<u64>,
+    },
+    Signal {
+        key: AttemptKey,
+        sent: Sent,
+    },
     Forget(Vec<AttemptKey>),
+    /// What is leased goes on until then.
+    Lease {
+        until_ms: Option<u64>,
+        kill_wait_ms: u64,
+    },
 }
 
 /// What the launcher says.
@@ -58,6 +74,11 @@ pub(crate) enum Fact {
         key: AttemptKey,
         still: bool,
     },
+    /// A signal reached a process.
+    Signalled {
+        key: AttemptKey,
+        number: u32,
+    },
     Over {
         key: AttemptKey,
         how: How,
@@ -69,6 +90,7 @@ impl fmt::Display for Fact {
         match self {
             Fact::Began { key, .. } => write!(f, "{key} begins"),
             Fact::Stands { key, still } => write!(f, "{key} {}", if *still { "stands still" } else { "goes on" }),
+            Fact::Signalled { key, number } => write!(f, "{key} hears its signal {number}"),
             Fact::Over { key, how } => write!(f, "{key} is over: {how:?}"),
         }
     }
@@ -85,6 +107,8 @@ pub(crate) struct Launcher {
     facts: Vec<Fact>,
     sabotage: Option<Sabotage>,
     alive: bool,
+    /// Until when what is leased goes on, and how long it has from TERM to KILL.
+    lease: (Option<u64>, u64),
 }
 
 #[derive(Debug)]
@@ -104,6 +128,10 @@ struct Process {
     /// When it leaves because somebody ends it.
     ending: Option<(u64, How)>,
     stopped: bool,
+    /// The highest number of a signal that it was sent.
+    heard: u32,
+    /// It may run elsewhere once the node's lease is over.
+    leased: bool,
 }
 
 /// A process's own time, which stands still while it is suspended.
@@ -116,7 +144,7 @@ enum Clock {
 impl Launcher {
     pub(crate) fn new(spool: u128, sabotage: Option<Sabotage>) -> Launcher {
         let (client, records, facts) = Default::default();
-        Launcher { spool, client, records, facts, sabotage, alive: true }
+        Launcher { spool, client, records, facts, sabotage, alive: true, lease: (None, 0) }
     }
 
     pub(crate) fn is_alive(&self) -> bool {
@@ -129,7 +157,7 @@ impl Launcher {
 
     /// The launcher is killed, and its processes with it.
     pub(crate) fn die(&mut self, now_ms: u64) {
-        (self.alive, self.client) = (false, None);
+        (self.alive, self.client, self.lease) = (false, None, (None, 0));
         for (key, record) in &mut self.records {
             if matches!(record, Record::Runs(_)) {
                 *record = Record::Ended { how: How::Lost, at_ms: now_ms };
@@ -179,7 +207,9 @@ impl Launcher {
             Request::Suspend(key) => self.pace(key, true, now_ms),
             Request::Resume(key) => self.pace(key, false, now_ms),
             Request::Limit { key, limit_s } => self.with(key, |process| process.limit(limit_s, now_ms)),
-            Request::Signal { key, signal } => self.with(key, |process| process.signal(signal, now_ms)),
+            Request::Signal { key, sent } => self.signal(key, sent, now_ms),
+            Request::Lease { .. } if self.sabotage == Some(Sabotage::OutlivesLease) => {}
+            Request::Lease { until_ms, kill_wait_ms } => self.lease = (until_ms, kill_wait_ms),
             Request::Forget(keys) => {
                 for key in keys {
                     if matches!(self.records.get(&key), Some(Record::Ended { .. })) {
@@ -199,6 +229,17 @@ impl Launcher {
         }
     }
 
+    /// Lets a signal reach a process, unless it has heard that.
+    fn signal(&mut self, key: AttemptKey, sent: Sent, now_ms: u64) {
+        let Some(Record::Runs(process)) = self.records.get_mut(&key) else { return };
+        let deaf = self.sabotage == Some(Sabotage::ForgetsNumbers);
+        if sent.number > process.heard || deaf {
+            process.heard = if deaf { 0 } else { sent.number };
+            process.signal(sent.signal, now_ms);
+            self.facts.push(Fact::Signalled { key, number: sent.number });
+        }
+    }
+
     /// Does something to a process that runs.
     fn with(&mut self, key: AttemptKey, deed: impl FnOnce(&mut Process)) {
         if let Some(Record::Runs(process)) = self.records.get_mut(&key) {
@@ -214,10 +255,17 @@ impl Launcher {
         {
             return Some(Word::Of(key, record.seen(now_ms)));
         }
+        let leased = job.brief.requeue;
+        if leased && self.is_lease_over(now_ms) {
+            let lost = Record::Ended { how: How::Lost, at_ms: now_ms };
+            let word = Word::Of(key, lost.seen(now_ms));
+            self.records.insert(key, lost);
+            return Some(word);
+        }
         let conduct: Conduct = job.brief.name.parse().expect("every job is named for its conduct");
-        self.records.insert(key, Record::Runs(Process::new(conduct, job.brief.time_limit.seconds(), now_ms)));
+        self.records.insert(key, Record::Runs(Process::new(conduct, job.brief.time_limit.seconds(), leased, now_ms)));
         self.facts.push(Fact::Began { key, shares: job.task.shares.clone(), process: true });
-        Some(Word::Of(key, Seen::Running))
+        Some(Word::Of(key, Seen::Running { heard: 0 }))
     }
 
     /// When the next process leaves.
@@ -226,11 +274,44 @@ impl Launcher {
             Record::Runs(process) => process.leaves(),
             Record::Ended { .. } => None,
         });
-        running.map(|(at_ms, _)| at_ms).min()
+        running.map(|(at_ms, _)| at_ms).chain(self.lease_due()).min()
+    }
+
+    /// As it was told last.
+    pub(crate) fn lease(&self) -> (Option<u64>, u64) {
+        self.lease
+    }
+
+    /// When nothing of what is leased is left.
+    fn lease_over_ms(&self) -> Option<u64> {
+        self.lease.0.map(|until_ms| until_ms + self.lease.1)
+    }
+
+    fn is_lease_over(&self, now_ms: u64) -> bool {
+        self.lease.0.is_some_and(|until_ms| until_ms <= now_ms)
+    }
+
+    /// When something that is leased has to be told to end.
+    fn lease_due(&self) -> Option<u64> {
+        let waits = |record: &Record| matches!(record, Record::Runs(process) if process.leased && !process.stopped);
+        self.lease.0.filter(|_| self.records.values().any(waits))
+    }
+
+    /// Tells what is leased to end, once the lease is over.
+    fn keep_lease(&mut self, now_ms: u64) {
+        let (true, Some(over_ms)) = (self.is_lease_over(now_ms), self.lease_over_ms()) else { return };
+        for record in self.records.values_mut() {
+            if let Record::Runs(process) = record
+                && process.leased
+            {
+                process.stop(StopWhy::NodeDown, over_ms.saturating_sub(now_ms), now_ms);
+            }
+        }
     }
 
     /// Takes note of the processes that have left.
     pub(crate) fn on_clock(&mut self, now_ms: u64) -> Vec<Word> {
+        self.keep_lease(now_ms);
         let mut words = Vec::new();
         for (key, record) in &mut self.records {
             let Record::Runs(process) = &*record else { continue };
@@ -260,7 +341,7 @@ impl Launcher {
 impl Record {
     fn seen(&self, now_ms: u64) -> Seen {
         match self {
-            Record::Runs(_) => Seen::Running,
+            Record::Runs(process) => Seen::Running { heard: process.heard },
             Record::Ended { how, at_ms } => {
                 Seen::Left { how: *how, usage: Usage::default(), note: None, age_ms: now_ms - at_ms }
             }
@@ -269,7 +350,7 @@ impl Record {
 }
 
 impl Process {
-    fn new(conduct: Conduct, limit_s: Option<u64>, now_ms: u64) -> Process {
+    fn new(conduct: Conduct, limit_s: Option<u64>, leased: bool, now_ms: u64) -> Process {
         Process {
             stubborn: conduct.stubborn,
             clock: Clock::Runs { since_ms: now_ms },
@@ -277,6 +358,8 @@ impl Process {
             limit_ms: limit_s.map(|s| s * 1000),
             ending: None,
             stopped: false,
+            heard: 0,
+            leased,
         }
     }
 
@@ -289,14 +372,17 @@ impl Process {
         own.into_iter().chain(limit).chain(self.ending).min_by_key(|(at_ms, _)| *at_ms)
     }
 
-    /// TERM, and KILL where that does not help. A second wish changes nothing.
+    /// TERM, and KILL where that does not help. A second wish can only bring the KILL forward.
     fn stop(&mut self, why: StopWhy, kill_wait_ms: u64, now_ms: u64) {
         if self.stopped {
+            if let Some((at_ms, _)) = &mut self.ending {
+                *at_ms = (*at_ms).min(now_ms + kill_wait_ms);
+            }
             return;
         }
         self.resume(now_ms);
         self.stopped = true;
-        let (wait_ms, signal) = if self.stubborn { (kill_wait_ms, KILL) } else { (LEAVE_MS, TERM) };
+        let (wait_ms, signal) = if self.stubborn { (kill_wait_ms, KILL) } else { (LEAVE_MS.min(kill_wait_ms), TERM) };
         let exit = Exit { code: 0, signal };
         let how = match why {
             StopWhy::Cancelled(_) | StopWhy::Released(_) | StopWhy::JobOver => How::Exited(exit),

@@ -16,6 +16,7 @@ mod network;
 mod node;
 mod order;
 mod pipeline;
+mod post;
 pub mod run;
 pub mod sabotage;
 pub mod script;

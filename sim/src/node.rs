@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use noded::lease::Tenure;
 use noded::roster::{Act, Job, Roster, Seen};
 use proto::link::{FromNode, Register, ToNode};
 use sched::ids::AttemptKey;
-use sched::reason::Scope;
+use sched::node::Abilities;
 use sched::reconcile::AttemptEnd;
 use sched::resources::Amount;
 
@@ -30,6 +31,10 @@ pub(crate) struct Node {
     /// On disk: the number of its last registration.
     registration: u64,
     sabotage: Option<Sabotage>,
+    /// How fast its clock goes, in thousandths of the controller's.
+    rate: u64,
+    /// Its noded stands still until then.
+    pub(crate) still_until_ms: Option<u64>,
 }
 
 /// A noded that runs.
@@ -46,6 +51,11 @@ pub(crate) struct Noded {
     /// Whether it still says anything there.
     talks: bool,
     kill_wait_ms: u64,
+    tenure: Tenure,
+    /// Its lease was over, and the link that was up then has not been made anew.
+    deaf: bool,
+    /// What its launcher was told of the lease last, on which connection.
+    told: Option<(u64, Option<u64>, u64)>,
 }
 
 /// What a node wants of the world around it.
@@ -60,7 +70,7 @@ pub(crate) enum Wish {
 }
 
 impl Node {
-    pub(crate) fn new(name: String, amount: Amount, spool: u128, sabotage: Option<Sabotage>) -> Node {
+    pub(crate) fn new(name: String, amount: Amount, spool: u128, rate: u64, sabotage: Option<Sabotage>) -> Node {
         Node {
             name,
             amount,
@@ -72,6 +82,8 @@ impl Node {
             connections: 0,
             registration: 0,
             sabotage,
+            rate,
+            still_until_ms: None,
         }
     }
 
@@ -86,6 +98,9 @@ impl Node {
             stream: None,
             talks: false,
             kill_wait_ms: 30_000,
+            tenure: Tenure::default(),
+            deaf: false,
+            told: None,
         });
         self.reach_launcher(now_ms)
     }
@@ -100,6 +115,7 @@ impl Node {
     /// noded is killed; answers the stream that it had.
     pub(crate) fn kill_noded(&mut self) -> Option<StreamId> {
         self.pipeline.die();
+        self.still_until_ms = None;
         self.noded.take()?.stream
     }
 
@@ -126,12 +142,60 @@ impl Node {
 
     /// When something here has come to its end.
     pub(crate) fn next_due(&self) -> Option<u64> {
-        self.launcher.next_due().into_iter().chain(self.pipeline.next_due()).min()
+        let noded = self.noded.as_ref().filter(|_| self.still_until_ms.is_none());
+        let lease = noded.and_then(|noded| noded.tenure.next_due()).map(|at_ms| self.world_ms(at_ms));
+        self.launcher.next_due().into_iter().chain(self.pipeline.next_due()).chain(lease).min()
+    }
+
+    /// The time of this machine's clock.
+    fn own_ms(&self, now_ms: u64) -> u64 {
+        now_ms * self.rate / 1000
+    }
+
+    /// When this machine's clock comes to a time.
+    fn world_ms(&self, own_ms: u64) -> u64 {
+        (own_ms * 1000).div_ceil(self.rate)
+    }
+
+    /// noded is stopped in its tracks, or goes on; its launcher does all the time.
+    pub(crate) fn stand(&mut self, until_ms: Option<u64>, now_ms: u64) {
+        self.still_until_ms = until_ms;
+        self.pipeline.stand(until_ms.is_some(), now_ms);
+    }
+
+    /// What noded does first, whatever wakes it.
+    fn keep_lease(&mut self, now_ms: u64) -> Vec<Wish> {
+        let (own_ms, forgets) = (self.own_ms(now_ms), self.sabotage == Some(Sabotage::ForgetsLease));
+        let Some(noded) = &mut self.noded else { return Vec::new() };
+        if !forgets && noded.tenure.take_end(own_ms) {
+            noded.tenure.on_lost();
+            noded.deaf = true;
+            let hangs_up = noded.fall_silent();
+            let acts = noded.roster.on_lease_over(now_ms);
+            return hangs_up.into_iter().chain(self.carry_out(acts, now_ms)).collect();
+        }
+        let beat = noded.tenure.take_beat(own_ms) && noded.talks;
+        let said = FromNode::Heartbeat { at_ms: own_ms };
+        noded.stream.filter(|_| beat).map(|stream| Wish::Say(stream, Box::new(said))).into_iter().collect()
+    }
+
+    /// Tells the launcher of the lease, where it has not heard of it on this connection.
+    fn pass_on_lease(&mut self) -> Option<Wish> {
+        let (until_ms, kill_wait_ms) = self.noded.as_ref()?.tenure.held();
+        let (until_ms, kill_wait_ms) = (until_ms.map(|at_ms| self.world_ms(at_ms)), self.world_ms(kill_wait_ms));
+        let connection = self.connections;
+        let noded = self.noded.as_mut().filter(|noded| noded.greeted == connection)?;
+        let told = Some((connection, until_ms, kill_wait_ms));
+        if noded.told == told || (noded.told.is_none() && until_ms.is_none()) {
+            return None;
+        }
+        noded.told = told;
+        Some(Wish::Ask(vec![Request::Lease { until_ms, kill_wait_ms }]))
     }
 
     /// The launcher's words.
     pub(crate) fn on_words(&mut self, words: Vec<Word>, now_ms: u64) -> Vec<Wish> {
-        let mut wishes = Vec::new();
+        let mut wishes = self.keep_lease(now_ms);
         for word in words {
             let Some(noded) = &mut self.noded else { return wishes };
             if let Word::Hello { connection, .. } = &word {
@@ -141,6 +205,10 @@ impl Node {
                 Word::Of(key, seen) => noded.roster.on_process(key, seen, now_ms),
                 Word::Hello { connection, .. } if connection != self.connections => continue,
                 Word::Hello { spool, attempts, .. } if noded.spool.is_none() => {
+                    let (until_ms, kill_wait_ms) = self.launcher.lease();
+                    let own_ms = |at_ms: u64| at_ms * self.rate / 1000;
+                    noded.tenure.on_found(until_ms.map(own_ms), own_ms(kill_wait_ms));
+                    noded.roster.on_lease_over(now_ms);
                     noded.spool = Some(spool);
                     wishes.push(Wish::Dial);
                     let commands = self.take_up(&attempts, now_ms);
@@ -156,6 +224,7 @@ impl Node {
                     noded.roster.on_launcher_hello(attempts, fresh, now_ms, |_| None)
                 }
             };
+            wishes.extend(self.pass_on_lease());
             wishes.extend(self.carry_out(acts, now_ms));
         }
         wishes
@@ -179,7 +248,11 @@ impl Node {
     /// The stream is up: the registration, which must be said first.
     pub(crate) fn on_dialled(&mut self, stream: StreamId, now_ms: u64) -> Option<FromNode> {
         let forgets = self.sabotage == Some(Sabotage::ForgetsClaims);
+        let own_ms = self.own_ms(now_ms);
         let noded = self.noded.as_mut()?;
+        let lease_left_ms = noded.tenure.left_ms(own_ms);
+        noded.tenure.on_registered(own_ms);
+        noded.deaf = false;
         self.registration = now_ms.max(self.registration + 1);
         (noded.stream, noded.talks) = (Some(stream), true);
         let spool = noded.spool.expect("it dials after the launcher's hello");
@@ -194,34 +267,46 @@ impl Node {
             claims,
             step_claims: Vec::new(),
             registration: self.registration,
-            abilities: Default::default(),
+            lease_left_ms,
+            abilities: Abilities { leases: true, ..Abilities::default() },
             features: Vec::new(),
             gres: Vec::new(),
+            retiring: false,
         }))
     }
 
     /// The controller said something.
     pub(crate) fn on_said(&mut self, said: ToNode, now_ms: u64) -> Vec<Wish> {
-        let Some(noded) = &mut self.noded else { return Vec::new() };
-        match said {
+        let mut wishes = self.keep_lease(now_ms);
+        let Some(noded) = self.noded.as_mut().filter(|noded| !noded.deaf) else { return wishes };
+        let acts = match said {
             ToNode::Welcome(welcome) => {
                 noded.kill_wait_ms = welcome.kill_wait_s * 1000;
-                match noded.roster.on_welcome(&welcome) {
-                    Some(acts) => self.carry_out(acts, now_ms),
-                    None => noded.fall_silent().into_iter().collect(),
+                if let Some(acts) = noded.roster.on_welcome(&welcome) {
+                    noded.tenure.on_welcome(welcome.lease);
+                    acts
+                } else {
+                    wishes.extend(noded.fall_silent());
+                    Vec::new()
                 }
             }
-            ToNode::Orders(orders) => {
-                let acts = orders.into_iter().flat_map(|order| noded.roster.on_order(order)).collect();
-                self.carry_out(acts, now_ms)
+            ToNode::Granted { at_ms } => {
+                noded.tenure.on_granted(at_ms);
+                Vec::new()
             }
-        }
+            ToNode::Orders(orders) => orders.into_iter().flat_map(|order| noded.roster.on_order(order)).collect(),
+        };
+        wishes.extend(self.keep_lease(now_ms));
+        wishes.extend(self.pass_on_lease());
+        wishes.extend(self.carry_out(acts, now_ms));
+        wishes
     }
 
     /// The stream is gone.
     pub(crate) fn on_lost(&mut self) -> Vec<Wish> {
         if let Some(noded) = &mut self.noded {
             (noded.stream, noded.talks) = (None, false);
+            noded.tenure.on_lost();
         }
         vec![Wish::Dial]
     }
@@ -229,7 +314,10 @@ impl Node {
     /// Time has passed: processes have left, blobs have arrived. The launcher's words travel like all others.
     pub(crate) fn on_clock(&mut self, now_ms: u64) -> (Vec<Word>, Vec<Wish>) {
         let words = self.launcher.on_clock(now_ms);
-        let mut wishes = Vec::new();
+        if self.still_until_ms.is_some() {
+            return (words, Vec::new());
+        }
+        let mut wishes = self.keep_lease(now_ms);
         for moved in self.pipeline.on_clock(now_ms) {
             let Some(noded) = &mut self.noded else { break };
             let acts = match moved {
@@ -256,8 +344,7 @@ impl Node {
                 Act::Suspend(key) => requests.push(Request::Suspend(key)),
                 Act::Resume(key) => requests.push(Request::Resume(key)),
                 Act::Limit(key, limit) => requests.push(Request::Limit { key, limit_s: limit.seconds() }),
-                Act::Signal(_, _, Scope::Steps) => {}
-                Act::Signal(key, signal, Scope::Batch | Scope::Full) => requests.push(Request::Signal { key, signal }),
+                Act::Signal(key, sent) => requests.push(Request::Signal { key, sent }),
                 Act::Step(_) => unreachable!("the model starts no steps"),
                 Act::Abandon(key) => self.pipeline.abandon(key, now_ms),
                 Act::Report(key, end) => ends.push((key, end)),
@@ -265,7 +352,7 @@ impl Node {
                     self.pipeline.drop_attempt(key);
                     forget.push(key);
                 }
-                Act::DropJob(_) => {}
+                Act::DropJob(_) | Act::Read(_) => {}
             }
         }
         if !forget.is_empty() {

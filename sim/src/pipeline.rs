@@ -32,6 +32,8 @@ pub(crate) struct Pipeline {
     /// On disk: mapped commands with a work folder.
     folders: BTreeMap<AttemptKey, Job>,
     facts: Vec<Fact>,
+    /// Since when it stands still with its noded.
+    still_since_ms: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,8 +80,21 @@ impl Pipeline {
         self.folders.remove(&key);
     }
 
+    /// noded stands still, or goes on from there.
+    pub(crate) fn stand(&mut self, still: bool, now_ms: u64) {
+        let since_ms = std::mem::replace(&mut self.still_since_ms, still.then_some(now_ms));
+        let stood_ms = if still { 0 } else { since_ms.map_or(0, |since_ms| now_ms - since_ms) };
+        for (key, (at_ms, stage, _)) in &mut self.under_way {
+            *at_ms = at_ms.saturating_add(stood_ms);
+            if *stage == Stage::Converts {
+                self.facts.push(Fact::Stands { key: *key, still });
+            }
+        }
+    }
+
     /// noded is gone, and what it did with it.
     pub(crate) fn die(&mut self) {
+        self.still_since_ms = None;
         for (key, (_, stage, _)) in std::mem::take(&mut self.under_way) {
             if stage == Stage::Converts {
                 self.facts.push(Fact::Over { key, how: How::Lost });
@@ -99,6 +114,9 @@ impl Pipeline {
     }
 
     pub(crate) fn next_due(&self) -> Option<u64> {
+        if self.still_since_ms.is_some() {
+            return None;
+        }
         self.under_way.values().map(|(at_ms, ..)| *at_ms).filter(|at_ms| *at_ms != u64::MAX).min()
     }
 

@@ -37,6 +37,16 @@ pub enum Sabotage {
     ForgetsDeadlines,
     /// The controller takes a new limit of an array for none.
     ForgetsThrottles,
+    /// The controller does not tell again of the signals that a node has missed.
+    ForgetsSignals,
+    /// The launcher forgets which signals it has heard.
+    ForgetsNumbers,
     /// The controller counts a failure that is to be tried again as the end.
     ForgetsRetries,
+    /// The launcher lets what is leased go on when the lease is over.
+    OutlivesLease,
+    /// The controller gives a silent node up before its lease is over.
+    GivesUpEarly,
+    /// A noded that stood still past its lease goes on with what it does itself.
+    ForgetsLease,
 }

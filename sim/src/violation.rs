@@ -122,12 +122,31 @@ pub enum Violation {
         /// How long after the last moment that delays excuse.
         late_ms: u64,
     },
+    /// A signal reached an attempt a second time, or nobody had sent it.
+    #[error("{key} was sent its signal {number} once, or never, and has got it more often")]
+    SignalledTwice {
+        /// The attempt.
+        key: AttemptKey,
+        /// Which of its signals.
+        number: u32,
+    },
+    /// Nothing is in the way any more, and a signal has not come.
+    #[error("{key} runs, and has not got its signal {number}")]
+    SignalLost {
+        /// The attempt.
+        key: AttemptKey,
+        /// Which of its signals.
+        number: u32,
+    },
     /// A number was given to two things.
     #[error("number {0} was given twice")]
     Reissued(JobId),
     /// A controller that came back knows something else than the one that died.
     #[error("what was recovered is not what was committed")]
     Recovery,
+    /// An operation went on to its end though its node had been given up.
+    #[error("{0} was finished after its node was given up and its task was to run elsewhere")]
+    Unfenced(AttemptKey),
     /// Nothing is in the way any more, and something does not end.
     #[error("something waits for ever: {0}")]
     WaitsForEver(String),

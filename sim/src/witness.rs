@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sched::cluster::Cluster;
 use sched::event::Event;
 use sched::ids::{AttemptKey, JobId, NodeId, RequestId, Timestamp};
-use sched::reason::{Ending, Outcome};
+use sched::reason::{Ending, Exit, Outcome};
 use sched::reconcile::How;
 use sched::resources::{Amount, Cpus};
 
@@ -14,6 +14,7 @@ use crate::launcher::Fact;
 use crate::ledger::Ledger;
 use crate::node::Node;
 use crate::order::Order;
+use crate::post::Post;
 use crate::violation::Violation;
 
 /// What was seen so far.
@@ -30,6 +31,7 @@ pub(crate) struct Witness {
     closed: BTreeSet<AttemptKey>,
     order: Order,
     ledger: Ledger,
+    post: Post,
     deadlines: BTreeMap<JobId, Timestamp>,
     /// Nodes that were given up and have not come back.
     down: BTreeSet<NodeId>,
@@ -39,6 +41,8 @@ pub(crate) struct Witness {
     stopped: BTreeSet<AttemptKey>,
     /// Attempts that have lent their CPUs to others: suspended, and not resumed since.
     lent: BTreeSet<AttemptKey>,
+    /// Operations that stood still with their noded when it was given up, and that run elsewhere by now, or will.
+    fenced: BTreeSet<AttemptKey>,
 }
 
 /// Something that runs.
@@ -69,13 +73,20 @@ impl Witness {
                     return Err(Violation::LiveTwice { first, second: key, node: node.to_owned() });
                 }
             }
+            Fact::Stands { key, .. } if self.fenced.contains(&key) => {}
             Fact::Stands { key, still } => {
                 let live = self.live.get_mut(&(key.job, key.index)).filter(|live| live.attempt == key.attempt);
                 live.expect("only what runs is suspended").still = still;
             }
+            Fact::Signalled { key, number } => return self.post.on_reached(key, number),
             Fact::Over { key, how } => {
+                if self.fenced.contains(&key) && matches!(how, How::Exited(Exit { code: 0, signal: 0 })) {
+                    return Err(Violation::Unfenced(key));
+                }
                 self.over.insert(key, how);
-                self.live.remove(&(key.job, key.index));
+                if !self.fenced.remove(&key) {
+                    self.live.remove(&(key.job, key.index));
+                }
             }
         }
         Ok(())
@@ -84,6 +95,7 @@ impl Witness {
     /// What became durable.
     pub(crate) fn on_event(&mut self, event: &Event) -> Result<(), Violation> {
         self.order.on_event(event)?;
+        self.post.on_event(event);
         match event {
             Event::Submitted { job, request, terms } => {
                 self.submitted.insert(*job, *request);
@@ -134,7 +146,12 @@ impl Witness {
             self.given_up.insert(key);
             return Ok(());
         }
-        if self.live.get(&(key.job, key.index)).is_some_and(|live| live.attempt == key.attempt) {
+        let live = self.live.get(&(key.job, key.index)).filter(|live| live.attempt == key.attempt);
+        if live.is_some_and(|live| !live.process && live.still && self.down.contains(&node)) {
+            // An operation of a noded that was stopped is not dead: it only must not do anything more.
+            self.live.remove(&(key.job, key.index));
+            self.fenced.insert(key);
+        } else if live.is_some() {
             return Err(Violation::CountedWhileLive(key));
         }
         let Some(outcome) = outcome else { return Ok(()) };
@@ -192,6 +209,13 @@ impl Witness {
             }
         }
         Ok(())
+    }
+
+    /// Whoever runs has got the signals that he was sent: asked when nothing has been broken for long enough.
+    pub(crate) fn check_signals(&self) -> Result<(), Violation> {
+        let ending = |key: &AttemptKey| self.stopped.contains(key) || self.given_up.contains(key);
+        let heeds = |(key, live): &(AttemptKey, &Live)| live.process && !ending(key);
+        self.running().filter(heeds).try_for_each(|(key, _)| self.post.check(key))
     }
 
     /// By the books, what is suspended holds no CPUs; and of processes alone, only what stands still holds none.

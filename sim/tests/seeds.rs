@@ -163,3 +163,34 @@ fn a_limit_of_an_array_that_is_forgotten_is_caught() {
 fn a_retry_that_is_forgotten_is_caught() {
     assert_caught(Sabotage::ForgetsRetries, |violation| matches!(violation, Violation::Retries { .. }));
 }
+
+#[test]
+fn a_signal_that_is_lost_with_a_link_is_caught() {
+    assert_caught(Sabotage::ForgetsSignals, |violation| matches!(violation, Violation::SignalLost { .. }));
+}
+
+#[test]
+fn a_signal_that_comes_twice_is_caught() {
+    assert_caught(Sabotage::ForgetsNumbers, |violation| matches!(violation, Violation::SignalledTwice { .. }));
+}
+
+#[test]
+fn a_launcher_that_outlives_its_lease_is_caught() {
+    assert_caught(Sabotage::OutlivesLease, |violation| {
+        matches!(violation, Violation::CountedWhileLive(_) | Violation::LiveTwice { .. })
+    });
+}
+
+#[test]
+fn a_node_that_is_given_up_before_its_lease_is_over_is_caught() {
+    assert_caught(Sabotage::GivesUpEarly, |violation| {
+        matches!(violation, Violation::CountedWhileLive(_) | Violation::LiveTwice { .. })
+    });
+}
+
+#[test]
+fn a_noded_that_goes_on_after_its_lease_is_caught() {
+    assert_caught(Sabotage::ForgetsLease, |violation| {
+        matches!(violation, Violation::Unfenced(_) | Violation::CountedWhileLive(_))
+    });
+}

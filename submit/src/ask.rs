@@ -4,6 +4,7 @@
 
 use clap::{Args, ValueEnum};
 use proto::v1;
+use sched::spec::inject::InjectedFailure;
 use sched::spec::retry::{ExitCodes, RETRIES_MAX};
 
 use crate::export;
@@ -48,6 +49,9 @@ pub(crate) struct Ask {
     /// With --retries: after these exit codes only, such as 1,75-79,137, which is 128 and the signal (a Covey option)
     #[arg(long, value_name = "CODES", requires = "retries")]
     pub(crate) retry_on: Option<ExitCodes>,
+    /// Count this share of the tasks that end well as failed, the same each time with the same seed: a rehearsal (a Covey option)
+    #[arg(long, value_name = "SHARE[:SEED]")]
+    pub(crate) inject_failure: Option<InjectedFailure>,
     /// Start again what was lost with its node, and let scontrol requeue it (the default)
     #[arg(long, overrides_with = "no_requeue")]
     pub(crate) requeue: bool,
@@ -88,6 +92,12 @@ impl Ask {
         Ok(export::environment(export, variables))
     }
 
+    /// The variables that the tasks of a map get.
+    pub(crate) fn environment_of_map(&self, command: &str, submitter: &Submitter) -> Outcome<Vec<u8>> {
+        let environment = self.environment(command, submitter)?;
+        Ok(export::without_store_keys(self.export.as_deref(), &environment))
+    }
+
     /// The spec of a job that does `work`; `name` and `command` are what is shown for it.
     pub(crate) fn spec(
         &self,
@@ -116,6 +126,7 @@ impl Ask {
             export: export::shown(self.export.as_deref()),
             login_environment: self.get_user_env.is_some() || export::is_login(self.export.as_deref()),
             retries: self.retries.unwrap_or(0),
+            inject_failure: self.inject_failure.map(|inject| inject.to_string()).unwrap_or_default(),
             retry_on: self.retry_on.as_ref().map(ToString::to_string).unwrap_or_default(),
             ..shape
         }

@@ -242,18 +242,20 @@ fn default_patience(endpoints: &Endpoints) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use proto::reason::ErrorReason;
+
     use super::*;
 
     #[test]
     fn a_refusal_is_told_from_a_lost_call() {
         let refused =
-            CallError::from(proto::error::refused(Code::InvalidArgument, "Invalid job id specified", Some("job 5")));
+            CallError::from(proto::error::refused(ErrorReason::UnknownJob, "Invalid job id specified", Some("job 5")));
         assert_eq!((refused.text(), refused.detail()), ("Invalid job id specified".into(), Some("job 5".into())));
         assert_eq!(refused.hint(), None);
         let lost = CallError::from(Status::unavailable("tcp connect error"));
         assert_eq!(lost.text(), "Unable to contact slurm controller (connect failure)");
         assert!(matches!(lost, CallError::Lost(_)));
-        let busy = CallError::from(proto::error::refused(Code::ResourceExhausted, "Try later", Some("MaxSubmitRate")));
+        let busy = CallError::from(proto::error::refused(ErrorReason::TooFast, "Try later", Some("MaxSubmitRate")));
         assert_eq!((busy.text(), busy.detail()), ("Try later".into(), Some("MaxSubmitRate".into())));
     }
 }

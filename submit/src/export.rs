@@ -31,6 +31,25 @@ pub(crate) fn environment(export: Option<&str>, variables: impl IntoIterator<Ite
     passed.iter().flat_map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes(), b"\0"].concat()).collect()
 }
 
+/// An environment without the keys of blob stores, but for those that `--export` names. A map's blobs are moved with the nodes' own keys; those by
+/// which its submitter has listed them would else come to lie in the journal, and in the environment of every task.
+pub(crate) fn without_store_keys(export: Option<&str>, environment: &[u8]) -> Vec<u8> {
+    let tokens = tokens(export.unwrap_or_default());
+    let named = |name: &[u8]| tokens.iter().any(|token| token.split('=').next().unwrap_or_default().as_bytes() == name);
+    let records = environment.split_inclusive(|byte| *byte == 0);
+    let passes = |record: &&[u8]| {
+        let name = record.split(|byte| *byte == b'=').next().unwrap_or_default();
+        named(name) || !is_store_key(&String::from_utf8_lossy(name))
+    };
+    records.filter(passes).flatten().copied().collect()
+}
+
+/// Whether a variable holds, or names, what opens a blob store.
+fn is_store_key(name: &str) -> bool {
+    let of_store = ["AWS_", "AZURE_", "GOOGLE_"].iter().any(|prefix| name.starts_with(prefix));
+    of_store && ["KEY", "SECRET", "TOKEN", "SAS", "PASSWORD", "CREDENTIALS"].iter().any(|word| name.contains(word))
+}
+
 /// Whether tasks have the environment of a login beneath what they are given.
 pub(crate) fn is_login(export: Option<&str>) -> bool {
     let tokens = tokens(export.unwrap_or("ALL"));
@@ -93,6 +112,15 @@ fn tokens(list: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_of_stores_stay_behind_unless_they_are_named() {
+        let all = b"AWS_REGION=x\0AWS_SECRET_ACCESS_KEY=a=b\0AZURE_STORAGE_SAS_TOKEN=c\0GOOGLE_APPLICATION_CREDENTIALS=d\0MY_KEY=e\0";
+        let left = |export| String::from_utf8(without_store_keys(export, all)).expect("text").replace('\0', " ");
+        assert_eq!(left(None), "AWS_REGION=x MY_KEY=e ");
+        assert_eq!(left(Some("ALL,AWS_SECRET_ACCESS_KEY")), "AWS_REGION=x AWS_SECRET_ACCESS_KEY=a=b MY_KEY=e ");
+        assert_eq!(left(Some("AZURE_STORAGE_SAS_TOKEN=c")), "AWS_REGION=x AZURE_STORAGE_SAS_TOKEN=c MY_KEY=e ");
+    }
 
     #[test]
     fn tokens_apply_in_their_order() {

@@ -24,6 +24,11 @@ pub(crate) struct Failure {
 /// What a command gives back.
 pub(crate) type Outcome<T> = Result<T, Failure>;
 
+/// An exit code that a script asks for by a variable.
+pub(crate) fn exit_of_environment(name: &str) -> Option<u8> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
 impl Failure {
     /// A failure with exit code 1; `message` may have several lines.
     pub(crate) fn new(message: impl Display) -> Failure {
@@ -65,6 +70,14 @@ impl Failure {
     pub(crate) fn exit(mut self, exit: u8) -> Failure {
         self.exit = exit;
         self
+    }
+
+    /// Ends with what a script wants sbatch's, srun's and salloc's own errors to be told by: `SLURM_EXIT_ERROR`.
+    pub(crate) fn with_exit_of_environment(self) -> Failure {
+        match exit_of_environment("SLURM_EXIT_ERROR") {
+            Some(exit) if self.code() != 0 => self.exit(exit),
+            _ => self,
+        }
     }
 
     /// The exit code.

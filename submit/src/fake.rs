@@ -99,6 +99,18 @@ impl Controller for Fake {
         Err(Status::unimplemented("list_history"))
     }
 
+    type WatchJobsStream = Answers<v1::JobsNews>;
+
+    async fn watch_jobs(&self, _: Request<v1::WatchJobsRequest>) -> Result<Response<Self::WatchJobsStream>, Status> {
+        Err(Status::unimplemented("watch_jobs"))
+    }
+
+    type ReadOutputStream = Answers<v1::OutputPiece>;
+
+    async fn read_output(&self, _: Request<v1::ReadOutputRequest>) -> Result<Response<Self::ReadOutputStream>, Status> {
+        Err(Status::unimplemented("read_output"))
+    }
+
     async fn cancel(&self, _: Request<v1::CancelRequest>) -> Result<Response<v1::CancelReply>, Status> {
         Err(Status::unimplemented("cancel"))
     }
@@ -170,12 +182,24 @@ impl Controller for Fake {
         Err(Status::unimplemented("list_priorities"))
     }
 
+    type BackupStream = Answers<v1::BackupPart>;
+
+    async fn backup(&self, _: Request<v1::BackupRequest>) -> Result<Response<Self::BackupStream>, Status> {
+        Err(Status::unimplemented("backup"))
+    }
+
     async fn get_script(&self, _: Request<v1::GetScriptRequest>) -> Result<Response<v1::GetScriptReply>, Status> {
         Err(Status::unimplemented("get_script"))
     }
 
     async fn reconfigure(&self, _: Request<v1::ReconfigureRequest>) -> Result<Response<v1::ReconfigureReply>, Status> {
         Err(Status::unimplemented("reconfigure"))
+    }
+
+    type ListAuditStream = Answers<v1::AuditPage>;
+
+    async fn list_audit(&self, _: Request<v1::ListAuditRequest>) -> Result<Response<Self::ListAuditStream>, Status> {
+        Err(Status::unimplemented("list_audit"))
     }
 
     async fn get_cluster(&self, _: Request<v1::GetClusterRequest>) -> Result<Response<v1::GetClusterReply>, Status> {

@@ -79,7 +79,12 @@ fn failure(command: &Command, words: &[OsString], error: &clap::Error) -> Failur
         ErrorKind::DisplayVersion => print(format_args!("slurm {SLURM_VERSION}\n")).err().unwrap_or(Failure::silent(0)),
         ErrorKind::UnknownArgument => refused(unknown(command, words, typed)),
         ErrorKind::InvalidValue if text(ContextKind::InvalidValue).is_empty() => {
-            refused(format!("{name}: option '{option}' requires an argument"))
+            // It is the last word, be it a letter alone or behind others.
+            let letter = words.last().and_then(|word| word.to_str()).filter(|word| !word.starts_with("--"));
+            refused(match letter.and_then(|word| word.strip_prefix('-')?.chars().next_back()) {
+                Some(letter) => format!("{name}: option requires an argument -- '{letter}'"),
+                None => format!("{name}: option '{option}' requires an argument"),
+            })
         }
         ErrorKind::TooManyValues => refused(format!("{name}: option '{option}' doesn't allow an argument")),
         ErrorKind::InvalidValue | ErrorKind::ValueValidation => {
@@ -227,6 +232,7 @@ mod tests {
             (&["--bogus=1"][..], format!("sbatch: unrecognized option '--bogus=1'\n{hint}")),
             (&["-Z"], format!("sbatch: invalid option -- 'Z'\n{hint}")),
             (&["--ex=1"], format!("sbatch: option '--ex' is ambiguous; possibilities: '--export' '--exclude'\n{hint}")),
+            (&["-t"], format!("sbatch: option requires an argument -- 't'\n{hint}")),
             (&["--time"], format!("sbatch: option '--time' requires an argument\n{hint}")),
             (&["--hold=1"], format!("sbatch: option '--hold' doesn't allow an argument\n{hint}")),
             (&["-t", "x"], "sbatch: error: Invalid --time specification\nsbatch: error: 'x' is not a number\n".into()),

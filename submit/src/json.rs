@@ -9,6 +9,7 @@ pub(crate) mod nodes;
 pub(crate) mod number;
 pub(crate) mod partitions;
 pub(crate) mod pings;
+pub(crate) mod statistics;
 pub(crate) mod steps;
 #[cfg(test)]
 mod tests;
@@ -85,11 +86,10 @@ impl Form {
     }
 }
 
-/// A list of rows under its name, and what stands beside it. Rows are made one at a time when it is written, because those of a
+/// A list of rows under its name if there is one, and what stands beside it. Rows are made one at a time when it is written, because those of a
 /// long listing would fill the memory.
 pub(crate) struct Document<'a> {
-    key: &'static str,
-    rows: Rows<'a>,
+    rows: Option<(&'static str, Rows<'a>)>,
     rest: Value,
 }
 
@@ -99,7 +99,9 @@ type Rows<'a> = Box<dyn Fn() -> Box<dyn Iterator<Item = Value> + 'a> + 'a>;
 impl Serialize for Document<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_map(None)?;
-        fields.serialize_entry(self.key, &Lazy(&self.rows))?;
+        if let Some((key, rows)) = &self.rows {
+            fields.serialize_entry(key, &Lazy(rows))?;
+        }
         for (key, value) in self.rest.as_object().into_iter().flatten() {
             fields.serialize_entry(key, value)?;
         }
@@ -146,10 +148,20 @@ impl Meta {
     where
         I: Iterator<Item = Value> + 'a,
     {
+        Document { rows: Some((key, Box::new(move || Box::new(rows())))), rest: joined([rest, self.frame()]) }
+    }
+
+    /// The document of one object under its name.
+    pub(crate) fn object<'a>(&self, key: &'static str, value: Value) -> Document<'a> {
+        Document { rows: None, rest: joined([json!({ key: value }), self.frame()]) }
+    }
+
+    /// What every document has.
+    fn frame(&self) -> Value {
         let mut version = SLURM_VERSION.split('.');
         let mut part = || version.next().unwrap_or_default();
         let (major, minor, micro) = (part(), part(), part());
-        let frame = json!({
+        json!({
             "meta": {
                 "plugin": {
                     "type": "",
@@ -167,8 +179,7 @@ impl Meta {
             },
             "errors": [],
             "warnings": [],
-        });
-        Document { key, rows: Box::new(move || Box::new(rows())), rest: joined([rest, frame]) }
+        })
     }
 }
 

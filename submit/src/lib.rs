@@ -35,7 +35,9 @@ mod wishes;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// The names that [`run`] knows: Slurm's commands, which links may call this binary by, and Covey's own.
+pub use commands::backup::{Stopped, run as backup};
+
+/// The names that [`run`], [`describe`] and [`backup`] know: Slurm's commands, which links may call this binary by, and Covey's own.
 pub const COMMANDS: &[&str] = &[
     "sbatch",
     "srun",
@@ -50,15 +52,21 @@ pub const COMMANDS: &[&str] = &[
     "sreport",
     "sstat",
     "why",
+    "logs",
     "map",
+    "rerun",
     "blob",
+    "op",
     "demo",
+    "chaos",
     "up",
     "down",
     "env",
     "links",
     "node",
     "user",
+    "audit",
+    "backup",
     "sdiag",
     "sprio",
     "completions",
@@ -81,20 +89,28 @@ Usage: covey COMMAND [ARGUMENTS]      (covey COMMAND --help says more)
   sprio       what the priorities of waiting jobs are made of
   sdiag       what the controller has done, and how fast
   why         why a job waits: what is missing where, who has it, what is ahead, when it should start
+  logs        print what a task has written, from its node
   map         run a command or an op on every blob of a store
+  rerun       run again what of a map failed, is missing, or has changed
   blob        list, put, get and remove blobs
+  op          run a built-in operation on a file
 
   demo        the whole road in one command: nine nodes turn colour pictures gray
   up, down    start and stop a cluster on this machine
+  chaos       rehearse failures on it: kill controller and nodes under load, and see what became of it
   env         print the variables that a shell needs to talk to it
   links       put sbatch, squeue, ... into a folder as links to this binary
   node        let nodes in over the network with join tokens, and shut them out
   user        let users call from elsewhere with tokens
+  audit       who did what, from where, allowed or refused
+  backup      write jobs, nodes and history into one file      restore  make a cluster of it
+  fsck        see whether a journal or a backup is whole
 
   completions what a shell needs to complete all these
   man         write their manual pages
 
   controller, noded                        the daemons, started by hand
+  init        the first process of a container: keeps the daemons running
 ";
 
 /// Runs `covey completions` or `covey man`, whose texts also tell of the daemons, which are defined elsewhere. `None` for any other
@@ -127,8 +143,12 @@ pub fn run(name: &str, args: Vec<OsString>) -> ExitCode {
         "sdiag" => commands::sdiag::run(&args),
         "sprio" => commands::sprio::run(&args),
         "why" => commands::why::run(&args),
+        "logs" => commands::logs::run(&args),
         "map" => commands::map::run(&args),
         "blob" => commands::blob::run(&args),
+        "op" => commands::op::run(&args),
+        "chaos" => commands::chaos::run(&args),
+        "rerun" => commands::rerun::run(&args),
         "demo" => commands::demo::run(&args),
         "up" => commands::up::run(&args),
         "down" => commands::down::run(&args),
@@ -136,6 +156,7 @@ pub fn run(name: &str, args: Vec<OsString>) -> ExitCode {
         "links" => commands::links::run(&args),
         "node" => commands::node::run(&args),
         "user" => commands::user::run(&args),
+        "audit" => commands::audit::run(&args),
         "help" | "--help" | "-h" => failure::ended(failure::print(OVERVIEW)),
         "version" | "--version" | "-V" => {
             failure::ended(failure::print(concat!("covey ", env!("CARGO_PKG_VERSION"), "\n")))

@@ -89,7 +89,7 @@ impl Mapping {
     pub(crate) async fn prepare(request: MapRequest<'_>, cwd: &Path) -> Result<Mapping, MapError> {
         let (from, to) = (StoreUrl::from_user(request.from, cwd)?, StoreUrl::from_user(request.to, cwd)?);
         let template: OutputName = request.name.parse()?;
-        let environment = Environment::from_environment();
+        let environment = Environment::from_environment()?;
         let (inputs, outputs) = (BlobStore::open(&from, &environment)?, BlobStore::open(&to, &environment)?);
         let blobs = listed(&inputs).await?;
         let manifest: Vec<String> = blobs.into_iter().map(|blob| blob.name.as_str().to_owned()).collect();
@@ -108,6 +108,11 @@ impl Mapping {
             throttle: request.throttle,
         };
         Ok(Mapping { map, manifest })
+    }
+
+    /// The sorted names of the blobs.
+    pub(crate) fn into_manifest(self) -> Vec<String> {
+        self.manifest
     }
 
     /// The submission of `spec` over these blobs.

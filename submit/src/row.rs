@@ -4,7 +4,6 @@
 use proto::v1::{JobRow, JobState};
 use sched::spec::array::{ArraySpec, INDEX_MAX, LIST_BYTES_MAX, list_text};
 use sched::spec::index_set::IndexSet;
-use sched::spec::size::Mebibytes;
 
 use crate::show::state_names;
 
@@ -107,7 +106,19 @@ pub(crate) fn tres_held(row: &JobRow) -> Option<String> {
     has_started(row).then(|| tres(row, row.memory_held_mib.saturating_mul(row.node_count.into())))
 }
 
+/// An amount of memory in a list of resources: in the largest unit that gives a whole number.
+pub(crate) fn tres_memory(mib: u64) -> String {
+    let (mut count, mut unit) = (mib, 'M');
+    for larger in "GTPE".chars() {
+        if count < 1024 || !count.is_multiple_of(1024) {
+            break;
+        }
+        (count, unit) = (count / 1024, larger);
+    }
+    format!("{count}{unit}")
+}
+
 fn tres(row: &JobRow, memory_mib: u64) -> String {
-    let memory = if memory_mib == 0 { String::new() } else { format!("mem={},", Mebibytes(memory_mib)) };
+    let memory = if memory_mib == 0 { String::new() } else { format!("mem={},", tres_memory(memory_mib)) };
     format!("cpu={},{memory}node={},billing={}", row.cpus, row.node_count, row.cpus)
 }

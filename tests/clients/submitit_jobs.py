@@ -22,17 +22,6 @@ def wait_for(what, holds):
         time.sleep(0.05)
 
 
-def interrupt(job, next_run, timeout):
-    """Interrupts a job until it runs again: signals are sent once, and one may be lost with a link that breaks."""
-    for _ in range(3):
-        job._interrupt(timeout=timeout)
-        deadline = time.monotonic() + 15
-        while time.monotonic() < deadline:
-            if next_run.exists():
-                return
-            time.sleep(0.05)
-
-
 def ends_as(job, state):
     """Waits until sacct, asked by submitit, gives this state."""
     told = set()
@@ -146,7 +135,7 @@ def preempted():
     folder = in_folder("preempted")
     submitted = executor().submit(Counting(2), folder)
     wait_for("the first run", (folder / "run1").exists)
-    interrupt(submitted, folder / "run2", timeout=False)
+    submitted._interrupt(timeout=False)
     assert submitted.result() == (2, "1")
     ends_as(submitted, "COMPLETED")
     log = submitted.stdout() + submitted.stderr()
@@ -162,7 +151,8 @@ def out_of_time():
     # The second time-out by scancel, of a job that is allowed one: it is not requeued, and says so.
     again = executor().submit(Counting(3), in_folder("again"))
     wait_for("run 1", pathlib.Path("again", "run1").exists)
-    interrupt(again, pathlib.Path("again", "run2"), timeout=True)
+    again._interrupt(timeout=True)
+    wait_for("run 2", pathlib.Path("again", "run2").exists)
     again._interrupt(timeout=True)
     told = again.exception()
     assert "timed-out too many times" in str(told), told

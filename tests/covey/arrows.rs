@@ -10,12 +10,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("proto", &["sched"]),
     ("blobs", &[]),
     ("ops", &[]),
+    ("init", &[]),
     ("traces", &[]),
-    ("controller", &["proto", "sched", "traces"]),
+    ("controller", &["blobs", "proto", "sched", "traces"]),
     ("noded", &["blobs", "ops", "proto", "sched", "traces"]),
     ("sim", &["noded", "proto", "sched"]),
     ("submit", &["blobs", "ops", "proto", "sched"]),
-    ("covey", &["controller", "noded", "submit"]),
+    ("covey", &["controller", "init", "noded", "submit"]),
 ];
 
 /// What the pure core must never see, at any depth.

@@ -1,4 +1,4 @@
-//! Programs from PyPI that drive Slurm, unmodified, against a running cluster: submitit and Snakemake.
+//! Programs from PyPI that drive Slurm, unmodified, against a running cluster: submitit and Snakemake. Clients that speak gRPC are in `grpc.rs`.
 //!
 //! What they are and what they need is pinned in `tests/clients/`. The virtual environment is made once, below the target
 //! directory, and again when the pins or Python change. The programs find Slurm's commands as links to the binary under test.
@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use crate::rig::Rig;
 
 /// The scripts and pins beside this test.
-const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
+pub(crate) const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
 
 #[test]
 fn submitit_runs_a_job() {
@@ -150,12 +150,12 @@ impl Site {
     }
 }
 
-fn told(output: &Output) -> String {
+pub(crate) fn told(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
 /// The virtual environment with all clients, made where it is not there.
-fn environment() -> &'static Path {
+pub(crate) fn environment() -> &'static Path {
     static MADE: OnceLock<PathBuf> = OnceLock::new();
     MADE.get_or_init(|| {
         let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients");
@@ -174,7 +174,7 @@ fn environment() -> &'static Path {
 
 /// What the environment is made of: the pins, and the Python that it links to.
 fn wanted() -> String {
-    let pins = ["requirements.txt", "constraints.txt"]
+    let pins = ["requirements.txt", "constraints.txt", "../../examples/clients/python/requirements.txt"]
         .map(|name| fs::read_to_string(Path::new(CLIENTS).join(name)).expect("the pins are there"));
     let python = Command::new("python3").args(["-c", "import sys; print(sys.executable, sys.version)"]).output();
     let python = python.expect("python3 is there: .ci/run installs it");

@@ -36,6 +36,22 @@ fn sorted(text: &str) -> Vec<&str> {
 }
 
 #[test]
+fn each_task_runs_the_program_that_a_file_gives_it() {
+    let rig = Rig::start(2);
+    fs::write(rig.work().join("programs"), "0 echo first\n2-3 echo pair %t %o\n* sh -c 'echo rest $SLURM_PROCID'\n")
+        .expect("written");
+    let written = run_job(&rig, &["-N2", "-n4"], "srun -l --multi-prog programs");
+    assert_eq!(sorted(&written), ["0: first", "1: rest 1", "2: pair 2 0", "3: pair 3 1"], "{written}");
+    fs::write(rig.work().join("programs"), "0-2 true\n").expect("written");
+    let refused = run_job(&rig, &["-N2", "-n4"], "srun --multi-prog programs; echo code $?");
+    assert!(
+        refused.starts_with("srun: error: Configuration file programs invalid, no record for task id 3\n")
+            && refused.ends_with("code 1\n"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn tasks_on_two_nodes_are_told_who_they_are_and_the_worst_code_wins() {
     let rig = Rig::start(2);
     let script = "srun -l bash -c 'echo $SLURM_PROCID $SLURM_NODEID $SLURM_LOCALID $SLURMD_NODENAME $SLURM_STEP_ID $SLURM_NTASKS \

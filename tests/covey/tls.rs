@@ -26,48 +26,48 @@ use tonic_health::pb::health_client::HealthClient;
 use crate::rig::{COVEY, PATIENCE, Rig, wait_for};
 
 /// A controller that listens with TLS on loopback.
-struct House {
-    rig: Rig,
-    address: String,
+pub(crate) struct House {
+    pub(crate) rig: Rig,
+    pub(crate) address: String,
 }
 
 impl House {
-    fn open(options: &[&str]) -> House {
+    pub(crate) fn open(options: &[&str]) -> House {
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
         let mut house = House { rig: Rig::start(0), address: format!("127.0.0.1:{port}") };
         house.restart(options);
         house
     }
 
-    fn restart(&mut self, options: &[&str]) {
+    pub(crate) fn restart(&mut self, options: &[&str]) {
         self.rig.kill_controller();
         let options: Vec<&str> = ["--listen", &self.address].iter().chain(options).copied().collect();
         self.rig.start_controller_with(&options);
     }
 
-    fn endpoint(&self) -> String {
+    pub(crate) fn endpoint(&self) -> String {
         format!("https://{}", self.address)
     }
 
     /// Makes a token and answers the file that it is in.
-    fn token(&self, options: &[&str]) -> String {
+    pub(crate) fn token(&self, options: &[&str]) -> String {
         let words: Vec<&str> = ["token", "create"].iter().chain(options).copied().collect();
         self.token_file(&self.rig.run("node", &words))
     }
 
-    fn token_file(&self, text: &str) -> String {
+    pub(crate) fn token_file(&self, text: &str) -> String {
         let path = self.rig.work().join("join.txt");
         fs::write(&path, text).expect("written");
         path.to_string_lossy().into_owned()
     }
 
-    fn start_node(&mut self, name: &str, token_file: &str) {
+    pub(crate) fn start_node(&mut self, name: &str, token_file: &str) {
         let endpoint = self.endpoint();
         self.rig.start_node_at(name, &endpoint, &["--token-file", token_file]);
     }
 
     /// Runs a noded that is not let in, to its end.
-    fn refused_node(&self, name: &str, options: &[&str]) -> String {
+    pub(crate) fn refused_node(&self, name: &str, options: &[&str]) -> String {
         let mut command = Command::new(COVEY);
         command.args(["noded", "--name", name, "--controller", &self.endpoint(), "--dir"]).arg(self.rig.dir());
         let Output { status, stderr, .. } = command.args(options).output().expect("it starts");
@@ -78,16 +78,16 @@ impl House {
     }
 
     /// The nodes in this state, as sinfo's `%t` has it.
-    fn count(&self, state: &str) -> usize {
+    pub(crate) fn count(&self, state: &str) -> usize {
         let listed = self.rig.run("sinfo", &["-h", "-N", "-o", "%t"]);
         listed.lines().filter(|line| line.trim() == state).count()
     }
 
-    fn papers(&self, name: &str) -> PathBuf {
+    pub(crate) fn papers(&self, name: &str) -> PathBuf {
         self.rig.dir().join("nodes").join(name).join("tls")
     }
 
-    fn certificate(&self, name: &str) -> NodeCertificate {
+    pub(crate) fn certificate(&self, name: &str) -> NodeCertificate {
         let der = read_certificate(&self.papers(name).join("node.pem")).expect("it has joined");
         NodeCertificate::read(&der).expect("a node's")
     }
@@ -97,14 +97,14 @@ impl House {
     }
 
     /// A caller with the papers of a node.
-    async fn channel_as(&self, name: &str) -> Channel {
+    pub(crate) async fn channel_as(&self, name: &str) -> Channel {
         let papers = self.papers(name);
         let key = PrivateKeyDer::from_pem_file(papers.join("node.key")).expect("a key");
         let [authority, own] = ["ca.pem", "node.pem"].map(|file| read_certificate(&papers.join(file)).expect("there"));
         self.channel(&Trust::with_identity(&authority, own, key).expect("they fit")).await
     }
 
-    async fn anonymous_channel(&self) -> Channel {
+    pub(crate) async fn anonymous_channel(&self) -> Channel {
         self.channel(&Trust::in_file(&self.rig.dir().join("tls/ca.pem")).expect("a CA")).await
     }
 
@@ -114,34 +114,34 @@ impl House {
     }
 }
 
-fn now_s() -> i64 {
+pub(crate) fn now_s() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
     i64::try_from(now.as_secs()).expect("for a while yet")
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(future)
 }
 
-async fn join_as(channel: Channel, name: &str) -> Status {
+pub(crate) async fn join_as(channel: Channel, name: &str) -> Status {
     let register = v1::Register { name: name.into(), spool: vec![7; 16], cpus_milli: 1000, ..Default::default() };
     let said = v1::FromNode { kind: Some(v1::from_node::Kind::Register(register)) };
     let joined = NodeLinkClient::new(channel).join(tokio_stream::iter([said])).await;
     joined.map(|_| ()).expect_err("it may not")
 }
 
-fn detail(status: &Status) -> String {
+pub(crate) fn detail(status: &Status) -> String {
     proto::error::detail(status).unwrap_or_default()
 }
 
 /// All files below a folder.
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-fn holds(bytes: &[u8], part: &[u8]) -> bool {
+pub(crate) fn holds(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
 
@@ -338,7 +338,7 @@ fn a_revoked_node_is_gone_at_once_and_stays_out() {
 }
 
 /// A ClientHello of TLS 1.2, as an old client would send it.
-fn old_hello() -> Vec<u8> {
+pub(crate) fn old_hello() -> Vec<u8> {
     let extensions = [0, 13, 0, 4, 0, 2, 4, 3, 0, 10, 0, 4, 0, 2, 0, 23];
     let mut body = vec![3, 3];
     body.extend([7; 32]);
@@ -408,13 +408,13 @@ fn a_certificate_is_for_the_names_that_are_advertised() {
 }
 
 /// A command from elsewhere, with this token.
-fn call_with(house: &House, token: &Path, name: &str, args: &[&str]) -> Output {
+pub(crate) fn call_with(house: &House, token: &Path, name: &str, args: &[&str]) -> Output {
     let mut command = house.rig.command(name, args);
     command.env("COVEY_CONTROLLER", house.endpoint()).env("COVEY_CA_FILE", house.rig.dir().join("tls/ca.pem"));
     command.env("COVEY_TOKEN_FILE", token).env("COVEY_CONNECT_TIMEOUT", "5").output().expect("it starts")
 }
 
-fn private_file(house: &House, text: &str) -> PathBuf {
+pub(crate) fn private_file(house: &House, text: &str) -> PathBuf {
     let path = house.rig.work().join("user.token");
     fs::write(&path, text).expect("written");
     fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("ours");

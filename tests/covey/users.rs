@@ -8,14 +8,14 @@ use std::process::{Command, Output};
 use crate::rig::{COVEY, Rig, wait_for};
 
 /// Another user than root, and their group.
-const NOBODY: u32 = 65_534;
+pub(crate) const NOBODY: u32 = 65_534;
 
 /// A cluster that others may use, with the binary where they can run it; `None` where this is not root.
-fn open_house() -> Option<Rig> {
+pub(crate) fn open_house(settings: &str) -> Option<Rig> {
     if fs::metadata("/proc/self").expect("/proc is mounted").uid() != 0 {
         return None;
     }
-    let rig = Rig::start(1);
+    let rig = Rig::start_with(&[("linux0", &[])], settings);
     for (folder, mode) in [(rig.dir().parent().expect("a folder").to_owned(), 0o755), (rig.work(), 0o777)] {
         fs::set_permissions(folder, fs::Permissions::from_mode(mode)).expect("chmod");
     }
@@ -23,23 +23,33 @@ fn open_house() -> Option<Rig> {
     Some(rig)
 }
 
-fn as_nobody(rig: &Rig, name: &str, args: &[&str]) -> Output {
+/// Runs a command as this user, who need not have a name.
+pub(crate) fn run_as(rig: &Rig, uid: u32, name: &str, args: &[&str]) -> Output {
     let mut command = Command::new(rig.dir().join("covey"));
-    command.arg(name).args(args).current_dir(rig.work()).uid(NOBODY).gid(NOBODY);
+    command.arg(name).args(args).current_dir(rig.work()).uid(uid).gid(NOBODY);
     command.env("COVEY_CONTROLLER", rig.endpoint()).env("HOME", "/nonexistent");
     command.output().expect("it can be started")
 }
 
-fn submit_as_nobody(rig: &Rig, args: &[&str]) -> String {
+fn as_nobody(rig: &Rig, name: &str, args: &[&str]) -> Output {
+    run_as(rig, NOBODY, name, args)
+}
+
+/// Submits as this user and answers the job's number.
+pub(crate) fn submit_as(rig: &Rig, uid: u32, args: &[&str]) -> String {
     let args: Vec<&str> = ["--parsable"].iter().chain(args).copied().collect();
-    let output = as_nobody(rig, "sbatch", &args);
+    let output = run_as(rig, uid, "sbatch", &args);
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).expect("text").trim().to_owned()
 }
 
+fn submit_as_nobody(rig: &Rig, args: &[&str]) -> String {
+    submit_as(rig, NOBODY, args)
+}
+
 #[test]
 fn a_job_runs_with_the_rights_of_its_user_and_no_others() {
-    let Some(rig) = open_house() else { return };
+    let Some(rig) = open_house("") else { return };
     let script = "echo $(id -u) $(id -g) $(id -G) $(umask); touch mine; cat $0 >copy; [ $$ = $SLURM_TASK_PID ]";
     let job = submit_as_nobody(&rig, &["-o", "out", "--wrap", script]);
     assert_eq!(rig.wait_done(&job), ["COMPLETED"]);
@@ -64,7 +74,7 @@ fn a_job_runs_with_the_rights_of_its_user_and_no_others() {
 
 #[test]
 fn users_touch_their_own_jobs_and_root_touches_any() {
-    let Some(rig) = open_house() else { return };
+    let Some(rig) = open_house("") else { return };
     let (roots, nobodys) = (rig.submit(&["-H", "--wrap", "true"]), submit_as_nobody(&rig, &["-H", "--wrap", "true"]));
     for (name, args) in [
         ("scancel", &[roots.as_str()][..]),

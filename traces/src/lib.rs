@@ -3,6 +3,7 @@
 //!
 //! Start at [`start`]; everything else in the house only uses the `tracing` macros.
 
+pub mod clock;
 pub mod scrape;
 
 use std::io::{self, Write};

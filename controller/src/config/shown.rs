@@ -5,7 +5,7 @@
 use super::Config;
 
 /// Keys whose value follows from how Covey works.
-const FIXED: [(&str, &str); 63] = [
+const FIXED: [(&str, &str); 62] = [
     ("AccountingStorageEnforce", "none"),
     ("AccountingStorageHost", ""),
     ("AccountingStorageTRES", "cpu,mem,node,billing"),
@@ -17,7 +17,6 @@ const FIXED: [(&str, &str); 63] = [
     ("CompleteWait", "0 sec"),
     ("DefMemPerNode", "UNLIMITED"),
     ("DependencyParameters", ""),
-    ("DisableRootJobs", "No"),
     ("EnforcePartLimits", "NO"),
     ("Epilog", ""),
     ("EpilogSlurmctld", ""),

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use sched::cluster::Cluster;
 use sched::event::Event;
-use sched::ids::BlobHash;
 use tracing::{error, info, warn};
 
 use super::batch::Batch;
@@ -17,7 +16,7 @@ use crate::pack::{Record, pack_cluster, pack_record, unpack_record};
 use crate::recover::RecoverError;
 
 /// A checkpoint is made after so many records.
-const CHECKPOINT_RECORDS: u64 = 20_000;
+pub(crate) const CHECKPOINT_RECORDS: u64 = 20_000;
 /// Or after so many bytes of records, so that a restart stays quick.
 const CHECKPOINT_BYTES: usize = 32 * 1024 * 1024;
 
@@ -36,7 +35,7 @@ impl Driver {
             self.published.statistics.meters.commit(record.len(), begun.elapsed());
             self.published.statistics.note_events(batch.at, &batch.events);
             self.sequence += 1;
-            self.published.publish(self.cluster.clone());
+            self.published.publish(self.cluster.clone(), self.sequence);
             self.checkpoints.consider(self.sequence, record.len(), &self.cluster);
             self.retention.consider(batch.at, batch.history.len() as u64);
         }
@@ -54,8 +53,9 @@ impl Driver {
             self.journal.put_blob(hash, bytes)?;
         }
         // A blob that this batch drops may be named again by a job that it accepts.
-        let dropped: Vec<BlobHash> =
-            batch.dropped.iter().filter(|hash| !self.cluster.uses_blob(hash)).copied().collect();
+        self.kept_back.extend(&batch.dropped);
+        self.kept_back.retain(|hash| !self.cluster.uses_blob(hash));
+        let dropped = if self.published.blobs_are_kept() { Vec::new() } else { std::mem::take(&mut self.kept_back) };
         let history: Vec<HistoryRow<'_>> = batch.history.iter().map(OwnedRow::borrowed).collect();
         self.journal.append(&Commit {
             epoch: self.epoch,
@@ -85,7 +85,7 @@ impl Driver {
             Ok(events) => {
                 self.broken = false;
                 info!("the journal takes commits again");
-                self.published.publish(self.cluster.clone());
+                self.published.publish(self.cluster.clone(), self.sequence);
                 self.let_out(&events, Vec::new());
                 // What nodes said meanwhile is lost: they say it again when they register anew.
                 self.links.cut_all();
@@ -119,6 +119,8 @@ impl Driver {
 /// Writes checkpoints beside the driver, one at a time.
 pub(super) struct Checkpoints {
     journal: Arc<dyn Journal>,
+    /// One is due after so many records.
+    records_max: u64,
     records: u64,
     bytes: usize,
     writing: Option<JoinHandle<()>>,
@@ -126,14 +128,18 @@ pub(super) struct Checkpoints {
 
 impl Checkpoints {
     pub(super) fn new(journal: Arc<dyn Journal>) -> Checkpoints {
-        Checkpoints { journal, records: 0, bytes: 0, writing: None }
+        Checkpoints { journal, records_max: CHECKPOINT_RECORDS, records: 0, bytes: 0, writing: None }
+    }
+
+    pub(super) fn after(&mut self, records_max: u64) {
+        self.records_max = records_max;
     }
 
     /// Counts a record, and starts a checkpoint when enough have come. `sequence` is the next record's.
     fn consider(&mut self, sequence: u64, record_bytes: usize, cluster: &Cluster) {
         self.records += 1;
         self.bytes += record_bytes;
-        let due = self.records >= CHECKPOINT_RECORDS || self.bytes >= CHECKPOINT_BYTES;
+        let due = self.records >= self.records_max || self.bytes >= CHECKPOINT_BYTES;
         if !due || self.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
             return;
         }

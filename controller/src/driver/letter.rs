@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use proto::link::{Register, ToNode};
+use proto::link::{Order, Register, ToNode};
 use proto::node_certificate::NodeCertificate;
 use sched::ids::{AttemptKey, BlobHash, NodeId, StepKey};
+use sched::lease::Lease;
 use sched::reconcile::AttemptEnd;
 use sched::step::{Answer, Input};
 use thiserror::Error;
@@ -19,8 +20,19 @@ const END_BYTES: usize = 100 + sched::reason::NOTE_BYTES_MAX;
 /// Letters that may wait. A command that finds the mailbox full is told to try again; a node's link waits.
 pub(crate) const MAILBOX_LETTERS_MAX: usize = 16_384;
 
-/// Where a node's number and session go, or why it is not let in.
-pub(crate) type Registered = oneshot::Sender<Result<(NodeId, u64), String>>;
+/// A node that was let in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Session {
+    /// The node.
+    pub(crate) node: NodeId,
+    /// The number of its session.
+    pub(crate) number: u64,
+    /// What it is told of its lease.
+    pub(crate) lease: Option<Lease>,
+}
+
+/// Where a node's session goes, or why it is not let in.
+pub(crate) type Registered = oneshot::Sender<Result<Session, String>>;
 
 /// Something for the driver.
 pub(crate) enum Letter {
@@ -64,6 +76,13 @@ pub(crate) enum Letter {
         /// Whether the node said that it leaves for good.
         left: bool,
     },
+    /// A node is to do what changes nothing; one that is not connected misses it.
+    Order {
+        /// Which.
+        node: NodeId,
+        /// What.
+        order: Order,
+    },
     /// Other settings hold from now on; an input says it of partitions.
     Config(Box<Config>),
     /// The controller stops.
@@ -81,7 +100,7 @@ impl Letter {
                 1024 + (register.claims.len() + register.step_claims.len()) * END_BYTES
             }
             Letter::Ends { ends, steps, .. } => (ends.len() + steps.len()) * END_BYTES,
-            Letter::LinkClosed { .. } | Letter::Config(_) | Letter::Stop => 64,
+            Letter::LinkClosed { .. } | Letter::Order { .. } | Letter::Config(_) | Letter::Stop => 64,
         }
     }
 

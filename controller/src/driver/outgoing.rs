@@ -7,6 +7,7 @@ use proto::node_certificate::NodeCertificate;
 use sched::event::{Effect, Event, Placement, effects};
 use sched::ids::{AttemptKey, JobId, NodeId, StepKey};
 use sched::job::Job;
+use sched::lease::keeps_its_name;
 use sched::members::Fact;
 use sched::spec::step::StepSpec;
 use sched::step::{Answer, Input};
@@ -17,7 +18,7 @@ use tracing::{error, info, warn};
 
 use super::Driver;
 use super::batch::{Batch, Registration};
-use super::letter::Registered;
+use super::letter::{Registered, Session};
 use crate::briefs::{BriefError, Edition};
 use crate::links::Outbox;
 use crate::rpc::caller::shut_out;
@@ -58,9 +59,16 @@ impl Driver {
                 "its registration {late} comes after {last}: it was late, or the node's clock went back"
             ));
         }
-        match known.filter(|node| node.offer.spool != register.spool && self.links.is_live(node.id)) {
-            Some(node) => Err(format!("a node named {} is connected already: give another --name", node.name)),
-            None => Ok(()),
+        match known.filter(|node| node.offer.spool != register.spool) {
+            Some(node) if self.links.is_live(node.id) => {
+                Err(format!("a node named {} is connected already: give another --name", node.name))
+            }
+            Some(node) if keeps_its_name(&self.cluster, node) => Err(format!(
+                "the node that was {0} before may still run tasks: it is let in when that is given up (SlurmdTimeout), or now \
+                 if you know it dead: scontrol update nodename={0} state=down reason=replaced",
+                node.name
+            )),
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -102,6 +110,7 @@ impl Driver {
     fn welcome(&mut self, registration: Registration, outbox: &mut Outbox) {
         let Registration { node, missed, sender, reply } = registration;
         let session = self.links.open(node, sender);
+        let lease = missed.lease;
         self.count_links();
         info!(
             node = self.node_name(node),
@@ -121,9 +130,10 @@ impl Driver {
             kill: missed.kill,
             forget: missed.forget,
             kill_wait_s: settings.kill_wait_s,
+            lease,
         };
         // The task that listens to the node holds the other end until the node is gone, and then says so.
-        reply.send(Ok((node, session))).ok();
+        reply.send(Ok(Session { node, number: session, lease })).ok();
         self.links.send(node, ToNode::Welcome(welcome));
         for effect in missed.again {
             self.order(effect, outbox);
@@ -146,14 +156,14 @@ impl Driver {
             Effect::Suspend { node, key } => outbox.add(node, Order::Suspend(key)),
             Effect::Resume { node, key } => outbox.add(node, Order::Resume(key)),
             Effect::Limit { node, key, limit } => outbox.add(node, Order::Limit { key, limit }),
-            Effect::Signal { node, key, signal, scope } => outbox.add(node, Order::Signal { key, signal, scope }),
+            Effect::Signal { node, key, sent } => outbox.add(node, Order::Signal { key, sent }),
             Effect::StartStep { node, key } => {
                 if let Err(error) = self.give_step(node, key, outbox) {
                     error!(%key, error = &error as &dyn std::error::Error, "a step cannot be given to its node");
                 }
             }
             Effect::StopStep { node, key, why } => outbox.add(node, Order::StopStep { key, why }),
-            Effect::SignalStep { node, key, signal } => outbox.add(node, Order::SignalStep { key, signal }),
+            Effect::SignalStep { node, key, sent } => outbox.add(node, Order::SignalStep { key, sent }),
             Effect::ForgetStep { node, key } => outbox.add(node, Order::ForgetStep(key)),
         }
     }
@@ -170,7 +180,7 @@ impl Driver {
         let Some(must_brief) = self.links.must_brief(node, job.id, &edition) else { return Ok(()) };
         let tasks = self.briefs.tasks(&self.cluster, job, first, placements)?;
         if must_brief {
-            let brief = self.briefs.brief(job, first)?;
+            let brief = self.briefs.brief(&self.cluster, job, first)?;
             self.links.briefed(node, job.id, edition);
             outbox.add(node, Order::Job(Box::new((*brief).clone())));
         }
@@ -194,7 +204,7 @@ impl Driver {
         let job_ran_ms = step.job_ran_ms(task);
         let AttemptKey { index, attempt, .. } = key.attempt;
         let placement = Placement { index, id: task.id, attempt, shares, partition: task.partition.clone() };
-        let brief = self.briefs.brief(&job, &placement)?.light();
+        let brief = self.briefs.brief(&self.cluster, &job, &placement)?.light();
         let mut tasks = self.briefs.tasks(&self.cluster, &job, &placement, std::slice::from_ref(&placement))?;
         let Some(task) = tasks.pop() else { return Ok(()) };
         let shares = step.parts.iter().filter_map(|part| {

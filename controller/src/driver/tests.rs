@@ -9,6 +9,9 @@ use sched::ids::{BlobHash, JobId, RequestId};
 use sched::members::Fingerprint;
 use sched::node::Offer;
 use sched::resources::{Amount, Cpus};
+use sched::allow::Role;
+use sched::select::{Asker, Selection};
+use sched::settings::Settings;
 use sched::spec::array::ArraySpec;
 use sched::spec::job::{Files, JobDraft, Origin, Request, User, Work};
 use sched::spec::labels::Labels;
@@ -26,9 +29,14 @@ struct Bench {
 }
 
 fn start(journal: Arc<MemoryJournal>) -> Bench {
-    let config = crate::config::read(std::path::Path::new("/nonexistent/covey.toml"), false).expect("defaults");
+    start_with(journal, |_| ())
+}
+
+fn start_with(journal: Arc<MemoryJournal>, change: impl FnOnce(&mut Settings)) -> Bench {
+    let mut config = crate::config::read(std::path::Path::new("/nonexistent/covey.toml"), false).expect("defaults");
+    change(&mut config.settings);
     let cluster = recover(&*journal).expect("it recovers");
-    let published = Arc::new(Published::new(cluster.clone()));
+    let published = Arc::new(Published::new(cluster.clone(), journal.next_sequence()));
     let (post, mailbox) = mailbox();
     let driver = Driver::new(cluster, config, journal.clone(), 1, published.clone(), mailbox);
     let driver = std::thread::spawn(move || driver.run());
@@ -53,6 +61,17 @@ impl Bench {
                 return job;
             }
         }
+    }
+
+    /// Waits until there are no jobs in memory any more.
+    async fn await_no_jobs(&self) {
+        let mut changes = self.published.changes();
+        let gone = async {
+            while self.published.cluster().job_count() > 0 {
+                changes.changed().await.expect("the driver lives");
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), gone).await.expect("they become history");
     }
 
     async fn stop(self) -> (Arc<MemoryJournal>, Arc<Cluster>) {
@@ -91,6 +110,8 @@ fn draft(environment: BlobHash) -> JobDraft {
         limits: Vec::new(),
         time_min: None,
         login_environment: false,
+        inject_failure: None,
+        bytes: 0,
     }
 }
 
@@ -162,9 +183,11 @@ async fn a_registration_that_comes_late_or_from_who_was_shut_out_is_refused() {
         claims: Vec::new(),
         step_claims: Vec::new(),
         registration,
+        lease_left_ms: 0,
         abilities: Default::default(),
         features: Vec::new(),
         gres: Vec::new(),
+        retiring: false,
     };
     let (sender, _orders) = tokio::sync::mpsc::channel(8);
     // It was shut out between its call and this moment: nobody of that name has joined.
@@ -179,5 +202,24 @@ async fn a_registration_that_comes_late_or_from_who_was_shut_out_is_refused() {
         let answer = answer.await.expect("it is answered");
         assert_eq!(answer.is_ok(), welcome, "{registration}: {answer:?}");
     }
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn blobs_go_with_their_last_job_and_not_while_somebody_reads_them() {
+    let bench = start_with(Arc::default(), |settings| settings.job_age_s_min = 0);
+    let there = || bench.journal.get_blob(&hash_of(b"A=1\0")).expect("readable").is_some();
+    let cancel = || Input::Cancel { selection: Selection::default(), asker: Asker { uid: 0, role: Role::Administrator } };
+    bench.submit(1).await.expect("accepted");
+    let kept = bench.published.keep_blobs();
+    bench.post.ask(cancel(), Vec::new()).await.expect("cancelled");
+    bench.await_no_jobs().await;
+    assert!(there(), "somebody reads it");
+    drop(kept);
+    bench.submit(2).await.expect("accepted");
+    assert!(there(), "a job names it again");
+    bench.post.ask(cancel(), Vec::new()).await.expect("cancelled");
+    bench.await_no_jobs().await;
+    assert!(!there(), "nobody needs it");
     bench.stop().await;
 }

@@ -66,6 +66,8 @@ pub(crate) fn fat_job(tasks: &str) -> JobSpec {
         limits: Vec::new(),
         time_min: None,
         login_environment: false,
+        inject_failure: None,
+        bytes: 0,
     };
     draft.check().expect("in bounds")
 }
@@ -99,6 +101,7 @@ pub(crate) fn run(cluster: &mut Cluster, job: JobId, index: u32, nodes: u32) {
                     offer,
                     unwanted: Vec::new(),
                     unwanted_steps: Vec::new(),
+                    patience_ms: 0,
                 },
             );
         }

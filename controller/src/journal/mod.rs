@@ -22,6 +22,7 @@ pub use alone::Alone;
 pub use error::{Cause, JournalError};
 pub use memory::MemoryJournal;
 pub use sched::ids::BlobHash;
+pub(crate) use sled_journal::Examined;
 pub use sled_journal::SledJournal;
 
 /// Largest record in bytes; a larger group commit is refused and has to be split by the driver.

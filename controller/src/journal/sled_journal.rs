@@ -1,13 +1,19 @@
 //! The journal on disk: what each operation of [`Journal`] writes to the store, and the order in which it does.
 //!
 //! Rows are described in `rows`, the store in `shelf`, the folder in `folder`, history in `history`.
-//! There is one writer at a time behind a mutex; readers go to the store directly.
+//! There is one writer at a time behind a mutex; readers go to the store directly. A journal that is made of a backup begins in `restored`;
+//! one that is only looked at, in `examined`.
+
+mod examined;
+mod restored;
 
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use sled::{Batch, IVec};
+
+pub(crate) use examined::Examined;
 
 use super::folder::Folder;
 use super::history::{self, DayScan, TALLY_BYTES, Tally};
@@ -366,7 +372,7 @@ impl Head {
 
 /// Opens the store and checks that nothing acknowledged has gone from it.
 fn load(folder: &Folder) -> Result<(Shelf, Head), JournalError> {
-    folder.ensure_store(|dir| fill_new(dir).map_err(|source| JournalError::Open { dir: dir.to_owned(), source }))?;
+    folder.ensure_store(|dir| fill_new(dir, Head::default()))?;
     folder.await_release()?;
     let open = |source| JournalError::Open { dir: folder.dir().to_owned(), source };
     let shelf = Shelf::open(&folder.store()).map_err(open)?;
@@ -394,15 +400,18 @@ fn check_format(folder: &Folder, row: Option<IVec>) -> Result<(), JournalError> 
     }
 }
 
-fn fill_new(dir: &Path) -> Result<(), Cause> {
-    let shelf = Shelf::open(dir)?;
-    let mut batch = Batch::default();
-    batch.insert(rows::FORMAT_KEY, rows::seal(&FORMAT.to_be_bytes()));
-    batch.insert(rows::HEAD_KEY, Head::default().encode());
-    shelf.apply(&batch)?;
-    shelf.persist()?;
-    shelf.close();
-    Ok(())
+fn fill_new(dir: &Path, head: Head) -> Result<(), JournalError> {
+    let fill = || -> Result<(), Cause> {
+        let shelf = Shelf::open(dir)?;
+        let mut batch = Batch::default();
+        batch.insert(rows::FORMAT_KEY, rows::seal(&FORMAT.to_be_bytes()));
+        batch.insert(rows::HEAD_KEY, head.encode());
+        shelf.apply(&batch)?;
+        shelf.persist()?;
+        shelf.close();
+        Ok(())
+    };
+    fill().map_err(|source| JournalError::Open { dir: dir.to_owned(), source })
 }
 
 fn remove(shelf: &Shelf, keys: &[IVec]) -> Result<(), Cause> {

@@ -6,13 +6,17 @@ use std::sync::Arc;
 
 use proto::error::{WireError, refused};
 use proto::join_token::JoinToken;
+use proto::reason::ErrorReason;
 use proto::v1;
 use proto::v1::admission_server::Admission;
+use sched::allow::Verb;
 use sched::members::{NotAdmitted, TTL_MS_MAX, Wish};
 use sched::step::{Answer, Input};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 
-use super::{NOBODY_UID, administrator, refuse, unavailable, user_tokens};
+use super::rights::Rights;
+use super::{refuse, unavailable, user_tokens};
+use crate::audit::recorded::Note;
 use crate::clock;
 use crate::driver::{Post, Published};
 use crate::tls::{Authority, Mint};
@@ -20,9 +24,10 @@ use crate::tls::{Authority, Mint};
 /// How long a token is good of which nobody says otherwise.
 const TTL_S: u64 = 3_600;
 
-/// The service for administrators.
+/// The service of who may come in.
 pub(crate) struct Gatekeeper {
     pub(crate) post: Post,
+    pub(crate) rights: Rights,
     pub(crate) published: Arc<Published>,
     /// The CA of which tokens carry the hash; there is none without `--listen`.
     pub(crate) authority: Option<Arc<Authority>>,
@@ -86,11 +91,12 @@ async fn create(
     keeper: &Gatekeeper,
     request: Request<v1::CreateNodeTokenRequest>,
 ) -> Result<v1::CreateNodeTokenReply, Status> {
-    let uid = administrator(&request)?.map_or(NOBODY_UID, |(uid, _)| uid);
+    let note = Note::of(request.extensions());
+    let uid = keeper.rights.asker_here(&request, Verb::CreateNodeToken)?.uid;
     let v1::CreateNodeTokenRequest { ttl_s, uses } = request.into_inner();
     let Some(authority) = &keeper.authority else {
         let detail = "nodes can join over TLS only, and this controller does not listen with it: start it with --listen ADDRESS:PORT";
-        return Err(refused(Code::FailedPrecondition, "Requested operation is presently disabled", Some(detail)));
+        return Err(refused(ErrorReason::Disabled, "Requested operation is presently disabled", Some(detail)));
     };
     let ttl_s = if ttl_s == 0 { TTL_S } else { ttl_s };
     if ttl_s > TTL_MS_MAX / 1000 {
@@ -103,13 +109,14 @@ async fn create(
         Answer::Token(id) => id,
         other => return Err(unexpected(&other)),
     };
+    note.what(format!("join token {id}"));
     let cluster = keeper.published.cluster();
     let until_ms = cluster.members().tokens().find(|(known, _)| *known == id).map_or(0, |(_, token)| token.until.0);
     Ok(v1::CreateNodeTokenReply { id, token: token.reveal(), until_ms })
 }
 
 fn list(keeper: &Gatekeeper, request: &Request<v1::ListNodeTokensRequest>) -> Result<v1::ListNodeTokensReply, Status> {
-    administrator(request)?;
+    keeper.rights.asker_here(request, Verb::ListNodeTokens)?;
     let now = clock::now();
     let cluster = keeper.published.cluster();
     let row = |(id, token): (u32, &sched::members::Token)| v1::NodeTokenRow {
@@ -134,7 +141,8 @@ async fn revoke(
     keeper: &Gatekeeper,
     request: Request<v1::RevokeNodeTokenRequest>,
 ) -> Result<v1::RevokeNodeTokenReply, Status> {
-    let uid = administrator(&request)?.map_or(NOBODY_UID, |(uid, _)| uid);
+    Note::of(request.extensions()).what(format!("join token {}", request.get_ref().id));
+    let uid = keeper.rights.asker_here(&request, Verb::RevokeNodeToken)?.uid;
     match wish(keeper, Wish::RevokeToken { token: request.get_ref().id, uid }).await? {
         Answer::Done => Ok(v1::RevokeNodeTokenReply {}),
         other => Err(unexpected(&other)),
@@ -145,7 +153,8 @@ async fn revoke_node(
     keeper: &Gatekeeper,
     request: Request<v1::RevokeNodeRequest>,
 ) -> Result<v1::RevokeNodeReply, Status> {
-    let uid = administrator(&request)?.map_or(NOBODY_UID, |(uid, _)| uid);
+    Note::of(request.extensions()).what(request.get_ref().name.as_str());
+    let uid = keeper.rights.asker_here(&request, Verb::RevokeNode)?.uid;
     let name = request.into_inner().name;
     match wish(keeper, Wish::RevokeNode { name: name.as_str().into(), uid }).await? {
         Answer::Done => {}

@@ -9,6 +9,7 @@ use proto::error::WireError;
 use proto::spec::{Parts, read_request_id, read_spec};
 use proto::v1;
 use proto::v1::from_holder::Kind;
+use sched::allow::Role;
 use sched::cluster::Cluster;
 use sched::ids::JobId;
 use sched::job::Job;
@@ -24,8 +25,10 @@ use tonic::{Request, Status, Streaming};
 use tracing::{info, warn};
 
 use super::relay::state_word;
+use super::rights::served;
 use super::submit::leaves_room;
-use super::{Answers, Desk, allowed, asker, owner, refuse, unavailable};
+use super::{Answers, Desk, owner, refuse, unavailable};
+use crate::audit::recorded::Note;
 use crate::clock;
 use crate::driver::{Post, Published};
 use crate::journal::hash_of;
@@ -90,7 +93,8 @@ impl Watcher {
     async fn cancel(&self, job: JobId) {
         let uid = self.published.cluster().job(job).map_or(0, |job| job.terms.spec.user.uid);
         let targets = vec![JobRef { job: job.0, tasks: TaskSelector::All }];
-        self.ask(Input::Cancel { selection: Selection { targets, ..Selection::default() }, uid }).await;
+        let selection = Selection { targets, ..Selection::default() };
+        self.ask(Input::Cancel { selection, asker: Asker { uid, role: Role::User } }).await;
     }
 
     async fn ask(&self, input: Input) {
@@ -104,11 +108,13 @@ pub(super) async fn allocate(
     desk: &Desk,
     request: Request<Streaming<v1::FromHolder>>,
 ) -> Result<Answers<v1::ToHolder>, Status> {
-    let (peer, asker) = (allowed(&request)?, asker(&request)?);
+    let note = Note::of(request.extensions());
+    let (peer, asker) = (served(&request)?, desk.rights.asker(&request)?);
     let mut heard = request.into_inner();
     let first = heard.message().await?.and_then(|message| message.kind);
     let Some(Kind::Allocate(wanted)) = first else { return Err(WireError::Missing("allocate").into()) };
     let job = submit(desk, wanted, peer, asker).await?;
+    note.what(job.to_string());
     let watcher = Watcher { post: desk.post.clone(), published: desk.published.clone(), holders: desk.holders.clone() };
     let (said, answers) = mpsc::channel(SAID_MAX);
     let stream = desk.holders.attach(job);
@@ -140,7 +146,8 @@ async fn submit(desk: &Desk, wanted: v1::AllocateJob, peer: Option<(u32, u32)>, 
     owner::settle(&mut spec, peer, asker)?;
     let environment = Bytes::from(wanted.environment);
     super::submit::bounded("the environment", environment.len(), settings.environment_bytes_max)?;
-    let parts = Parts { script: None, environment: hash_of(&environment), manifest: None };
+    let bytes = environment.len() as u64;
+    let parts = Parts { script: None, environment: hash_of(&environment), manifest: None, bytes };
     let spec = read_spec(spec, parts, settings.array_size_max.saturating_sub(1))?;
     if spec.work != Work::Allocation {
         return Err(WireError::Meaningless { field: "work", value: "something to run".into() }.into());

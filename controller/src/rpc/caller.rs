@@ -1,19 +1,29 @@
 //! Who calls: read from the connection, or from a token that this controller has signed, and never from what the caller says of itself.
 //!
-//! Here is also which services are open to whom. What a user may do within them is decided elsewhere.
+//! A node may say for whom it calls; how far that counts is in [`by_node`]. Here is also which services are open to whom. What a user
+//! may do within them is decided elsewhere.
+
+mod by_node;
 
 use std::sync::Arc;
 
-use proto::error::refused;
+use arc_swap::ArcSwap;
+use proto::behalf::{BEHALF_KEY, Behalf, BehalfError};
+use proto::error::{WireError, refused};
 use proto::node_certificate::NodeCertificate;
+use proto::reason::ErrorReason;
 use sched::ids::Timestamp;
 use sched::members::NotGood;
 use tonic::service::Interceptor;
 use tonic::transport::server::{TcpConnectInfo, UdsConnectInfo};
-use tonic::{Code, Extensions, Request, Status};
+use tonic::{Extensions, Request, Status};
 use tracing::warn;
 
+use self::by_node::{Belief, NodeUser};
+use crate::audit::Who;
+use crate::audit::recorded::Note;
 use crate::clock;
+use crate::config::Config;
 use crate::driver::Published;
 use crate::tls::{Mint, Pass, TlsPeer};
 
@@ -33,6 +43,8 @@ pub(crate) enum Caller {
     Node(Arc<NodeCertificate>),
     /// A user over TLS who has shown a token that counts.
     User(Arc<TokenUser>),
+    /// A user of a node's machine, by that node's word.
+    ByNode(Arc<NodeUser>),
     /// Somebody over TLS who has shown neither certificate nor token.
     Anonymous,
 }
@@ -43,7 +55,9 @@ pub(crate) struct TokenUser {
     pub(crate) name: String,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    /// The token carries an administrator's rights, where its user has them.
+    /// The token's number.
+    pub(crate) token: u32,
+    /// The token carries all rights of its user, and not only those of a user without a role.
     pub(crate) admin: bool,
 }
 
@@ -53,6 +67,9 @@ impl Caller {
         if let Some(user) = extensions.get::<Arc<TokenUser>>() {
             return Caller::User(user.clone());
         }
+        if let Some(user) = extensions.get::<Arc<NodeUser>>() {
+            return Caller::ByNode(user.clone());
+        }
         if let Some(peer) = extensions.get::<TlsPeer>() {
             return peer.node.clone().map_or(Caller::Anonymous, Caller::Node);
         }
@@ -61,21 +78,42 @@ impl Caller {
         }
         if extensions.get::<TcpConnectInfo>().is_some() { Caller::Plain } else { Caller::Anonymous }
     }
+
+    /// Whether a role of this user counts on this way in: a token carries no more than a user's rights unless it was made with
+    /// `--admin`, and a node has more for nobody unless all nodes are trusted.
+    pub(crate) fn has_all_rights(&self) -> bool {
+        match self {
+            Caller::User(user) => user.admin,
+            Caller::ByNode(user) => user.belief == Belief::Full,
+            Caller::Local { .. } | Caller::Plain => true,
+            Caller::Node(_) | Caller::Anonymous => false,
+        }
+    }
+
+    /// The user's name as jobs are to have it, where this machine is not the one to know it.
+    pub(crate) fn name(&self) -> Option<&String> {
+        match self {
+            Caller::User(user) => Some(&user.name),
+            Caller::ByNode(user) => user.name(),
+            Caller::Local { .. } | Caller::Plain | Caller::Node(_) | Caller::Anonymous => None,
+        }
+    }
 }
 
-/// The user who calls, by the kernel's word or a token: uid and gid. None over the plain port.
+/// The user who calls, by the kernel's word, a token or a node: uid and gid. None over the plain port.
 ///
 /// # Errors
-/// No user of this machine: a node, or somebody without a name.
+/// No user that is known: a node itself or one that is not believed, or somebody without a name.
 pub(crate) fn peer<T>(request: &Request<T>) -> Result<Option<(u32, u32)>, Status> {
     match Caller::of(request.extensions()) {
         Caller::Local { uid, gid } => Ok(Some((uid, gid))),
         Caller::User(user) => Ok(Some((user.uid, user.gid))),
+        Caller::ByNode(user) => user.known().map(Some),
         Caller::Plain => Ok(None),
         Caller::Node(node) => {
             Err(denied(&format!("node {} may only speak for itself, and gives no commands", node.name)))
         }
-        Caller::Anonymous => Err(denied(FOR_USERS)),
+        Caller::Anonymous => Err(nameless(FOR_USERS)),
     }
 }
 
@@ -83,26 +121,40 @@ const FOR_USERS: &str = "a command from elsewhere needs a token: covey user toke
 const FOR_NODES: &str =
     "a node over TLS needs its certificate: start noded with --token-file; covey node token create makes one";
 
-/// The gate of services that are for users: no node and nobody without a name gets through.
+/// The gate of services that are for users: nobody without a name gets through, and no node but for a user.
 #[derive(Clone)]
 pub(crate) struct Gate {
     pub(crate) published: Arc<Published>,
     /// None without `--listen`, where nobody shows a token.
     pub(crate) mint: Option<Arc<Mint>>,
+    /// What says whether nodes are trusted; none where they may speak for nobody.
+    pub(crate) config: Option<Arc<ArcSwap<Config>>>,
 }
 
 impl Interceptor for Gate {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        // It goes no further, so that nothing behind this gate can tell it.
+        // They go no further, so that nothing behind this gate can tell or believe them.
         let shown = request.metadata_mut().remove("authorization");
+        let said = request.metadata_mut().remove(BEHALF_KEY);
+        if let (Some(said), Some(config), Caller::Node(node)) = (said, &self.config, Caller::of(request.extensions())) {
+            counts(&self.published, &node)?;
+            let said = said.to_str().map_err(|_| BehalfError).and_then(str::parse::<Behalf>);
+            let said = said.map_err(|error| WireError::Meaningless { field: "metadata", value: error.to_string() })?;
+            let user = NodeUser::weigh(node, said, config.load().trust_nodes, &self.published.cluster());
+            request.extensions_mut().insert(Arc::new(user));
+            Note::of(request.extensions()).who(Who::of(request.extensions()));
+            // Who is not believed may still look: what changes anything asks for the user.
+            return Ok(request);
+        }
         let from = request.extensions().get::<TlsPeer>().map(|peer| peer.address);
         // Over the unix socket the kernel's word counts, and a token is not looked at.
         if let (Some(shown), Some(from), Caller::Anonymous) = (shown, from, Caller::of(request.extensions())) {
             let user = self.check(shown.to_str().unwrap_or_default(), clock::now()).map_err(|why| {
                 warn!(?from, why, "a token was refused");
-                refused(Code::Unauthenticated, "Access/permission denied", Some(&why))
+                refused(ErrorReason::BadCredentials, "Access/permission denied", Some(&why))
             })?;
             request.extensions_mut().insert(Arc::new(user));
+            Note::of(request.extensions()).who(Who::of(request.extensions()));
         }
         peer(&request).map(|_| request)
     }
@@ -120,17 +172,7 @@ impl Gate {
         if (known.uid, known.admin) != (uid, admin) {
             return Err(NotGood::Unknown(token).to_string());
         }
-        Ok(TokenUser { name, uid, gid, admin })
-    }
-}
-
-/// Whether the caller's rights as an administrator, where it has them, count on this way in: root's token is no more than another's
-/// unless it was made with `--admin`.
-pub(crate) fn may_administer<T>(request: &Request<T>) -> bool {
-    match Caller::of(request.extensions()) {
-        Caller::User(user) => user.admin,
-        Caller::Local { .. } | Caller::Plain => true,
-        Caller::Node(_) | Caller::Anonymous => false,
+        Ok(TokenUser { name, uid, gid, token, admin })
     }
 }
 
@@ -139,7 +181,8 @@ pub(crate) fn nodes_only(published: &Published, request: Request<()>) -> Result<
     match Caller::of(request.extensions()) {
         Caller::Local { .. } | Caller::Plain => Ok(request),
         Caller::Node(node) => counts(published, &node).map(|()| request),
-        Caller::User(_) | Caller::Anonymous => Err(denied(FOR_NODES)),
+        Caller::User(_) | Caller::ByNode(_) => Err(denied(FOR_NODES)),
+        Caller::Anonymous => Err(nameless(FOR_NODES)),
     }
 }
 
@@ -175,8 +218,12 @@ pub(crate) fn shut_out(name: &str) -> String {
     )
 }
 
+fn nameless(detail: &str) -> Status {
+    refused(ErrorReason::NoCredentials, "Access/permission denied", Some(detail))
+}
+
 fn denied(detail: &str) -> Status {
-    refused(Code::PermissionDenied, "Access/permission denied", Some(detail))
+    refused(ErrorReason::NotAllowed, "Access/permission denied", Some(detail))
 }
 
 #[cfg(test)]
@@ -185,7 +232,7 @@ mod tests {
     use sched::members::Fingerprint;
 
     use super::*;
-    use crate::rpc::administrator;
+    use crate::rpc::rights::served;
 
     fn request(peer: Option<TlsPeer>) -> Request<()> {
         let mut request = Request::new(());
@@ -194,7 +241,7 @@ mod tests {
     }
 
     fn gate() -> Gate {
-        Gate { published: Arc::new(Published::new(Cluster::default())), mint: None }
+        Gate { published: Arc::new(Published::new(Cluster::default(), 0)), mint: None, config: None }
     }
 
     fn node() -> Option<TlsPeer> {
@@ -204,20 +251,20 @@ mod tests {
 
     #[test]
     fn no_gate_is_open_to_who_has_no_name() {
-        let published = Published::new(Cluster::default());
+        let published = Published::new(Cluster::default(), 0);
         for peer in [None, Some(TlsPeer { address: None, node: None })] {
             assert_eq!(Caller::of(request(peer.clone()).extensions()), Caller::Anonymous);
             assert!(
                 gate().call(request(peer.clone())).is_err() && nodes_only(&published, request(peer.clone())).is_err()
             );
-            assert!(administrator(&request(peer)).is_err());
+            assert!(served(&request(peer)).is_err());
         }
     }
 
     #[test]
     fn a_node_gives_no_commands_and_one_that_never_joined_is_none() {
-        let published = Published::new(Cluster::default());
-        assert!(gate().call(request(node())).is_err() && administrator(&request(node())).is_err());
+        let published = Published::new(Cluster::default(), 0);
+        assert!(gate().call(request(node())).is_err() && served(&request(node())).is_err());
         let refusal = nodes_only(&published, request(node())).expect_err("it has not joined");
         assert!(proto::error::detail(&refusal).is_some_and(|detail| detail.contains("n1")));
     }

@@ -10,20 +10,49 @@ use sched::step::{Answer, Input};
 use sched::steps::ask::{StepSelector, StepTarget, StepWish};
 use tonic::{Request, Status};
 
-use super::{Desk, IDS_MAX, asker, read_targets, refusals, unavailable};
+use super::{Desk, IDS_MAX, read_targets, reasons, refusals, unavailable};
+use crate::audit::recorded::Note;
 
 pub(super) async fn cancel(desk: &Desk, request: Request<v1::CancelRequest>) -> Result<v1::CancelReply, Status> {
-    let asker = asker(&request)?;
-    let (named, request) = split_steps(request.into_inner())?;
+    let asker = desk.rights.asker(&request)?;
+    let (note, request) = (Note::of(request.extensions()), request.into_inner());
+    note.what(describe(&request));
+    let ids = request.ids.clone();
+    let (named, request) = split_steps(request)?;
     let steps = wish(desk, asker, named.targets(), StepWish::Stop(StopWhy::Cancelled(asker.uid))).await?;
-    if named.are_all(&request) {
-        return Ok(v1::CancelReply { refusals: refusals(steps) });
-    }
-    let selection = read_selection(request, asker)?;
-    match desk.post.ask(Input::Cancel { selection, uid: asker.uid }, Vec::new()).await.map_err(unavailable)? {
-        Answer::Found(found) => Ok(v1::CancelReply { refusals: refusals(named.joined(steps, found)) }),
-        other => Err(Status::internal(format!("a cancel was answered with {other:?}"))),
-    }
+    let found = if named.are_all(&request) {
+        steps
+    } else {
+        let selection = read_selection(request)?;
+        match desk.post.ask(Input::Cancel { selection, asker }, Vec::new()).await.map_err(unavailable)? {
+            Answer::Found(found) => named.joined(steps, found),
+            other => return Err(Status::internal(format!("a cancel was answered with {other:?}"))),
+        }
+    };
+    note.found(&ids, &found);
+    Ok(answer(&found))
+}
+
+/// The filters of a request, for the audit log.
+pub(super) fn describe(request: &v1::CancelRequest) -> String {
+    let phase = if request.phase() == v1::Phase::Unspecified { "" } else { request.phase().as_str_name() };
+    let filters = [
+        ("user", request.user.as_str()),
+        ("name", &request.name),
+        ("partition", &request.partition),
+        ("state", phase.trim_start_matches("PHASE_")),
+        ("account", &request.account),
+        ("qos", &request.qos),
+        ("reservation", &request.reservation),
+        ("wckey", &request.wckey),
+        ("nodes", &request.nodes),
+    ];
+    let given = filters.into_iter().filter(|(_, value)| !value.is_empty());
+    given.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
+}
+
+fn answer(found: &[Found]) -> v1::CancelReply {
+    v1::CancelReply { refusals: refusals(found), reasons: reasons(found) }
 }
 
 /// The steps that a request names, each with its place among the ids.
@@ -89,7 +118,7 @@ pub(super) async fn wish(
     }
 }
 
-pub(super) fn read_selection(request: v1::CancelRequest, asker: Asker) -> Result<Selection, WireError> {
+pub(super) fn read_selection(request: v1::CancelRequest) -> Result<Selection, WireError> {
     let phase = match request.phase() {
         v1::Phase::Unspecified => None,
         v1::Phase::Pending => Some(Phase::Pending),
@@ -109,12 +138,8 @@ pub(super) fn read_selection(request: v1::CancelRequest, asker: Asker) -> Result
         reservation: given(request.reservation),
         wckey: given(request.wckey),
         nodes: read_names(&request.nodes)?,
-        only_of: None,
     };
-    if selection == Selection::default() {
-        return Err(WireError::Missing("ids"));
-    }
-    Ok(Selection { only_of: Some(asker.uid).filter(|_| !asker.operator), ..selection })
+    if selection == Selection::default() { Err(WireError::Missing("ids")) } else { Ok(selection) }
 }
 
 #[cfg(test)]

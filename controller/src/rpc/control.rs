@@ -1,6 +1,7 @@
 //! Hold, release, requeue, suspend, resume, signal and update: from messages to inputs.
 
 use proto::error::WireError;
+use proto::reason::ErrorReason;
 use proto::v1::job_change::Kind;
 use proto::v1::{self, ControlReply, Verdict};
 use sched::hold::HoldVerb;
@@ -17,42 +18,45 @@ use sched::step::{Answer, Input};
 use sched::steps::ask::StepWish;
 use tonic::{Request, Status};
 
-use super::cancel::{read_selection, split_steps, wish};
-use super::{Desk, asker, read_targets, unavailable};
+use super::cancel::{describe, read_selection, split_steps, wish};
+use super::{Desk, read_targets, unavailable};
+use crate::audit::recorded::Note;
 
 /// The most changes in one request; there are fewer keys.
 const CHANGES_MAX: usize = 64;
 
 pub(super) async fn hold(desk: &Desk, request: Request<v1::HoldRequest>) -> Result<ControlReply, Status> {
-    let asker = asker(&request)?;
-    let request = request.into_inner();
+    let asker = desk.rights.asker(&request)?;
+    let (note, request) = (Note::of(request.extensions()), request.into_inner());
+    note.what(request.verb().as_str_name().trim_start_matches("HOLD_VERB_").to_lowercase());
     let verb = match request.verb() {
         v1::HoldVerb::Unspecified => return Err(WireError::Missing("verb").into()),
         v1::HoldVerb::Hold => HoldVerb::Hold,
         v1::HoldVerb::UserHold => HoldVerb::UserHold,
         v1::HoldVerb::Release => HoldVerb::Release,
     };
-    ask(desk, Input::Hold { targets: targets(&request.ids)?, verb, asker }).await
+    ask(desk, &note, &request.ids, Input::Hold { targets: targets(&request.ids)?, verb, asker }).await
 }
 
 pub(super) async fn requeue(desk: &Desk, request: Request<v1::RequeueRequest>) -> Result<ControlReply, Status> {
-    let asker = asker(&request)?;
-    let request = request.into_inner();
-    let only_of = Some(asker.uid).filter(|_| !asker.operator);
+    let asker = desk.rights.asker(&request)?;
+    let (note, request) = (Note::of(request.extensions()), request.into_inner());
     let (hold, incomplete, special_exit) = (request.hold, request.incomplete, request.special_exit);
-    let how = Requeue { hold, incomplete, special_exit, only_of };
-    ask(desk, Input::Requeue { targets: targets(&request.ids)?, how }).await
+    let how = Requeue { hold, incomplete, special_exit };
+    ask(desk, &note, &request.ids, Input::Requeue { targets: targets(&request.ids)?, how, asker }).await
 }
 
 pub(super) async fn suspend(desk: &Desk, request: Request<v1::SuspendRequest>) -> Result<ControlReply, Status> {
-    let asker = asker(&request)?;
-    let request = request.into_inner();
-    ask(desk, Input::Pause { targets: targets(&request.ids)?, suspend: request.suspend, asker }).await
+    let asker = desk.rights.asker(&request)?;
+    let (note, request) = (Note::of(request.extensions()), request.into_inner());
+    note.what(if request.suspend { "suspend" } else { "resume" });
+    let input = Input::Pause { targets: targets(&request.ids)?, suspend: request.suspend, asker };
+    ask(desk, &note, &request.ids, input).await
 }
 
 pub(super) async fn signal(desk: &Desk, request: Request<v1::SignalRequest>) -> Result<ControlReply, Status> {
-    let asker = asker(&request)?;
-    let request = request.into_inner();
+    let asker = desk.rights.asker(&request)?;
+    let (note, request) = (Note::of(request.extensions()), request.into_inner());
     let scope = match request.scope() {
         v1::ControlScope::Unspecified | v1::ControlScope::Steps => Scope::Steps,
         v1::ControlScope::Batch => Scope::Batch,
@@ -60,24 +64,28 @@ pub(super) async fn signal(desk: &Desk, request: Request<v1::SignalRequest>) -> 
     };
     let bad = WireError::Meaningless { field: "signal", value: request.signal.to_string() };
     let signal = i32::try_from(request.signal).ok().filter(|signal| (1..32).contains(signal)).ok_or(bad)?;
-    let (named, rest) = split_steps(request.selection.unwrap_or_default())?;
-    let steps = wish(desk, asker, named.targets(), StepWish::Signal(signal)).await?;
-    if named.are_all(&rest) {
-        return Ok(verdicts(steps));
+    let selection = request.selection.unwrap_or_default();
+    note.what(format!("signal {signal} {}", describe(&selection)).trim_end());
+    let ids = selection.ids.clone();
+    let (named, rest) = split_steps(selection)?;
+    let mut found = wish(desk, asker, named.targets(), StepWish::Signal(signal)).await?;
+    if !named.are_all(&rest) {
+        let input = Input::Signal { selection: read_selection(rest)?, signal, scope, asker };
+        found = named.joined(found, ask_for(desk, input).await?);
     }
-    let found = found(desk, Input::Signal { selection: read_selection(rest, asker)?, signal, scope }).await?;
-    Ok(verdicts(named.joined(steps, found)))
+    note.found(&ids, &found);
+    Ok(verdicts(found))
 }
 
 pub(super) async fn update(desk: &Desk, request: Request<v1::UpdateJobsRequest>) -> Result<ControlReply, Status> {
-    let asker = asker(&request)?;
-    let request = request.into_inner();
+    let asker = desk.rights.asker(&request)?;
+    let (note, request) = (Note::of(request.extensions()), request.into_inner());
     let targets = targets(&request.ids)?;
     if request.changes.is_empty() || request.changes.len() > CHANGES_MAX {
         return Err(WireError::Missing("changes").into());
     }
     let changes = request.changes.into_iter().map(read_change).collect::<Result<_, _>>()?;
-    ask(desk, Input::Revise { targets, changes, asker }).await
+    ask(desk, &note, &request.ids, Input::Revise { targets, changes, asker }).await
 }
 
 fn targets(ids: &[String]) -> Result<Vec<JobRef>, WireError> {
@@ -85,19 +93,26 @@ fn targets(ids: &[String]) -> Result<Vec<JobRef>, WireError> {
     if targets.is_empty() { Err(WireError::Missing("ids")) } else { Ok(targets) }
 }
 
-async fn ask(desk: &Desk, input: Input) -> Result<ControlReply, Status> {
-    found(desk, input).await.map(verdicts)
+/// Asks for something to be done to each of these, and notes what became of it.
+async fn ask(desk: &Desk, note: &Note, ids: &[String], input: Input) -> Result<ControlReply, Status> {
+    let found = ask_for(desk, input).await?;
+    note.found(ids, &found);
+    Ok(verdicts(found))
 }
 
 fn verdicts(found: Vec<Result<(), Refusal>>) -> ControlReply {
     let verdict = |found: Result<(), Refusal>| match found {
         Ok(()) => Verdict::default(),
-        Err(why) => Verdict { refusal: why.to_string(), detail: why.detail().unwrap_or_default() },
+        Err(why) => Verdict {
+            refusal: why.to_string(),
+            detail: why.detail().unwrap_or_default(),
+            reason: ErrorReason::of(&why).into(),
+        },
     };
     ControlReply { verdicts: found.into_iter().map(verdict).collect() }
 }
 
-async fn found(desk: &Desk, input: Input) -> Result<Vec<Result<(), Refusal>>, Status> {
+async fn ask_for(desk: &Desk, input: Input) -> Result<Vec<Result<(), Refusal>>, Status> {
     match desk.post.ask(input, Vec::new()).await.map_err(unavailable)? {
         Answer::Found(found) => Ok(found),
         other => Err(Status::internal(format!("a change of jobs was answered with {other:?}"))),

@@ -6,34 +6,33 @@
 use std::collections::BTreeSet;
 
 use proto::error::refused;
+use proto::reason::ErrorReason;
 use proto::v1;
 use sched::cluster::Cluster;
 use sched::ids::{JobId, Timestamp};
 use sched::job::Job;
 use sched::spec::array::{JobRef, TaskSelector};
 use sched::spec::index_set::IndexSet;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Status};
+use tonic::Status;
 use tracing::warn;
 
-use super::jobs::{Gone, PAGES_MAX, Pager, Wanted, find};
+use super::jobs::{Pager, Wanted, find};
+use super::listing::{Gone, listing};
 use super::rows::{Filter, RowMaker};
 use super::{Answers, Desk};
 use crate::history::{self, Past, PastRun, PastTask, day_of, key_prefix, run_prefix};
 use crate::journal::{Journal, JournalError, PastRow, Rows};
 
-pub(super) fn list(desk: &Desk, request: v1::ListHistoryRequest) -> Result<Answers<v1::JobsPage>, Status> {
+pub(super) fn list(desk: &Desk, request: v1::ListHistoryRequest, uid: u32) -> Result<Answers<v1::JobsPage>, Status> {
     let window = Window { from_ms: request.from_ms, until_ms: request.until_ms };
     let mut jobs = request.jobs.unwrap_or_default();
     let states = std::mem::take(&mut jobs.states);
     let cluster = desk.published.cluster();
     let (wanted, unknown) = find(&cluster, &jobs.ids)?;
-    let (sender, pages) = mpsc::channel(PAGES_MAX);
     let journal = desk.journal.clone();
     let name = desk.config.load().settings.cluster_name.clone();
-    tokio::task::spawn_blocking(move || {
-        let pager = Pager::new(sender, Vec::new()).of(name);
+    Ok(listing(uid, move |outlet| {
+        let pager = Pager::new(outlet, Vec::new()).of(name);
         let sift = Sift { filter: Filter::new(&jobs), window, states: &states, pager };
         let maker = RowMaker { cluster: &cluster, detail: true, steps: jobs.steps, starts: None };
         let duplicates = request.duplicates;
@@ -42,10 +41,8 @@ pub(super) fn list(desk: &Desk, request: v1::ListHistoryRequest) -> Result<Answe
             None => listing.everything(),
             Some(wanted) => listing.named(&wanted, &unknown),
         };
-        // A caller that has gone away ends the listing.
-        listed.and_then(|()| listing.sift.pager.send()).ok();
-    });
-    Ok(Box::pin(ReceiverStream::new(pages)))
+        listed.and_then(|()| listing.sift.pager.send())
+    }))
 }
 
 /// Both ends included, in milliseconds since 1970.
@@ -85,7 +82,7 @@ struct Sift<'a> {
     filter: Filter<'a>,
     window: Window,
     states: &'a [i32],
-    pager: Pager,
+    pager: Pager<'a>,
 }
 
 impl Sift<'_> {
@@ -223,7 +220,7 @@ impl Listing<'_> {
 }
 
 fn unreadable(error: &JournalError) -> Status {
-    refused(Code::Internal, "Unable to read the accounting records", Some(&error.to_string()))
+    refused(ErrorReason::Storage, "Unable to read the accounting records", Some(&error.to_string()))
 }
 
 #[cfg(test)]

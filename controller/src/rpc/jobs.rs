@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use prost::Message;
 use proto::error::WireError;
 use proto::v1;
 use sched::cluster::Cluster;
@@ -10,46 +11,41 @@ use sched::job::Job;
 use sched::select::resolve;
 use sched::spec::array::TaskSelector;
 use sched::spec::index_set::IndexSet;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
+use super::listing::{Gone, Outlet, listing};
 use super::rows::{Filter, RowMaker};
 use super::why::{self, Starts};
 use super::{Answers, Desk, read_targets};
 use crate::clock;
 
-/// Pages that may wait for the caller.
-pub(super) const PAGES_MAX: usize = 4;
 /// Rows of one page, and their steps.
 const PAGE_ROWS: usize = 1_000;
+/// About how many bytes a page may have; one with a single row may have more. Well below what a message may.
+pub(super) const PAGE_BYTES: usize = 1024 * 1024;
 
 /// The tasks wanted of each job; no set means all.
 pub(super) type Wanted = BTreeMap<JobId, Option<IndexSet>>;
 
-pub(super) async fn list(desk: &Desk, request: v1::ListJobsRequest) -> Result<Answers<v1::JobsPage>, Status> {
+pub(super) async fn list(desk: &Desk, request: v1::ListJobsRequest, uid: u32) -> Result<Answers<v1::JobsPage>, Status> {
     let cluster = desk.published.cluster();
     let (wanted, unknown) = find(&cluster, &request.ids)?;
     // Programs ask again and again about jobs that run: those need no forecast.
     let waits = |id: &JobId| cluster.job(*id).is_some_and(|job| job.waiting_count() > 0);
     let asked = request.expected_starts && wanted.as_ref().is_none_or(|wanted| wanted.keys().any(waits));
     let starts = if asked { Some(why::starts(desk, cluster.clone()).await?) } else { None };
-    let (sender, pages) = mpsc::channel(PAGES_MAX);
     let name = desk.config.load().settings.cluster_name.clone();
-    // Rows are made as fast as the caller reads them, and not on the threads that serve the others.
-    tokio::task::spawn_blocking(move || {
-        let mut pager = Pager::new(sender, unknown).of(name);
-        // A caller that has gone away ends the listing.
-        make_rows(&cluster, &request, (wanted, starts), &mut pager).and_then(|()| pager.send()).ok();
-    });
-    Ok(Box::pin(ReceiverStream::new(pages)))
+    Ok(listing(uid, move |outlet| {
+        let mut pager = Pager::new(outlet, unknown).of(name);
+        make_rows(&cluster, &request, (wanted, starts), &mut pager).and_then(|()| pager.send())
+    }))
 }
 
 fn make_rows(
     cluster: &Cluster,
     request: &v1::ListJobsRequest,
     (wanted, starts): (Option<Wanted>, Option<Starts>),
-    pager: &mut Pager,
+    pager: &mut Pager<'_>,
 ) -> Result<(), Gone> {
     let filter = Filter::new(request);
     let maker = RowMaker { cluster, detail: request.detail, steps: request.steps, starts };
@@ -70,46 +66,49 @@ fn make_rows(
     }
 }
 
-/// Nobody reads the listing any more.
-pub(crate) struct Gone;
-
-/// Collects rows into pages, and sends each when it is full.
-pub(super) struct Pager {
-    sender: mpsc::Sender<Result<v1::JobsPage, Status>>,
+/// Collects rows into pages, and hands over each when it is full.
+pub(super) struct Pager<'a> {
+    outlet: &'a mut Outlet<v1::JobsPage>,
     page: v1::JobsPage,
     /// Its rows, and their steps.
     weight: usize,
+    bytes: usize,
 }
 
-impl Pager {
-    pub(super) fn new(sender: mpsc::Sender<Result<v1::JobsPage, Status>>, unknown: Vec<String>) -> Pager {
+impl<'a> Pager<'a> {
+    pub(super) fn new(outlet: &'a mut Outlet<v1::JobsPage>, unknown: Vec<String>) -> Pager<'a> {
         Pager {
-            sender,
+            outlet,
             page: v1::JobsPage { rows: Vec::new(), unknown, now_ms: clock::now().0, cluster: String::new() },
             weight: 0,
+            bytes: 0,
         }
     }
 
     /// Tells the cluster's name on the first page.
-    pub(super) fn of(mut self, cluster: String) -> Pager {
+    pub(super) fn of(mut self, cluster: String) -> Pager<'a> {
         self.page.cluster = cluster;
         self
     }
 
     pub(super) fn add(&mut self, row: v1::JobRow) -> Result<(), Gone> {
-        self.weight += 1 + row.steps.len();
+        let bytes = row.encoded_len();
+        if self.bytes + bytes > PAGE_BYTES && self.weight > 0 {
+            self.send()?;
+        }
+        (self.weight, self.bytes) = (self.weight + 1 + row.steps.len(), self.bytes + bytes);
         self.page.rows.push(row);
         if self.weight >= PAGE_ROWS { self.send() } else { Ok(()) }
     }
 
     pub(super) fn send(&mut self) -> Result<(), Gone> {
-        self.weight = 0;
-        self.sender.blocking_send(Ok(std::mem::take(&mut self.page))).map_err(|_| Gone)
+        (self.weight, self.bytes) = (0, 0);
+        self.outlet.put(Ok(std::mem::take(&mut self.page)))
     }
 
     /// Ends the listing with an error.
     pub(super) fn fail(&mut self, status: Status) -> Gone {
-        self.sender.blocking_send(Err(status)).ok();
+        self.outlet.put(Err(status)).ok();
         Gone
     }
 }

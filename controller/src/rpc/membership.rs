@@ -5,18 +5,21 @@ use std::time::Duration;
 
 use proto::error::{WireError, refused};
 use proto::join_token::SECRET_BYTES;
+use proto::reason::ErrorReason;
 use proto::tls::fingerprint;
 use proto::v1;
 use proto::v1::membership_server::Membership;
 use sched::members::Wish;
 use sched::node::is_name;
 use sched::step::{Answer, Input};
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status};
 use tracing::{info, warn};
 
 use super::caller::{Caller, counts};
 use super::rate::Rate;
 use super::{refuse, unavailable};
+use crate::audit::Who;
+use crate::audit::recorded::Note;
 use crate::clock;
 use crate::driver::{Post, Published};
 use crate::tls::{Authority, SigningRequest, TlsPeer};
@@ -42,6 +45,7 @@ impl Membership for Members {
     async fn join_cluster(&self, request: Request<v1::JoinRequest>) -> Result<Response<v1::CertificateReply>, Status> {
         self.count()?;
         let from = request.extensions().get::<TlsPeer>().and_then(|peer| peer.address);
+        let note = Note::of(request.extensions());
         let v1::JoinRequest { name, signing_request, secret } = request.into_inner();
         if !is_name(&name) {
             return Err(WireError::Meaningless { field: "name", value: name }.into());
@@ -49,10 +53,15 @@ impl Membership for Members {
         if secret.len() != SECRET_BYTES {
             return Err(WireError::Length { field: "secret", bytes: secret.len(), wanted: SECRET_BYTES }.into());
         }
+        note.what(format!("node {name}"));
         let request = read(&signing_request)?;
         let wish = Wish::Join { name: name.as_str().into(), key: request.key(), secret: fingerprint(&secret) };
         match self.post.ask(Input::Membership(wish), Vec::new()).await.map_err(unavailable)? {
-            Answer::Done => self.issue(&name, &request),
+            Answer::Done => {
+                let token = self.published.cluster().members().member(&name).map_or(0, |member| member.token);
+                note.who(Who { by: format!("join token {token}").into(), ..Who::unknown(from) });
+                self.issue(&name, &request)
+            }
             Answer::Refused(why) => {
                 warn!(node = name, ?from, why = why.detail(), "a node may not join");
                 Err(refuse(&why))
@@ -68,7 +77,7 @@ impl Membership for Members {
         self.count()?;
         let Caller::Node(node) = Caller::of(request.extensions()) else {
             let detail = "a certificate is renewed by showing the one that runs out";
-            return Err(refused(Code::Unauthenticated, "Access/permission denied", Some(detail)));
+            return Err(refused(ErrorReason::BadCredentials, "Access/permission denied", Some(detail)));
         };
         counts(&self.published, &node)?;
         let request = read(&request.get_ref().signing_request)?;
@@ -83,7 +92,7 @@ impl Members {
     fn count(&self) -> Result<(), Status> {
         self.rate.take(EVERYBODY, ASKED_PER_SECOND_MAX, clock::now()).map_err(|_| {
             let detail = format!("{ASKED_PER_SECOND_MAX} certificates a second may be asked for; come again");
-            refused(Code::ResourceExhausted, "Resource temporarily unavailable", Some(&detail))
+            refused(ErrorReason::TooFast, "Resource temporarily unavailable", Some(&detail))
         })
     }
 

@@ -4,6 +4,8 @@
 
 pub(crate) mod admission;
 pub(crate) mod allocate;
+mod audit;
+mod backup;
 pub(crate) mod caller;
 mod cancel;
 mod cluster;
@@ -12,23 +14,29 @@ mod gres;
 mod history;
 pub(crate) mod jobs;
 pub(crate) mod link;
+mod listing;
 pub(crate) mod membership;
 mod nodes;
+pub(crate) mod output;
 mod owner;
 mod partitions;
 mod priorities;
 pub(crate) mod rate;
 mod reconfigure;
 pub(crate) mod relay;
+pub(crate) mod rights;
 pub(crate) mod rows;
 mod script;
 mod serve_step;
+pub(crate) mod sign_blob;
 mod statistics;
 mod steps;
 mod submit;
 mod update_nodes;
 mod user_tokens;
+pub(crate) mod verbs;
 mod watch;
+mod watch_jobs;
 pub(crate) mod why;
 
 use std::path::Path;
@@ -38,21 +46,26 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use futures::Stream;
 use proto::error::{WireError, refused};
+use proto::reason::ErrorReason;
 use proto::v1;
 use proto::v1::controller_server::Controller;
+use sched::allow::Verb;
 use sched::refusal::Refusal;
-use sched::select::Asker;
 use sched::spec::array::JobRef;
-use tokio::sync::Semaphore;
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status, Streaming};
 
-use self::caller::Caller;
+use self::rights::Rights;
+use crate::audit::Audit;
+use crate::audit::recorded::Note;
+use crate::budget::Budget;
 use crate::config::{Config, ConfigFile};
 use crate::driver::{Post, Published, Unavailable};
 use crate::journal::Journal;
 
-/// Bytes of scripts, environments and manifests that may be on their way in at the same time; further submits wait.
-pub(crate) const SUBMIT_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Bytes of scripts, environments and manifests that may be on their way in at the same time; further submits come again.
+pub(crate) const SUBMIT_BYTES_MAX: usize = 384 * 1024 * 1024;
+/// And of one user: the largest job that there may be, and what is left is for others.
+pub(crate) const SUBMIT_BYTES_OF_ONE_MAX: usize = 224 * 1024 * 1024;
 
 /// Jobs that one call may name; a longer list takes several calls.
 pub(crate) const IDS_MAX: usize = 200_000;
@@ -67,15 +80,20 @@ pub(crate) struct Desk {
     pub(crate) journal: Arc<dyn Journal>,
     /// What holds at the moment: `scontrol reconfigure` puts another in its place.
     pub(crate) config: Arc<ArcSwap<Config>>,
+    /// Who did what.
+    pub(crate) audit: Audit,
+    /// What callers may do by it.
+    pub(crate) rights: Rights,
     /// Where it was read from.
     pub(crate) config_file: Arc<ConfigFile>,
     /// The port of `--listen-plain`; 0 without one.
     pub(crate) plain_port: u16,
     pub(crate) epoch: u64,
     pub(crate) started_ms: i64,
-    pub(crate) submit_bytes: Arc<Semaphore>,
+    pub(crate) submit_bytes: Arc<Budget<u32>>,
     pub(crate) submit_rate: Arc<rate::Rate>,
     pub(crate) relay: Arc<relay::Relay>,
+    pub(crate) readings: Arc<output::Readings>,
     pub(crate) holders: Arc<allocate::Holders>,
     /// The cluster's folder, for people.
     pub(crate) dir: Arc<Path>,
@@ -96,14 +114,16 @@ impl Controller for Desk {
     }
 
     async fn list_jobs(&self, request: Request<v1::ListJobsRequest>) -> Result<Response<Self::ListJobsStream>, Status> {
-        jobs::list(self, request.into_inner()).await.map(Response::new)
+        let uid = caller_uid(&request)?;
+        jobs::list(self, request.into_inner(), uid).await.map(Response::new)
     }
 
     async fn list_history(
         &self,
         request: Request<v1::ListHistoryRequest>,
     ) -> Result<Response<Self::ListHistoryStream>, Status> {
-        history::list(self, request.into_inner()).map(Response::new)
+        let uid = caller_uid(&request)?;
+        history::list(self, request.into_inner(), uid).map(Response::new)
     }
 
     async fn why(&self, request: Request<v1::WhyRequest>) -> Result<Response<v1::WhyReply>, Status> {
@@ -112,6 +132,15 @@ impl Controller for Desk {
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         watch::watch(self, request.get_ref()).map(Response::new)
+    }
+
+    type WatchJobsStream = Answers<v1::JobsNews>;
+
+    async fn watch_jobs(
+        &self,
+        request: Request<v1::WatchJobsRequest>,
+    ) -> Result<Response<Self::WatchJobsStream>, Status> {
+        watch_jobs::watch(self, request).await.map(Response::new)
     }
 
     async fn cancel(&self, request: Request<v1::CancelRequest>) -> Result<Response<v1::CancelReply>, Status> {
@@ -170,22 +199,33 @@ impl Controller for Desk {
         &self,
         request: Request<v1::ChangePartitionRequest>,
     ) -> Result<Response<v1::ChangePartitionReply>, Status> {
-        administrator(&request)?;
-        partitions::change(self, request.into_inner()).await.map(Response::new)
+        partitions::change(self, request).await.map(Response::new)
     }
 
     type ListPrioritiesStream = Answers<v1::PrioritiesPage>;
 
     async fn list_priorities(
         &self,
-        _request: Request<v1::ListPrioritiesRequest>,
+        request: Request<v1::ListPrioritiesRequest>,
     ) -> Result<Response<Self::ListPrioritiesStream>, Status> {
-        Ok(Response::new(priorities::list(self)))
+        Ok(Response::new(priorities::list(self, caller_uid(&request)?)))
     }
 
     async fn get_script(&self, request: Request<v1::GetScriptRequest>) -> Result<Response<v1::GetScriptReply>, Status> {
-        let asker = asker(&request)?;
+        Note::of(request.extensions()).what(request.get_ref().id.as_str());
+        let asker = self.rights.asker(&request)?;
         script::get(self, asker, request.get_ref()).map(Response::new)
+    }
+
+    type ReadOutputStream = Answers<v1::OutputPiece>;
+
+    async fn read_output(
+        &self,
+        request: Request<v1::ReadOutputRequest>,
+    ) -> Result<Response<Self::ReadOutputStream>, Status> {
+        Note::of(request.extensions()).what(request.get_ref().id.as_str());
+        let asker = self.rights.asker(&request)?;
+        output::read(self, asker, request.into_inner()).await.map(Response::new)
     }
 
     async fn get_statistics(
@@ -193,7 +233,8 @@ impl Controller for Desk {
         request: Request<v1::GetStatisticsRequest>,
     ) -> Result<Response<v1::GetStatisticsReply>, Status> {
         if request.get_ref().reset {
-            administrator(&request)?;
+            Note::of(request.extensions()).verb(Verb::ResetStatistics);
+            self.rights.asker_here(&request, Verb::ResetStatistics)?;
         }
         Ok(Response::new(statistics::get(self, request.get_ref().reset)))
     }
@@ -202,8 +243,24 @@ impl Controller for Desk {
         &self,
         request: Request<v1::ReconfigureRequest>,
     ) -> Result<Response<v1::ReconfigureReply>, Status> {
-        administrator(&request)?;
+        self.rights.asker_here(&request, Verb::Reconfigure)?;
         reconfigure::reconfigure(self).await.map(Response::new)
+    }
+
+    type ListAuditStream = Answers<v1::AuditPage>;
+
+    async fn list_audit(
+        &self,
+        request: Request<v1::ListAuditRequest>,
+    ) -> Result<Response<Self::ListAuditStream>, Status> {
+        audit::list(self, request).await.map(Response::new)
+    }
+
+    type BackupStream = Answers<v1::BackupPart>;
+
+    async fn backup(&self, request: Request<v1::BackupRequest>) -> Result<Response<Self::BackupStream>, Status> {
+        self.rights.asker_here(&request, Verb::Backup)?;
+        backup::backup(self, request.into_inner()).map(Response::new)
     }
 
     async fn get_cluster(
@@ -214,96 +271,14 @@ impl Controller for Desk {
     }
 }
 
-/// Who may talk of jobs: everybody where the controller is root's and nodes run tasks as their users; else only the user whose
-/// controller this is, and root, because tasks run as that user, and anybody else's would run with rights that are not theirs.
-fn allowed<T>(request: &Request<T>) -> Result<Option<(u32, u32)>, Status> {
-    let own = own_uid();
-    let peer = caller::peer(request)?;
-    match peer {
-        Some((uid, _)) if own != 0 && uid != own && uid != 0 => {
-            let detail =
-                format!("this cluster belongs to uid {own}, and runs every task as that user; you are uid {uid}");
-            Err(refused(Code::PermissionDenied, "Access/permission denied", Some(&detail)))
-        }
-        peer => Ok(peer),
-    }
-}
-
-fn own_uid() -> u32 {
-    rustix::process::geteuid().as_raw()
-}
-
-/// Who asks: root and the user whose controller this is are administrators (over the network only by a token that says so), and so is whoever comes over a plain port, where
-/// nobody's word can be checked; anybody else touches only what is theirs.
-fn asker<T>(request: &Request<T>) -> Result<Asker, Status> {
-    Ok(match allowed(request)? {
-        Some((uid, _)) => Asker { uid, operator: (uid == 0 || uid == own_uid()) && caller::may_administer(request) },
-        None => Asker { uid: NOBODY_UID, operator: true },
-    })
-}
-
-/// For what only administrators may change: nodes and partitions.
-fn administrator<T>(request: &Request<T>) -> Result<Option<(u32, u32)>, Status> {
-    let asker = asker(request)?;
-    if asker.operator {
-        return caller::peer(request);
-    }
-    let by_token = matches!(Caller::of(request.extensions()), Caller::User(_));
-    let how = if by_token { ", and from elsewhere only by a token that was made with --admin" } else { "" };
-    let detail = format!("only root and the controller's own user may do that{how}; you are uid {}", asker.uid);
-    Err(refused(Code::PermissionDenied, "Access/permission denied", Some(&detail)))
+/// Whose calls this one counts among.
+fn caller_uid<T>(request: &Request<T>) -> Result<u32, Status> {
+    Ok(caller::peer(request)?.map_or(rights::NOBODY_UID, |(uid, _)| uid))
 }
 
 /// A refusal as a status: Slurm's text, and the sentence for people beside it.
 fn refuse(refusal: &Refusal) -> Status {
-    let code = match refusal {
-        Refusal::UnknownJob
-        | Refusal::UnknownStep
-        | Refusal::UnknownNode(_)
-        | Refusal::UnknownToken(_)
-        | Refusal::UnknownUserToken(_)
-        | Refusal::NotAMember(_) => Code::NotFound,
-        Refusal::NotAllowed { .. } | Refusal::NotTheirs | Refusal::NotAdmitted(_) => Code::PermissionDenied,
-        Refusal::PartitionExists(_) => Code::AlreadyExists,
-        Refusal::TooManyJobs(_)
-        | Refusal::TooManyOfUser { .. }
-        | Refusal::TooManyTokens(_)
-        | Refusal::TooManyUserTokens { .. }
-        | Refusal::TooManyPartitions(_)
-        | Refusal::NodeState(_)
-        | Refusal::PartitionInUse { .. }
-        | Refusal::TheDefault(_)
-        | Refusal::PartitionClosed(_)
-        | Refusal::AlreadyDone
-        | Refusal::WholeJobsOnly(_)
-        | Refusal::StillPending
-        | Refusal::NoLongerPending
-        | Refusal::NotRequeueable
-        | Refusal::MayStillRun { .. }
-        | Refusal::NotRunning
-        | Refusal::NotSuspended
-        | Refusal::NodeAway { .. }
-        | Refusal::StepBusy
-        | Refusal::TooManySteps(_)
-        | Refusal::CpusInUse { .. } => Code::FailedPrecondition,
-        Refusal::UnknownPartition(_)
-        | Refusal::PartitionChange(_)
-        | Refusal::NoSuchNode { .. }
-        | Refusal::NodeElsewhere { .. }
-        | Refusal::UnknownFeature { .. }
-        | Refusal::UnknownGres { .. }
-        | Refusal::License { .. }
-        | Refusal::NoDefaultPartition
-        | Refusal::NoReservation(_)
-        | Refusal::Dependency(_)
-        | Refusal::NeverFits { .. }
-        | Refusal::TooManyProcesses
-        | Refusal::DeadlineTooSoon { .. }
-        | Refusal::CircularDependency
-        | Refusal::BadChange(_)
-        | Refusal::ArrayTooBig { .. } => Code::InvalidArgument,
-    };
-    refused(code, &refusal.to_string(), refusal.detail().as_deref())
+    refused(ErrorReason::of(refusal), &refusal.to_string(), refusal.detail().as_deref())
 }
 
 /// Jobs and tasks by their names.
@@ -323,21 +298,24 @@ fn read_targets(ids: &[String]) -> Result<Vec<JobRef>, WireError> {
 }
 
 /// For each target in its order: nothing, or why not.
-fn refusals(found: Vec<Result<(), Refusal>>) -> Vec<String> {
-    found.into_iter().map(|found| found.err().map(|refusal| refusal.to_string()).unwrap_or_default()).collect()
+fn refusals(found: &[Result<(), Refusal>]) -> Vec<String> {
+    found.iter().map(|found| found.as_ref().err().map(ToString::to_string).unwrap_or_default()).collect()
 }
 
-/// Who changes something over a plain TCP port, where nobody's word can be checked.
-const NOBODY_UID: u32 = 65_534;
+/// The same for programs.
+fn reasons(found: &[Result<(), Refusal>]) -> Vec<i32> {
+    let reason = |found: &Result<(), Refusal>| found.as_ref().err().map_or(ErrorReason::Unspecified, ErrorReason::of);
+    found.iter().map(|found| reason(found).into()).collect()
+}
 
 /// Nothing has happened, and a retry may help.
 fn unavailable(why: Unavailable) -> Status {
     let gone = "Unable to contact slurm controller (connect failure)";
-    let (code, message) = match why {
-        Unavailable::Full => (Code::ResourceExhausted, gone),
-        Unavailable::Stopping => (Code::Unavailable, gone),
+    let (reason, message) = match why {
+        Unavailable::Full => (ErrorReason::Busy, gone),
+        Unavailable::Stopping => (ErrorReason::Stopping, gone),
         // It is there, and says no: whoever asks should hear why, and at once.
-        Unavailable::Journal => (Code::Internal, "I/O error writing script/environment to file"),
+        Unavailable::Journal => (ErrorReason::Storage, "I/O error writing script/environment to file"),
     };
-    refused(code, message, Some(&why.to_string()))
+    refused(reason, message, Some(&why.to_string()))
 }

@@ -2,7 +2,7 @@
 
 use proto::v1;
 use sched::cluster::Cluster;
-use sched::mark::NOT_RESPONDING;
+use sched::mark::{NOT_RESPONDING, RETIRING};
 use sched::node::{Health, MarkKind, Node, NodeWord};
 use sched::partition::{Partition, PartitionState};
 use sched::spec::duration::TimeLimit;
@@ -39,10 +39,8 @@ fn node_row(cluster: &Cluster, node: &Node) -> v1::NodeRow {
             at_ms: mark.at.0,
             resume_ms: mark.until.map_or(0, |until| until.0),
         }),
-        (None, Health::Down { since }) => {
-            let (text, user) = (NOT_RESPONDING.to_owned(), "slurm".to_owned());
-            Some(v1::NodeReason { text, user, at_ms: since.0, ..v1::NodeReason::default() })
-        }
+        (None, Health::Down { since }) => Some(own_reason(NOT_RESPONDING, since.0)),
+        (None, Health::Up { since }) if node.offer.retiring => Some(own_reason(RETIRING, since.0)),
         (None, Health::Up { .. } | Health::Silent { .. }) => None,
     };
     v1::NodeRow {
@@ -66,6 +64,11 @@ fn node_row(cluster: &Cluster, node: &Node) -> v1::NodeRow {
         gres: gres.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
         gres_held: super::gres::held(&node.offer.gres, &node.held.gres, node.devices),
     }
+}
+
+/// A reason that no user has given.
+fn own_reason(text: &str, at_ms: i64) -> v1::NodeReason {
+    v1::NodeReason { text: text.to_owned(), user: "slurm".to_owned(), at_ms, ..v1::NodeReason::default() }
 }
 
 fn partition_row(cluster: &Cluster, partition: &Partition) -> v1::PartitionRow {

@@ -2,33 +2,52 @@
 
 use std::fs;
 
-use proto::error::refused;
+use nix::unistd::{Gid, Group, Uid, User};
 use proto::v1;
+use sched::allow::{Role, Verb};
 use sched::select::Asker;
-use tonic::{Code, Status};
+use tonic::Status;
 
-/// Puts the caller's numbers into a spec, and refuses what only administrators may ask for. Root may submit for others.
+use super::rights::{check, own_uid};
+
+/// Puts the caller's numbers into a spec, but for administrators, who may submit for others, and refuses what takes more than the
+/// caller's role.
 pub(super) fn settle(spec: &mut v1::JobSpec, peer: Option<(u32, u32)>, asker: Asker) -> Result<(), Status> {
-    if let (Some((uid, gid)), Some(user)) = (peer.filter(|(uid, _)| *uid != 0 || !asker.operator), spec.user.as_mut()) {
+    if let (Some((uid, gid)), None) = (peer, &spec.user) {
+        spec.user = Some(v1::User { uid, gid, ..v1::User::default() });
+    }
+    let Some(user) = spec.user.as_mut() else { return Ok(()) };
+    // Where tasks run as the cluster's own user, a name is nothing to choose.
+    let names_others = |uid: u32| asker.role == Role::Administrator && (uid == 0 || own_uid() == 0);
+    if let Some((uid, gid)) = peer.filter(|(uid, _)| !names_others(*uid)) {
         (user.uid, user.gid) = (uid, gid);
-        if !asker.operator {
+        if asker.role < Role::Administrator {
             rename(user, &fs::read_to_string("/etc/passwd").unwrap_or_default());
         }
     }
-    let for_another = spec.user.as_ref().is_some_and(|user| peer.is_some_and(|(uid, _)| uid != user.uid));
-    if asker.operator && !(for_another && spec.map.is_some()) {
-        return Ok(());
-    }
-    let denied = |detail: &str| Err(refused(Code::PermissionDenied, "Access/permission denied", Some(detail)));
+    name(user);
+    // Over a plain port everybody is whom they say.
+    let owner = if peer.is_some() { user.uid } else { asker.uid };
+    check(asker, Verb::Submit, owner)?;
     if spec.nice < 0 || spec.priority.is_some_and(|priority| priority > 0) {
-        return denied("only an administrator may raise a priority: leave out --priority and a --nice below 0");
+        check(asker, Verb::RaisePriority, owner)?;
     }
     if spec.map.is_some() {
-        return denied(
-            "the blobs of a map are moved with the rights of the nodes, so only an administrator may submit one",
-        );
+        check(asker, Verb::SubmitMap, owner)?;
     }
     Ok(())
+}
+
+/// Gives the names that this machine knows to numbers that came without.
+fn name(user: &mut v1::User) {
+    if user.name.is_empty() {
+        let known = User::from_uid(Uid::from_raw(user.uid)).ok().flatten();
+        user.name = known.map_or_else(|| user.uid.to_string(), |known| known.name);
+    }
+    if user.group.is_empty() {
+        let known = Group::from_gid(Gid::from_raw(user.gid)).ok().flatten();
+        user.group = known.map_or_else(|| user.gid.to_string(), |known| known.name);
+    }
 }
 
 /// Takes away a name that is another user's: listings and filters go by names.
@@ -54,14 +73,27 @@ mod tests {
 
     #[test]
     fn the_kernel_says_whose_a_job_is_and_root_may_say_another() {
-        let ada = Asker { uid: 1000, operator: false };
+        let ada = Asker { uid: 1000, role: Role::User };
         let mut claimed = spec(0, "root");
         settle(&mut claimed, Some((1000, 100)), ada).expect("a plain job");
         let user = claimed.user.expect("it has one");
         assert_eq!((user.uid, user.gid, user.name.as_str()), (1000, 100, "1000"), "root's name is not hers");
         let mut other = spec(1000, "ada");
-        settle(&mut other, Some((0, 0)), Asker { uid: 0, operator: true }).expect("root may");
+        settle(&mut other, Some((0, 0)), Asker { uid: 0, role: Role::Administrator }).expect("root may");
         assert_eq!(other.user.expect("it has one").uid, 1000);
+    }
+
+    #[test]
+    fn who_is_not_named_is_named_by_this_machine() {
+        let mut bare = v1::JobSpec::default();
+        settle(&mut bare, Some((0, 0)), Asker { uid: 0, role: Role::Administrator }).expect("a plain job");
+        let user = bare.user.expect("it got one");
+        assert_eq!((user.uid, &*user.name, &*user.group), (0, "root", "root"));
+        let mut numbers = v1::JobSpec::default();
+        settle(&mut numbers, Some((3_999_999, 3_999_998)), Asker { uid: 3_999_999, role: Role::User })
+            .expect("a plain job");
+        let user = numbers.user.expect("it got one");
+        assert_eq!((&*user.name, &*user.group), ("3999999", "3999998"));
     }
 
     #[test]
@@ -75,8 +107,8 @@ mod tests {
     }
 
     #[test]
-    fn priorities_and_maps_are_for_administrators() {
-        let ada = Asker { uid: 1000, operator: false };
+    fn priorities_and_maps_take_a_role() {
+        let ada = Asker { uid: 1000, role: Role::User };
         for bad in [
             v1::JobSpec { nice: -1, ..spec(1000, "x") },
             v1::JobSpec { priority: Some(5), ..spec(1000, "x") },
@@ -85,6 +117,12 @@ mod tests {
             let refused = settle(&mut bad.clone(), Some((1000, 100)), ada).expect_err("not hers to ask");
             assert_eq!(refused.message(), "Access/permission denied");
         }
+        let operator = Asker { role: Role::Operator, ..ada };
+        settle(&mut v1::JobSpec { nice: -1, ..spec(1000, "x") }, Some((1000, 100)), operator).expect("an operator may");
+        let mut map = v1::JobSpec { map: Some(v1::Map::default()), ..spec(1000, "x") };
+        assert!(settle(&mut map.clone(), Some((1000, 100)), operator).is_err(), "and no more");
+        let root = Asker { uid: 0, role: Role::Administrator };
+        assert!(settle(&mut map, Some((0, 0)), root).is_err(), "nobody moves blobs for another");
         settle(&mut v1::JobSpec { nice: 5, ..spec(1000, "x") }, Some((1000, 100)), ada).expect("lower is free");
     }
 }

@@ -7,35 +7,20 @@ use sched::job::Job;
 use sched::priority::factors;
 use sched::settings::Weights;
 use sched::terms::{Hold, Terms};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::Status;
 
-use super::jobs::PAGES_MAX;
+use super::listing::{Gone, Outlet, listing};
 use super::{Answers, Desk};
 use crate::clock;
 
 /// Rows of one page.
 const PAGE_ROWS: usize = 1_000;
 
-pub(super) fn list(desk: &Desk) -> Answers<v1::PrioritiesPage> {
+pub(super) fn list(desk: &Desk, uid: u32) -> Answers<v1::PrioritiesPage> {
     let (cluster, weights) = (desk.published.cluster(), desk.config.load().settings.weights);
-    let (sender, pages) = mpsc::channel(PAGES_MAX);
-    tokio::task::spawn_blocking(move || {
-        // A caller that has gone away ends the listing.
-        send(&cluster, &weights, &sender).ok();
-    });
-    Box::pin(ReceiverStream::new(pages))
+    listing(uid, move |outlet| send(&cluster, &weights, outlet))
 }
 
-/// The other end is gone.
-struct Gone;
-
-fn send(
-    cluster: &Cluster,
-    weights: &Weights,
-    sender: &mpsc::Sender<Result<v1::PrioritiesPage, Status>>,
-) -> Result<(), Gone> {
+fn send(cluster: &Cluster, weights: &Weights, outlet: &mut Outlet<v1::PrioritiesPage>) -> Result<(), Gone> {
     let shown = v1::PriorityWeights { age: weights.age, job_size: weights.size, partition: weights.partition };
     let mut page = v1::PrioritiesPage { weights: Some(shown), rows: Vec::new() };
     let now = clock::now();
@@ -43,11 +28,11 @@ fn send(
         for (id, terms, held) in waiting(job) {
             page.rows.push(row(cluster, weights, now, (job, id, terms, held)));
             if page.rows.len() >= PAGE_ROWS {
-                sender.blocking_send(Ok(std::mem::take(&mut page))).map_err(|_| Gone)?;
+                outlet.put(Ok(std::mem::take(&mut page)))?;
             }
         }
     }
-    sender.blocking_send(Ok(page)).map_err(|_| Gone)
+    outlet.put(Ok(page))
 }
 
 /// What of a job waits: what waits together, and each task that waits by itself.

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use proto::error::refused;
+use proto::reason::ErrorReason;
 use sched::ids::Timestamp;
-use tonic::{Code, Status};
+use tonic::Status;
 
 /// Buckets that are kept; a user beyond them has to wait until one of the others has been silent for a second.
 const BUCKETS_MAX: usize = 10_000;
@@ -55,7 +56,7 @@ impl Rate {
             }
             None => {
                 let detail = format!("user {uid} may submit {rate} jobs in a second (MaxSubmitRate)");
-                Err(refused(Code::ResourceExhausted, "Resource temporarily unavailable", Some(&detail)))
+                Err(refused(ErrorReason::TooFast, "Resource temporarily unavailable", Some(&detail)))
             }
         }
     }
@@ -63,6 +64,8 @@ impl Rate {
 
 #[cfg(test)]
 mod tests {
+    use tonic::Code;
+
     use super::*;
 
     #[test]

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use proto::error::refused;
+use proto::reason::ErrorReason;
 use proto::v1;
 use sched::step::Input;
-use tonic::{Code, Status};
+use tonic::Status;
 
 use super::{Desk, unavailable};
 use crate::config::Config;
@@ -18,7 +19,7 @@ pub(super) async fn reconfigure(desk: &Desk) -> Result<v1::ReconfigureReply, Sta
     let mut fresh = desk.config_file.read().map_err(|error| {
         let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
         refused(
-            Code::FailedPrecondition,
+            ErrorReason::SettingsInvalid,
             "Unable to read or parse the configuration",
             Some(&format!("{error}{source}")),
         )

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use proto::v1;
+use sched::allow::Role;
 use sched::cluster::Cluster;
 use sched::ids::{JobId, NodeId, StepKey};
 use sched::job::Job;
@@ -196,7 +197,7 @@ impl Relay {
         };
         let job = JobRef { job: key.attempt.job.0, tasks };
         let targets = vec![StepTarget { job, step: StepSelector::Number(key.step) }];
-        let asker = Asker { uid: self.owner(key), operator: true };
+        let asker = Asker { uid: self.owner(key), role: Role::User };
         if let Err(error) = self.post.ask(Input::Steps { targets, wish, asker }, Vec::new()).await {
             warn!(step = %key, %error, "a wish for a step was not kept");
         }

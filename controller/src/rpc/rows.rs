@@ -15,7 +15,7 @@ use sched::spec::pattern::{FileNamePattern, PatternValues};
 use sched::task::{Done, Task, TaskState, Usage, Verdict};
 use sched::terms::{Hold, Terms};
 
-use super::jobs::Gone;
+use super::listing::Gone;
 use super::nodes::minutes;
 use super::why::Starts;
 use crate::history::{Held, PastStep};
@@ -76,17 +76,28 @@ impl RowMaker<'_> {
         let wanted = |index: &u32| tasks.is_none_or(|tasks| tasks.contains(*index));
         self.remainder(job, tasks, ended, add)?;
         for (index, task) in job.tasks.iter().filter(|(index, _)| wanted(index)) {
-            let mut row = self.task_row(job, *index, task);
-            self.add_steps(&mut row, self.steps_of(job, *index, task.attempts));
-            add(row)?;
+            add(self.active_row(job, *index, task))?;
         }
         let done = job.done.iter().filter(|(index, _)| ended && wanted(index));
-        done.map(|(index, done)| {
-            let mut row = self.done_row(job, *index, done, Held::of(self.cluster, &done.shares));
-            self.add_steps(&mut row, self.steps_of(job, *index, done.attempts));
-            row
-        })
-        .try_for_each(add)
+        done.map(|(index, done)| self.past_row(job, *index, done)).try_for_each(add)
+    }
+
+    /// The row of one task, where it has one of its own.
+    pub(super) fn row_of(&self, job: &Job, index: u32) -> Option<v1::JobRow> {
+        let active = job.tasks.get(&index).map(|task| self.active_row(job, index, task));
+        active.or_else(|| job.done.get(&index).map(|done| self.past_row(job, index, done)))
+    }
+
+    fn active_row(&self, job: &Job, index: u32, task: &Task) -> v1::JobRow {
+        let mut row = self.task_row(job, index, task);
+        self.add_steps(&mut row, self.steps_of(job, index, task.attempts));
+        row
+    }
+
+    fn past_row(&self, job: &Job, index: u32, done: &Done) -> v1::JobRow {
+        let mut row = self.done_row(job, index, done, Held::of(self.cluster, &done.shares));
+        self.add_steps(&mut row, self.steps_of(job, index, done.attempts));
+        row
     }
 
     /// The rows of what waits, and of what ended without having run.
@@ -244,7 +255,9 @@ impl RowMaker<'_> {
     fn shared(&self, job: &Job, id: JobId, face: Face<'_>, state: v1::JobState) -> v1::JobRow {
         let Face { terms, partition, held, index } = face;
         let spec = &terms.spec;
-        let (memory_mib, memory_per_cpu) = match spec.request.memory {
+        let asked = spec.request.memory;
+        let here = self.cluster.partition(partition.unwrap_or_else(|| terms.partition()));
+        let (memory_mib, memory_per_cpu) = match here.map_or(asked, |here| here.memory_of(asked)) {
             Memory::Default => (0, false),
             Memory::PerNode(mib) => (mib, false),
             Memory::PerCpu(mib) => (mib, true),
@@ -321,6 +334,7 @@ fn job_detail(job: &Job, spec: &JobSpec, id: JobId, index: Option<u32>) -> v1::J
         stderr: named(&spec.files.stderr).unwrap_or_else(|| stdout.clone()),
         stdout,
         comment: spec.comment.clone(),
+        inject_failure: spec.inject_failure.map(|inject| inject.to_string()).unwrap_or_default(),
         submit_host: spec.origin.host.clone(),
         requeue: spec.requeue,
         submit_line: spec.origin.line.clone(),

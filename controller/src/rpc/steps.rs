@@ -6,9 +6,11 @@ use proto::error::WireError;
 use proto::spec::read_request_id;
 use proto::v1;
 use proto::v1::from_srun::Kind;
+use sched::allow::Verb;
 use sched::ids::{JobId, RequestId, StepKey};
 use sched::reason::StopWhy;
 use sched::refusal::Refusal;
+use sched::select::Asker;
 use sched::spec::signal::SIGNAL_MAX;
 use sched::spec::step::StepSpec;
 use sched::step::{Answer, Input};
@@ -20,7 +22,8 @@ use tonic::{Request, Status, Streaming};
 use tracing::debug;
 
 use super::relay::{Line, Relay};
-use super::{Answers, Desk, asker, refuse, unavailable};
+use super::{Answers, Desk, refuse, unavailable};
+use crate::audit::recorded::Note;
 
 /// Messages that are on their way to one `srun`; the rest waits in the step's window.
 const SAID_MAX: usize = 16;
@@ -32,16 +35,20 @@ const KILL: i32 = 9;
 type Said = mpsc::Sender<Result<v1::ToSrun, Status>>;
 
 pub(super) async fn run(desk: &Desk, request: Request<Streaming<v1::FromSrun>>) -> Result<Answers<v1::ToSrun>, Status> {
-    let asker = asker(&request)?;
-    let uid = Some(asker.uid).filter(|_| !asker.operator);
+    let asker = desk.rights.asker(&request)?;
+    let note = Note::of(request.extensions());
     let mut heard = request.into_inner();
     let first = heard.message().await?.and_then(|message| message.kind).ok_or(WireError::Missing("kind"))?;
     let (said, answers) = mpsc::channel(SAID_MAX);
     let desk = desk.clone();
     match first {
         Kind::Create(create) => {
-            let new = read_create(create, uid)?;
+            let new = read_create(create, asker)?;
+            note.what(new.job.to_string());
             let made = if has_queue(&desk.relay, new.job) { None } else { create_now(&desk, &new).await? };
+            if let Some(key) = made {
+                note.what(format!("{}.{}", new.job, key.step));
+            }
             if made.is_none() && new.spec.immediate {
                 return Err(refuse(&Refusal::StepBusy));
             }
@@ -58,8 +65,10 @@ pub(super) async fn run(desk: &Desk, request: Request<Streaming<v1::FromSrun>>) 
             });
         }
         Kind::Attach(attach) => {
+            // Nothing is made: it comes back to what there is.
+            note.verb(Verb::Read);
             let request = read_request_id(&attach.request_id)?;
-            let key = attached(&desk, request, JobId(attach.job_id), uid)?;
+            let key = attached(&desk, request, JobId(attach.job_id), asker)?;
             tokio::spawn(async move { serve(&desk.relay, key, heard, said).await });
         }
         Kind::Input(_) | Kind::Signal(_) | Kind::Received(_) | Kind::Stop(_) => {
@@ -69,16 +78,16 @@ pub(super) async fn run(desk: &Desk, request: Request<Streaming<v1::FromSrun>>) 
     Ok(Box::pin(ReceiverStream::new(answers)))
 }
 
-fn read_create(create: v1::CreateStep, uid: Option<u32>) -> Result<NewStep, Status> {
+fn read_create(create: v1::CreateStep, asker: Asker) -> Result<NewStep, Status> {
     let request = read_request_id(&create.request_id)?;
     let spec: StepSpec = create.spec.ok_or(WireError::Missing("spec"))?.try_into()?;
     // What its stepds will show; nobody can guess it.
     let secret = uuid::Uuid::new_v4().as_u128();
-    Ok(NewStep { request, job: JobId(create.job_id), spec: Arc::new(spec), secret, uid })
+    Ok(NewStep { request, job: JobId(create.job_id), spec: Arc::new(spec), secret, asker })
 }
 
 /// The step that this request made, for whoever may have made it.
-fn attached(desk: &Desk, request: RequestId, job: JobId, uid: Option<u32>) -> Result<StepKey, Status> {
+fn attached(desk: &Desk, request: RequestId, job: JobId, asker: Asker) -> Result<StepKey, Status> {
     let cluster = desk.published.cluster();
     let key = cluster.step_of_request(request).ok_or_else(|| refuse(&Refusal::UnknownStep))?;
     let record = cluster.job(key.attempt.job).ok_or_else(|| refuse(&Refusal::UnknownJob))?;
@@ -87,10 +96,7 @@ fn attached(desk: &Desk, request: RequestId, job: JobId, uid: Option<u32>) -> Re
     if id != Some(job) {
         return Err(refuse(&Refusal::UnknownStep));
     }
-    match uid {
-        Some(uid) if uid != record.terms.spec.user.uid => Err(refuse(&Refusal::NotTheirs)),
-        _ => Ok(key),
-    }
+    asker.may(Verb::StartStep, record).map(|()| key).map_err(|refusal| refuse(&refusal))
 }
 
 /// Makes the step, unless it has to wait.

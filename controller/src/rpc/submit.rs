@@ -3,25 +3,32 @@
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use proto::error::{WireError, refused};
+use proto::reason::ErrorReason;
 use proto::spec::{Parts, read_request_id, read_spec};
 use proto::v1;
-use sched::ids::BlobHash;
+use sched::allow::Verb;
+use sched::ids::{BlobHash, JobId};
 use sched::rehearse::{Rehearsal, rehearse};
 use sched::settings::Settings;
 use sched::spec::hostlist;
 use sched::step::{Answer, Input};
-use tonic::{Code, Request, Status, Streaming};
+use tonic::{Request, Status, Streaming};
 
 use super::caller::Caller;
-use super::{Desk, SUBMIT_BYTES_MAX, allowed, asker, owner, refuse, unavailable};
+use super::rights::served;
+use super::{Desk, owner, refuse, unavailable};
+use crate::audit::recorded::Note;
 use crate::clock;
 use crate::driver::Unavailable;
 use crate::journal::hash_of;
 
 const MIB: u64 = 1024 * 1024;
+/// How long one part of a submit may take.
+const PART_TIME: Duration = Duration::from_secs(30);
 /// Bytes of all blob names of a map.
 const MANIFEST_BYTES_MAX: usize = 200 * 1024 * 1024;
 
@@ -39,33 +46,40 @@ pub(super) async fn submit(
     desk: &Desk,
     request: Request<Streaming<v1::SubmitPart>>,
 ) -> Result<v1::SubmitReply, Status> {
-    let peer = allowed(&request)?;
-    let asker = asker(&request)?;
+    let note = Note::of(request.extensions());
+    let peer = served(&request)?;
+    let asker = desk.rights.asker(&request)?;
     let caller = Caller::of(request.extensions());
     let config = desk.config.load_full();
     let settings = &config.settings;
     desk.submit_rate.take(asker.uid, settings.submit_rate_max, clock::now())?;
     let mut parts = request.into_inner();
     let mut arrived = Arrived::default();
-    let mut room = Vec::new();
-    while let Some(part) = parts.message().await? {
-        let bytes = prost::Message::encoded_len(&part).clamp(1, SUBMIT_BYTES_MAX);
-        // Nobody waits while holding something: who finds no room comes again.
-        let permit = desk.submit_bytes.try_acquire_many(u32::try_from(bytes).unwrap_or(u32::MAX));
-        room.push(permit.map_err(|_| unavailable(Unavailable::Full))?);
+    // Nobody waits while holding something: who finds no room comes again.
+    let no_room = |_| unavailable(Unavailable::Full);
+    let mut room = desk.submit_bytes.claim(asker.uid, 0).map_err(no_room)?;
+    while let Some(part) = next(&mut parts, PART_TIME).await? {
+        room.grow(prost::Message::encoded_len(&part)).map_err(no_room)?;
         arrived.take(part, settings)?;
     }
     let bytes = arrived.bytes();
     let test_only = arrived.head.as_ref().is_some_and(|head| head.test_only);
     if let Some(spec) = arrived.head.as_mut().and_then(|head| head.spec.as_mut()) {
+        if spec.map.is_some() {
+            note.verb(Verb::SubmitMap);
+        }
         owner::settle(spec, peer, asker)?;
         // Elsewhere the same user may be called otherwise.
-        if let (Caller::User(own), false, Some(user)) = (&caller, asker.operator, spec.user.as_mut()) {
-            user.name.clone_from(&own.name);
+        if let (Some(name), Some(user)) = (caller.name(), spec.user.as_mut())
+            && peer.is_some_and(|(uid, _)| uid == user.uid)
+        {
+            user.name.clone_from(name);
         }
     }
+    let owner = arrived.head.as_ref().and_then(|head| head.spec.as_ref()?.user.as_ref()).map(|user| user.uid);
     let (input, blobs) = arrived.into_input(desk)?;
     if test_only {
+        note.verb(Verb::Read);
         return forecast(desk, input).await;
     }
     if !is_repeated(desk, &input) {
@@ -74,10 +88,27 @@ pub(super) async fn submit(
     }
     match desk.post.ask(input, blobs).await.map_err(unavailable)? {
         Answer::Submitted(job) => {
+            note.what(of_whom(job, owner, peer));
             Ok(v1::SubmitReply { job_id: job.0, cluster: settings.cluster_name.clone(), forecast: None })
         }
         Answer::Refused(refusal) => Err(refuse(&refusal)),
         other => Err(Status::internal(format!("a submit was answered with {other:?}"))),
+    }
+}
+
+/// The next part, which has to come soon: what came before it waits in memory.
+async fn next(parts: &mut Streaming<v1::SubmitPart>, time: Duration) -> Result<Option<v1::SubmitPart>, Status> {
+    tokio::time::timeout(time, parts.message()).await.unwrap_or_else(|_| {
+        let detail = format!("no part of the job came for {} s", time.as_secs());
+        Err(refused(ErrorReason::TooSlow, "Resource temporarily unavailable", Some(&detail)))
+    })
+}
+
+/// A job for the audit log, with whose it is where that is another's.
+pub(super) fn of_whom(job: JobId, owner: Option<u32>, peer: Option<(u32, u32)>) -> String {
+    match owner {
+        Some(owner) if peer.is_none_or(|(uid, _)| uid != owner) => format!("{job} of uid {owner}"),
+        _ => job.to_string(),
     }
 }
 
@@ -138,6 +169,7 @@ impl Arrived {
     }
 
     fn into_input(self, desk: &Desk) -> Result<(Input, Vec<(BlobHash, Bytes)>), Status> {
+        let bytes = self.bytes();
         let head = self.head.ok_or(WireError::Missing("head"))?;
         let spec = head.spec.ok_or(WireError::Missing("spec"))?;
         let mut blobs = Vec::new();
@@ -151,7 +183,7 @@ impl Arrived {
         let environment = keep(self.environment);
         let manifest = NonZeroU32::new(self.blobs).map(|count| (keep(self.manifest.into_bytes()), count));
         let index_max = desk.config.load().settings.array_size_max.saturating_sub(1);
-        let spec = read_spec(spec, Parts { script, environment, manifest }, index_max)?;
+        let spec = read_spec(spec, Parts { script, environment, manifest, bytes }, index_max)?;
         let request = read_request_id(&head.request_id)?;
         Ok((Input::Submit { request, spec: Arc::new(spec) }, blobs))
     }
@@ -177,7 +209,7 @@ pub(super) fn leaves_room(free: u64, bytes: u64, settings: &Settings, dir: &Path
 }
 
 pub(super) fn full(detail: &str) -> Status {
-    refused(Code::FailedPrecondition, "I/O error writing script/environment to file", Some(detail))
+    refused(ErrorReason::DiskFull, "I/O error writing script/environment to file", Some(detail))
 }
 
 pub(super) fn bounded(what: &str, bytes: usize, bytes_max: usize) -> Result<(), Status> {
@@ -185,7 +217,7 @@ pub(super) fn bounded(what: &str, bytes: usize, bytes_max: usize) -> Result<(), 
         return Ok(());
     }
     let detail = format!("{what} is larger than {bytes_max} bytes");
-    Err(refused(Code::InvalidArgument, "Pathname of a file, directory or other parameter too long", Some(&detail)))
+    Err(refused(ErrorReason::TooLarge, "Pathname of a file, directory or other parameter too long", Some(&detail)))
 }
 
 #[cfg(test)]

@@ -1,15 +1,18 @@
 //! `UpdateNodes`: nodes out of service and back.
 
 use proto::error::{WireError, refused};
+use proto::reason::ErrorReason;
 use proto::v1;
+use sched::allow::Verb;
 use sched::cluster::Cluster;
 use sched::mark::{NodesUpdate, REASON_BYTES_MAX, Wish};
 use sched::node::MarkKind;
 use sched::spec::hostlist::HOSTS_MAX;
 use sched::step::{Answer, Input};
-use tonic::{Code, Request, Status};
+use tonic::{Request, Status};
 
-use super::{Desk, NOBODY_UID, administrator, refusals, unavailable};
+use super::{Desk, reasons, refusals, unavailable};
+use crate::audit::recorded::Note;
 
 /// The longest name of a user that is kept, in bytes.
 const USER_BYTES_MAX: usize = 256;
@@ -18,14 +21,19 @@ pub(super) async fn update(
     desk: &Desk,
     request: Request<v1::UpdateNodesRequest>,
 ) -> Result<v1::UpdateNodesReply, Status> {
-    let uid = administrator(&request)?.map_or(NOBODY_UID, |(uid, _)| uid);
-    let update = read(&desk.published.cluster(), request.into_inner(), uid)?;
+    let note = Note::of(request.extensions());
+    let uid = desk.rights.asker_here(&request, Verb::UpdateNodes)?.uid;
+    let request = request.into_inner();
+    note.what(request.wish().as_str_name().trim_start_matches("NODE_WISH_").to_lowercase());
+    let update = read(&desk.published.cluster(), request, uid)?;
+    let names: Vec<String> = update.names.iter().map(ToString::to_string).collect();
     match desk.post.ask(Input::UpdateNodes(update), Vec::new()).await.map_err(unavailable)? {
         Answer::Found(found) => {
+            note.found(&names, &found);
             let detail =
                 |found: &Result<(), sched::refusal::Refusal>| found.as_ref().err().and_then(|why| why.detail());
             let details = found.iter().map(|found| detail(found).unwrap_or_default()).collect();
-            Ok(v1::UpdateNodesReply { refusals: refusals(found), details })
+            Ok(v1::UpdateNodesReply { refusals: refusals(&found), details, reasons: reasons(&found) })
         }
         other => Err(Status::internal(format!("an update of nodes was answered with {other:?}"))),
     }
@@ -52,7 +60,7 @@ fn read_wish(request: &v1::UpdateNodesRequest) -> Result<Wish, Status> {
     let reason = request.reason.trim();
     if reason.len() > REASON_BYTES_MAX {
         let detail = format!("the reason is {} bytes long; at most {REASON_BYTES_MAX}", reason.len());
-        return Err(refused(Code::InvalidArgument, "Reason is too long", Some(&detail)));
+        return Err(refused(ErrorReason::FieldInvalid, "Reason is too long", Some(&detail)));
     }
     let kind = match request.wish() {
         v1::NodeWish::Drain => MarkKind::Drain,
@@ -65,7 +73,7 @@ fn read_wish(request: &v1::UpdateNodesRequest) -> Result<Wish, Status> {
     };
     if reason.is_empty() {
         let text = "You must specify a reason when DOWNING or DRAINING a node. Request denied";
-        return Err(refused(Code::InvalidArgument, text, None));
+        return Err(refused(ErrorReason::FieldMissing, text, None));
     }
     Ok(Wish::Mark { kind, reason: reason.into(), resume_after_s: request.resume_after_s })
 }

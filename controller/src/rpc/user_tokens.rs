@@ -1,19 +1,22 @@
 //! `CreateUserToken`, `ListUserTokens` and `RevokeUserToken`: by what users call from elsewhere.
 //!
 //! A token is made over the unix socket alone, where the kernel says who asks: who has stolen one cannot make another, and a job
-//! cannot either. Administrators make them for anybody, users for themselves.
+//! cannot either. Administrators make them for anybody, others for themselves.
 
 use nix::unistd::{Uid, User};
 use proto::error::{WireError, refused};
+use proto::reason::ErrorReason;
 use proto::v1;
+use sched::allow::{Role, Verb};
 use sched::members::{NotGood, TTL_MS_MAX, UserToken, UserTokenWish, Wish};
 use sched::select::Asker;
 use sched::step::Answer;
-use tonic::{Code, Request, Status};
+use tonic::{Request, Status};
 
 use super::admission::{Gatekeeper, unexpected, wish};
 use super::caller::Caller;
-use super::{asker, own_uid};
+use super::rights::check;
+use crate::audit::recorded::Note;
 use crate::clock;
 use crate::tls::Pass;
 
@@ -24,31 +27,36 @@ pub(super) async fn create(
     keeper: &Gatekeeper,
     request: Request<v1::CreateUserTokenRequest>,
 ) -> Result<v1::CreateUserTokenReply, Status> {
-    let asker = asker(&request)?;
+    let asker = keeper.rights.asker(&request)?;
     if !matches!(Caller::of(request.extensions()), Caller::Local { .. }) {
         return Err(denied("a token is made on the controller's machine, over its unix socket: run this there"));
     }
+    let note = Note::of(request.extensions());
     let v1::CreateUserTokenRequest { user, ttl_s, admin } = request.into_inner();
+    note.what(format!("for {user}").trim_end_matches("for "));
     let user = whose(&user, asker)?;
-    let administers = user.uid.is_root() || user.uid.as_raw() == own_uid();
+    let (uid, verb) = (user.uid.as_raw(), if admin { Verb::CreateStrongToken } else { Verb::CreateUserToken });
+    note.verb(verb);
     if user.uid.is_root() && !admin {
         return Err(denied("a token of root carries all rights: ask for it with --admin, or name another with --user"));
     }
-    if admin && !(administers && asker.operator) {
-        let detail = format!("{} is no administrator here: leave out --admin", user.name);
+    if admin && keeper.rights.role_of(uid) == Role::User {
+        let detail = format!("{} is neither administrator nor operator here: leave out --admin", user.name);
         return Err(denied(&detail));
     }
+    check(asker, verb, uid)?;
     let Some(mint) = &keeper.mint else {
         let detail = "tokens are for calls over TLS, and this controller does not listen with it: start it with --listen ADDRESS:PORT";
-        return Err(refused(Code::FailedPrecondition, "Requested operation is presently disabled", Some(detail)));
+        return Err(refused(ErrorReason::Disabled, "Requested operation is presently disabled", Some(detail)));
     };
     let ttl_ms = read_ttl(ttl_s)?;
-    let (uid, gid, name) = (user.uid.as_raw(), user.gid.as_raw(), user.name);
+    let (gid, name) = (user.gid.as_raw(), user.name);
     let wanted = UserTokenWish { user: name.as_str().into(), uid, ttl_ms, admin, by: asker.uid };
     let id = match wish(keeper, Wish::CreateUserToken(wanted)).await? {
         Answer::Token(id) => id,
         other => return Err(unexpected(&other)),
     };
+    note.what(format!("user token {id} for {name}"));
     let (cluster, now) = (keeper.published.cluster(), clock::now());
     let until = cluster.members().users().good(id, now).map_or(now, |token| token.until);
     let pass = Pass { name: name.clone(), uid, gid, token: id, admin, until };
@@ -59,7 +67,7 @@ pub(super) fn list(
     keeper: &Gatekeeper,
     request: &Request<v1::ListUserTokensRequest>,
 ) -> Result<v1::ListUserTokensReply, Status> {
-    let (asker, now) = (asker(request)?, clock::now());
+    let (asker, now) = (keeper.rights.asker(request)?, clock::now());
     let cluster = keeper.published.cluster();
     let row = |(id, token): (u32, &UserToken)| v1::UserTokenRow {
         id,
@@ -77,15 +85,16 @@ pub(super) fn list(
         .into(),
     };
     let tokens = cluster.members().users().iter();
-    let own = tokens.filter(|(_, token)| asker.operator || token.uid == asker.uid);
-    Ok(v1::ListUserTokensReply { tokens: own.map(row).collect() })
+    let seen = tokens.filter(|(_, token)| asker.may_for(Verb::ListUserTokens, token.uid).is_ok());
+    Ok(v1::ListUserTokensReply { tokens: seen.map(row).collect() })
 }
 
 pub(super) async fn revoke(
     keeper: &Gatekeeper,
     request: Request<v1::RevokeUserTokenRequest>,
 ) -> Result<v1::RevokeUserTokenReply, Status> {
-    let asker = asker(&request)?;
+    Note::of(request.extensions()).what(format!("user token {}", request.get_ref().id));
+    let asker = keeper.rights.asker(&request)?;
     match wish(keeper, Wish::RevokeUserToken { token: request.get_ref().id, asker }).await? {
         Answer::Done => Ok(v1::RevokeUserTokenReply {}),
         other => Err(unexpected(&other)),
@@ -101,17 +110,11 @@ fn whose(named: &str, asker: Asker) -> Result<User, Status> {
             Err(_) => User::from_name(named),
         },
     };
-    let user = found.ok().flatten().filter(|user| asker.operator || user.uid.as_raw() == asker.uid);
-    user.ok_or_else(|| match (asker.operator, named) {
-        (false, named) if !named.is_empty() => {
-            denied("only an administrator makes tokens for others: leave out --user")
-        }
-        _ => {
-            let detail =
-                format!("this machine knows no user {named:?}: add the account here, or name another with --user");
-            refused(Code::InvalidArgument, "Invalid user id", Some(&detail))
-        }
-    })
+    let Some(user) = found.ok().flatten() else {
+        let detail = format!("this machine knows no user {named:?}: add the account here, or name another with --user");
+        return Err(refused(ErrorReason::UnknownUser, "Invalid user id", Some(&detail)));
+    };
+    check(asker, Verb::CreateUserToken, user.uid.as_raw()).map(|()| user)
 }
 
 fn read_ttl(ttl_s: u64) -> Result<u64, WireError> {
@@ -124,5 +127,5 @@ fn read_ttl(ttl_s: u64) -> Result<u64, WireError> {
 }
 
 fn denied(detail: &str) -> Status {
-    refused(Code::PermissionDenied, "Access/permission denied", Some(detail))
+    refused(ErrorReason::NotAllowed, "Access/permission denied", Some(detail))
 }

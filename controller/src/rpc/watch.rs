@@ -39,7 +39,7 @@ fn progress_of(published: &Published, id: JobId) -> Option<v1::Progress> {
     published.cluster().job(id).map(|job| progress(job))
 }
 
-fn progress(job: &Job) -> v1::Progress {
+pub(super) fn progress(job: &Job) -> v1::Progress {
     let (pending, running) = (job.waiting_count(), job.running_count());
     v1::Progress {
         total: pending + running + u64::from(job.tally.total()),

@@ -7,6 +7,7 @@
 mod authority;
 mod mint;
 mod names;
+mod turned_away;
 mod welcome;
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Single flipped bits in the files of a journal: refused or harmless, never other content.
+//! Flipped bits, cut files and zeroed blocks in the files of a journal: refused or harmless, never other content and never an empty start.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -11,13 +11,15 @@ use controller::journal::{JournalError, SledJournal};
 use crate::crash::Appender;
 use crate::trace::{Seeded, check};
 
-/// Flips tried; the environment may ask for more.
-const FLIPS: u64 = 50;
+/// Faults tried in a test run, and at night (`tests/nightly`).
+const FAULTS: u64 = 100;
+const FAULTS_AT_NIGHT: u64 = 1000;
+const BLOCK_BYTES: u64 = 4096;
 const CHECK_SECONDS_MAX: u64 = 60;
 
 #[test]
-fn a_flipped_bit_is_never_silently_wrong() {
-    let flips = std::env::var("COVEY_TEST_FLIPS").ok().and_then(|n| n.parse().ok()).unwrap_or(FLIPS);
+fn damage_is_never_silently_wrong() {
+    let faults = if std::env::var_os("COVEY_TEST_NIGHTLY").is_some() { FAULTS_AT_NIGHT } else { FAULTS };
     let dir = tempfile::tempdir().expect("a temporary folder");
     let origin = dir.path().join("origin");
     let mut appender = Appender::start(&origin);
@@ -25,19 +27,19 @@ fn a_flipped_bit_is_never_silently_wrong() {
     let acknowledged = appender.kill();
     let mut random = Seeded(0x5eed_0002);
     let (mut refused, mut intact) = (0, 0);
-    for flip in 0..flips {
+    for number in 0..faults {
         let copy = dir.path().join("copy");
         copy_store(&origin, &copy);
-        let what = flip_one_bit(&copy.join("store"), &mut random);
+        let what = damage(&copy.join("store"), &mut random);
         match check_in_time(copy.clone(), acknowledged) {
             Some(Ok(())) => intact += 1,
             Some(Err(_)) => refused += 1,
-            None => panic!("flip {flip}, {what}: other content, or no answer in {CHECK_SECONDS_MAX} s"),
+            None => panic!("fault {number}, {what}: other content, or no answer in {CHECK_SECONDS_MAX} s"),
         }
         fs::remove_dir_all(&copy).expect("removed");
     }
-    println!("{refused} refused, {intact} harmless");
-    assert!(refused > 0 && intact > 0, "{refused} refused, {intact} harmless: the flips show nothing");
+    println!("{faults} faults: {refused} refused, {intact} harmless, 0 silently wrong");
+    assert!(refused > 0 && intact > 0, "{refused} refused, {intact} harmless: the faults show nothing");
 }
 
 /// Opens and reads a journal in a thread of its own; `None` when it panicked or took too long.
@@ -50,19 +52,34 @@ fn check_in_time(dir: PathBuf, acknowledged: u64) -> Option<Result<(), JournalEr
     answer.recv_timeout(Duration::from_secs(CHECK_SECONDS_MAX)).ok()
 }
 
-fn flip_one_bit(store: &Path, random: &mut Seeded) -> String {
+fn damage(store: &Path, random: &mut Seeded) -> String {
     let files = fs::read_dir(store).expect("a folder").map(|entry| entry.expect("an entry").path());
     let mut files: Vec<_> = files.filter(|path| path.is_file()).collect();
     files.sort();
-    // Most of the bytes are in `db`, so most of the flips go there.
+    // Most of the bytes are in `db`, so most of the faults go there.
     let small = random.below(5) == 0;
     let path = if small { files[random.below(files.len() as u64) as usize].clone() } else { store.join("db") };
-    let at = random.below(fs::metadata(&path).expect("a file").len());
+    let length = fs::metadata(&path).expect("a file").len();
+    let at = random.below(length);
     let file = OpenOptions::new().read(true).write(true).open(&path).expect("opened");
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, at).expect("read");
-    file.write_all_at(&[byte[0] ^ (1 << random.below(8))], at).expect("written");
-    format!("byte {at} of {}", path.display())
+    let what = match random.below(4) {
+        0 => {
+            file.set_len(at).expect("cut");
+            "cut"
+        }
+        1 => {
+            let zeros = vec![0; BLOCK_BYTES.min(length - at) as usize];
+            file.write_all_at(&zeros, at).expect("written");
+            "zeros"
+        }
+        _ => {
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, at).expect("read");
+            file.write_all_at(&[byte[0] ^ (1 << random.below(8))], at).expect("written");
+            "a flipped bit"
+        }
+    };
+    format!("{what} at byte {at} of {length} of {}", path.display())
 }
 
 fn copy_store(from: &Path, to: &Path) {

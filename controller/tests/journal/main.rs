@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod full_disk;
+mod soak;
 mod suite;
 mod trace;
 

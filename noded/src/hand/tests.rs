@@ -32,6 +32,7 @@ fn launch(index: u32, environment_bytes: usize) -> Request {
         user: None,
         soft_limits: Vec::new(),
         job_time: None,
+        leased: false,
     }))
 }
 
@@ -55,7 +56,13 @@ async fn nothing_is_asked_before_the_hello_and_what_is_too_long_holds_up_nothing
     let mut hand = Hand::new("/nowhere".into(), "/nowhere".into(), ours).expect("within a runtime");
     assert!(hand.ask(&[launch(0, 1)]).await.is_empty());
     assert!(heard(&mut launcher).is_empty(), "the hello would not know of it");
-    let hello = Notice::Hello { launcher_id: "l".into(), attempts: Vec::new(), abilities: Default::default() };
+    let hello = Notice::Hello {
+        launcher_id: "l".into(),
+        attempts: Vec::new(),
+        abilities: Default::default(),
+        lease_until_ms: None,
+        lease_kill_wait_ms: 0,
+    };
     let mut frame = Vec::new();
     wire::encode(&[hello], &mut frame).expect("short");
     launcher.write_all(&frame).expect("there is room");

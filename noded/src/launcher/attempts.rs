@@ -4,11 +4,14 @@
 //! loop, which calls it with what happened ([`Attempts::obey`], [`Attempts::reap`], [`Attempts::on_clock`]) and takes the
 //! notices.
 
+mod earlier_life;
+mod lease;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use rustix::process::Signal;
 
@@ -24,8 +27,10 @@ use super::latecomers::Latecomers;
 use super::records::{Known, Record, Records};
 use super::spawn;
 use super::task::{Due, Task};
-use super::tree::{ProcessIdent, belongs, kill_until_gone};
+use super::tree::{ProcessIdent, belongs};
 use super::watch::Watch;
+use crate::clock::wall_ms as now_ms;
+use lease::Lease;
 
 /// Attempts with a record. A launch beyond them is answered with `NotStarted` and leaves none: whoever launches has to
 /// forget what has ended. With this many, all records fit one frame of notices.
@@ -33,9 +38,6 @@ pub const ATTEMPTS_MAX: usize = 16_384;
 
 /// Ended children taken note of in one turn of the loop; the rest has its turn after the client's.
 const REAPS_PER_TURN_MAX: usize = 256;
-
-/// For tasks of an earlier life to die of their KILL; one that does not is an error that names it.
-const ORPHANS_WAIT: Duration = Duration::from_secs(10);
 
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
@@ -51,6 +53,7 @@ pub(super) struct Attempts {
     watch: Watch,
     /// What was claimed and waits for a folder.
     late: Latecomers,
+    lease: Lease,
     notices: Vec<Notice>,
 }
 
@@ -62,7 +65,8 @@ impl Attempts {
         let boot_id = read.map_err(|source| LauncherError::BootId { path: BOOT_ID.into(), source })?.trim().to_owned();
         let grip = Grip::new(records.launcher_id(), Groups::open(dir, records.launcher_id())?);
         let (tasks, ending, watch, late, notices) = Default::default();
-        let mut attempts = Self { records, boot_id, tasks, ending, grip, watch, late, notices };
+        let lease = Lease::none()?;
+        let mut attempts = Self { records, boot_id, tasks, ending, grip, watch, late, lease, notices };
         attempts.end_earlier_life()?;
         Ok(attempts)
     }
@@ -81,10 +85,10 @@ impl Attempts {
                         due.extend(task.on_stop(why, kill_wait_ms, now).map(|due| (key, due)));
                     }
                 }
-                Request::Signal { key, signal, whole_tree } => match Signal::from_named_raw(signal) {
+                Request::Signal { key, number, .. } if !self.hears(key, number) => {}
+                Request::Signal { key, signal, whole_tree, .. } => match Signal::from_named_raw(signal) {
                     Some(signal) if whole_tree => {
-                        signals.extend((!key.is_step()).then_some((key, signal, Whom::Tree)));
-                        signals.extend(self.steps(key).map(|step| (step, signal, Whom::Descendants)));
+                        signals.push((key, signal, if key.is_step() { Whom::Descendants } else { Whom::Tree }));
                     }
                     Some(signal) => self.signal_main(key, signal),
                     None => tracing::warn!(%key, signal, "passed over a signal without a name"),
@@ -100,6 +104,7 @@ impl Attempts {
                         if owner == key { task.on_limit(time_limit_s) } else { task.on_job_limit(time_limit_s) }
                     }
                 }
+                Request::Lease { until_ms, kill_wait_ms } => self.lease.extend(until_ms, kill_wait_ms),
                 Request::Forget { keys } => self.forget(keys),
             }
         }
@@ -108,6 +113,7 @@ impl Attempts {
 
     /// Does what has become due, and reports the attempts of which nothing is left.
     pub(super) fn on_clock(&mut self, now: Instant) {
+        self.keep_lease(now);
         self.try_again(now);
         let due = self.tasks.iter_mut().filter_map(|(&key, task)| Some((key, task.on_clock(now)?))).collect();
         self.carry_out(due, Vec::new(), now);
@@ -170,7 +176,9 @@ impl Attempts {
     /// The first notice of a connection.
     pub(super) fn hello(&self) -> Notice {
         let attempts = self.records.attempts().iter().map(|(&key, known)| (key, self.status(key, known))).collect();
-        Notice::Hello { launcher_id: self.records.launcher_id().to_owned(), attempts, abilities: self.grip.abilities() }
+        let launcher_id = self.records.launcher_id().to_owned();
+        let (abilities, (lease_until_ms, lease_kill_wait_ms)) = (self.grip.abilities(), self.lease.told());
+        Notice::Hello { launcher_id, attempts, abilities, lease_until_ms, lease_kill_wait_ms }
     }
 
     /// What has happened since the last call.
@@ -195,7 +203,8 @@ impl Attempts {
     }
 
     fn status(&self, key: RunKey, known: &Known) -> AttemptStatus {
-        known.status(self.tasks.get(&key).is_some_and(Task::is_suspended))
+        let task = self.tasks.get(&key);
+        known.status(task.is_some_and(Task::is_suspended), task.map_or(0, Task::signals_heard))
     }
 
     /// Starts an attempt, unless there is a record of it.
@@ -209,6 +218,9 @@ impl Attempts {
             let outcome = files::not_started(StartStep::Claim, Path::new("records"), &error);
             self.notices.push(Notice::Ended { key, ending: never_ran(outcome) });
             return;
+        }
+        if launch.leased && self.lease.is_over() {
+            return self.end(key, Ending { stopped: Some(StopWhy::NodeFailure), ..never_ran(Outcome::Lost) });
         }
         match self.start(&launch) {
             Ok(pid) => self.on_started(&launch, pid, now),
@@ -296,6 +308,11 @@ impl Attempts {
         if self.tasks.get_mut(&key).is_some_and(|task| task.on_resume(now)) {
             self.grip.resume(key);
         }
+    }
+
+    /// Whether a signal is new to what it is for, if that runs.
+    fn hears(&mut self, key: RunKey, number: u32) -> bool {
+        self.tasks.get_mut(&key).is_some_and(|task| task.hears(number))
     }
 
     /// The steps of an attempt that run here, or the step itself.
@@ -415,36 +432,6 @@ impl Attempts {
             tracing::error!(%error, "cannot write the records; a launcher started anew would not know what happened");
         }
     }
-
-    /// Kills what an earlier life of the launcher left running, and records every attempt without an end as lost.
-    fn end_earlier_life(&mut self) -> Result<(), LauncherError> {
-        let (mut open, mut mains) = (BTreeMap::new(), BTreeMap::new());
-        for (&key, known) in self.records.attempts() {
-            match known {
-                Known::Claimed => open.insert(key, 0),
-                Known::Started { main, boot_id, at_ms } => {
-                    if *boot_id == self.boot_id && ProcessIdent::of(main.pid) == Some(*main) {
-                        mains.insert(main.pid, key);
-                    }
-                    open.insert(key, *at_ms)
-                }
-                Known::Ended(_) => continue,
-            };
-        }
-        if open.is_empty() {
-            return Ok(());
-        }
-        let survivor = kill_until_gone(self.records.launcher_id(), &mains, |key| open.contains_key(&key), ORPHANS_WAIT);
-        if let Some((key, pid)) = survivor {
-            return Err(LauncherError::Unkillable { key, pid });
-        }
-        for (key, started_ms) in open {
-            let (outcome, usage) = (Outcome::Lost, Usage::default());
-            let ending = Ending { outcome, stopped: None, started_ms, ended_ms: now_ms(), usage };
-            self.record(Record::Ended { key, ending });
-        }
-        Ok(())
-    }
 }
 
 fn notice(key: RunKey, status: AttemptStatus) -> Option<Notice> {
@@ -467,11 +454,6 @@ fn never_ran(outcome: Outcome) -> Ending {
     Ending { outcome, stopped: None, started_ms: at_ms, ended_ms: at_ms, usage: Usage::default() }
 }
 
-fn now_ms() -> i64 {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -484,7 +466,9 @@ mod tests {
         let ending = Ending { stopped: Some(StopWhy::NodeFailure), ..never_ran(outcome) };
         let key = RunKey { job: sched::ids::JobId(u32::MAX), index: u32::MAX, attempt: u32::MAX, step: Some(u32::MAX) };
         let attempts = vec![(key, AttemptStatus::Ended(ending)); ATTEMPTS_MAX];
-        let hello = Notice::Hello { launcher_id: "x".repeat(36), attempts, abilities: Default::default() };
+        let (launcher_id, abilities) = ("x".repeat(36), Default::default());
+        let (lease_until_ms, lease_kill_wait_ms) = (Some(u64::MAX), u64::MAX);
+        let hello = Notice::Hello { launcher_id, attempts, abilities, lease_until_ms, lease_kill_wait_ms };
         let mut frame = Vec::new();
         wire::encode(&[hello], &mut frame).expect("one frame");
         assert!(frame.len() > wire::FRAME_BYTES_MAX / 2, "the bound is not needlessly low");

@@ -45,9 +45,7 @@ impl RunKey {
     pub fn attempt(self) -> AttemptKey {
         AttemptKey { job: self.job, index: self.index, attempt: self.attempt }
     }
-}
 
-impl RunKey {
     /// The step, in the words of the core.
     #[must_use]
     pub fn step_key(self) -> Option<StepKey> {
@@ -108,8 +106,11 @@ pub enum Request {
         key: RunKey,
         /// The number of a named signal: 1 to 31, not a real-time one.
         signal: i32,
-        /// To every process of the tree, or to the main process only; of a step only its tasks are signalled.
+        /// To every process of the tree, steps aside, or to the main process only; of a step only its tasks are signalled.
         whole_tree: bool,
+        /// Counts the signals of the key from 1: what was heard once is passed over. 0 is not counted.
+        #[serde(default)]
+        number: u32,
     },
     /// Let nothing of the attempt's tree run, and its time limit wait, until it is resumed. One that does not run or is
     /// being ended is passed over.
@@ -128,6 +129,14 @@ pub enum Request {
         key: RunKey,
         /// From its start, the time in which it was suspended not counted; no limit if none. What has passed already ends it.
         time_limit_s: Option<u64>,
+    },
+    /// Let what is leased go on until then, and end it if no later moment has been told by that time: CONT and TERM, after
+    /// `kill_wait_ms` KILL. Before the first such request, nothing ends for a lease.
+    Lease {
+        /// By the clock of the machine that goes on while it sleeps, in milliseconds; for ever if none.
+        until_ms: Option<u64>,
+        /// From TERM to KILL.
+        kill_wait_ms: u64,
     },
     /// Drop the records of attempts whose end is safe elsewhere. Attempts that still run are passed over.
     Forget {
@@ -178,6 +187,9 @@ pub struct Launch {
     /// Of a step whose attempt runs on another node: what the warning goes by instead of the step's own limit.
     #[serde(default)]
     pub job_time: Option<JobTime>,
+    /// It may run elsewhere once the node's lease is over, and has to be dead by then.
+    #[serde(default)]
+    pub leased: bool,
 }
 
 /// The time of an attempt whose process is on another node.
@@ -248,6 +260,12 @@ pub enum Notice {
         /// What limits mean on this node.
         #[serde(default)]
         abilities: Abilities,
+        /// Until when the lease holds, as it was told last.
+        #[serde(default)]
+        lease_until_ms: Option<u64>,
+        /// As it was told with that.
+        #[serde(default)]
+        lease_kill_wait_ms: u64,
     },
     /// The attempt's program runs.
     Started {
@@ -274,6 +292,9 @@ pub struct Abilities {
     pub means: Means,
     /// What of it is there; nothing with [`Means::Sampling`].
     pub controllers: Vec<Controller>,
+    /// It knows of leases.
+    #[serde(default)]
+    pub leases: bool,
 }
 
 /// How limits are enforced.
@@ -341,6 +362,9 @@ pub enum AttemptStatus {
         /// Whether it waits to be resumed.
         #[serde(default)]
         suspended: bool,
+        /// The highest number of a signal that it was sent.
+        #[serde(default)]
+        signals_heard: u32,
     },
     /// Over.
     Ended(Ending),

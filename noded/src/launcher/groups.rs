@@ -90,7 +90,7 @@ impl Groups {
     /// What can be enforced.
     pub(super) fn abilities(&self) -> Abilities {
         let controllers = self.hierarchies.iter().flat_map(|hierarchy| hierarchy.controllers.iter().copied());
-        Abilities { means: self.means, controllers: controllers.collect() }
+        Abilities { means: self.means, controllers: controllers.collect(), leases: true }
     }
 
     /// An empty group with these limits; none where none can be made or nothing is limited that a group could.

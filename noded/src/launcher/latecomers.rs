@@ -69,13 +69,20 @@ impl Latecomers {
             | Request::Suspend { key }
             | Request::Resume { key }
             | Request::Limit { key, .. } => *key,
-            Request::Launch(_) | Request::Stop { .. } | Request::Forget { .. } => return Some(request),
+            Request::Launch(_) | Request::Stop { .. } | Request::Lease { .. } | Request::Forget { .. } => {
+                return Some(request);
+            }
         };
         let Some(late) = self.0.get_mut(&key) else { return Some(request) };
         if late.later.len() < LATER_MAX {
             late.later.push(request);
         }
         None
+    }
+
+    /// Those that may run elsewhere once the node's lease is over.
+    pub(super) fn leased(&self) -> impl Iterator<Item = RunKey> + '_ {
+        self.0.values().filter(|late| late.launch.leased).map(|late| late.launch.key)
     }
 
     /// When the next should be tried.

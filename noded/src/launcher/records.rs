@@ -51,12 +51,12 @@ pub(super) enum Known {
 }
 
 impl Known {
-    /// The same in the words that noded hears; `suspended` is not on record, as it ends with the launcher.
-    pub(super) fn status(&self, suspended: bool) -> AttemptStatus {
+    /// The same in the words that noded hears; what is not on record ends with the launcher.
+    pub(super) fn status(&self, suspended: bool, signals_heard: u32) -> AttemptStatus {
         match self {
             Self::Claimed => AttemptStatus::Claimed,
             Self::Started { main, at_ms, .. } => {
-                AttemptStatus::Running { pid: main.pid, started_ms: *at_ms, suspended }
+                AttemptStatus::Running { pid: main.pid, started_ms: *at_ms, suspended, signals_heard }
             }
             Self::Ended(ending) => AttemptStatus::Ended(ending.clone()),
         }

@@ -117,6 +117,7 @@ impl Launcher {
         let mut polled = vec![PollFd::new(&self.signals, PollFlags::IN)];
         polled.extend(listener.map(|listener| PollFd::from_borrowed_fd(listener.as_fd(), PollFlags::IN)));
         polled.extend(self.client.as_ref().map(|client| PollFd::from_borrowed_fd(client.stream.as_fd(), flags)));
+        polled.push(PollFd::from_borrowed_fd(self.attempts.lease_timer(), PollFlags::IN));
         match poll(&mut polled, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(errno) => {
@@ -125,7 +126,8 @@ impl Launcher {
         }
         let mut woken = polled.iter().map(|polled| !polled.revents().is_empty()).skip(1);
         let by_connection = listener.is_some() && woken.next() == Some(true);
-        Ok(Woken { by_connection, by_client: woken.next() == Some(true) })
+        let by_client = self.client.is_some() && woken.next() == Some(true);
+        Ok(Woken { by_connection, by_client })
     }
 
     /// Takes the signals that came; whether one of them tells the launcher to go.

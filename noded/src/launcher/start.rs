@@ -89,6 +89,11 @@ fn start(place: &Place, exe: &Path) -> Result<Child, LauncherError> {
     let mut command = Command::new(exe);
     command.arg("launcher").arg("--dir").arg(place.dir()).current_dir("/");
     command.stdin(Stdio::null()).stdout(log.try_clone().map_err(failed)?).stderr(log);
+    // The parent of tasks is no place for keys.
+    let settings = std::env::vars_os().map(|(name, _)| name);
+    settings.filter(|name| name.to_str().is_some_and(blobs::is_setting)).for_each(|name| {
+        command.env_remove(name);
+    });
     command.spawn().map_err(failed)
 }
 

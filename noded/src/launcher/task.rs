@@ -28,6 +28,8 @@ pub(super) struct Task {
     pub(super) user: Option<RunAs>,
     pub(super) job_label: String,
     pub(super) node_name: String,
+    /// It may run elsewhere once the node's lease is over.
+    pub(super) leased: bool,
     /// The main process is a stepd.
     is_step: bool,
     started_ms: i64,
@@ -44,6 +46,8 @@ pub(super) struct Task {
     memory_bytes_max: Option<u64>,
     /// How many of its processes were killed for their memory.
     oom_kills: u64,
+    /// The highest number of a signal that it was sent.
+    signals_heard: u32,
     stop: Stop,
     main: Main,
 }
@@ -98,6 +102,7 @@ impl Task {
             user: launch.user.clone(),
             job_label: launch.job_label.clone(),
             node_name: launch.node_name.clone(),
+            leased: launch.leased,
             is_step: launch.key.is_step(),
             started_ms,
             kill_wait: bounded(launch.kill_wait_ms),
@@ -107,6 +112,7 @@ impl Task {
             job_time: launch.job_time,
             memory_bytes_max: None,
             oom_kills: 0,
+            signals_heard: 0,
             stop: Stop::NotAsked,
             main: Main::Alive,
         };
@@ -144,6 +150,18 @@ impl Task {
     pub(super) fn on_oom_kills(&mut self, count: u64) -> u64 {
         self.oom_kills += count;
         self.oom_kills
+    }
+
+    /// The highest number of a signal that it was sent.
+    pub(super) fn signals_heard(&self) -> u32 {
+        self.signals_heard
+    }
+
+    /// Somebody sends it a signal; whether it has not had that before. What is not counted, by the number 0, it may get again.
+    pub(super) fn hears(&mut self, number: u32) -> bool {
+        let is_new = number == 0 || number > self.signals_heard;
+        self.signals_heard = self.signals_heard.max(number);
+        is_new
     }
 
     /// Somebody wants it to stand still; whether it has to be made to.
@@ -336,6 +354,7 @@ mod tests {
             user: None,
             soft_limits: Vec::new(),
             job_time: None,
+            leased: false,
         };
         Task::new(&change(launch), 42, 5, now)
     }

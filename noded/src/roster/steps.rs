@@ -8,6 +8,7 @@ use proto::link::StartStep;
 use sched::ids::StepKey;
 use sched::reason::StopWhy;
 use sched::reconcile::{AttemptEnd, StepClaim};
+use sched::signals::{Sent, Signals};
 
 use super::{Ends, Seen};
 
@@ -19,7 +20,7 @@ pub enum StepAct {
     /// Let the launcher stop it.
     Stop(StepKey, StopWhy),
     /// Let the launcher send its tasks a signal.
-    Signal(StepKey, i32),
+    Signal(StepKey, Sent),
     /// Tell the controller of its end.
     Report(StepKey, AttemptEnd),
     /// Drop its records and its folder.
@@ -37,6 +38,8 @@ struct Entry {
     state: State,
     /// Why it was first told to stop, if it was.
     stopped: Option<StopWhy>,
+    /// What its tasks were sent.
+    signals: Signals,
 }
 
 #[derive(Debug)]
@@ -54,7 +57,7 @@ impl Steps {
         if self.entries.contains_key(&key) {
             return None;
         }
-        self.entries.insert(key, Entry { state: State::Launched(Some(start.clone())), stopped: None });
+        self.entries.insert(key, Entry::launched(Some(start.clone()), 0));
         Some(StepAct::Launch(start))
     }
 
@@ -65,10 +68,11 @@ impl Steps {
         matches!(entry.state, State::Launched(_)).then_some(StepAct::Stop(key, why))
     }
 
-    /// Sends the tasks of a part a signal.
-    pub(super) fn signal(&self, key: StepKey, signal: i32) -> Option<StepAct> {
-        let entry = self.entries.get(&key).filter(|entry| entry.stopped.is_none())?;
-        matches!(entry.state, State::Launched(_)).then_some(StepAct::Signal(key, signal))
+    /// Sends the tasks of a part a signal, once.
+    pub(super) fn signal(&mut self, key: StepKey, sent: Sent) -> Option<StepAct> {
+        let entry = self.entries.get_mut(&key).filter(|entry| entry.stopped.is_none())?;
+        let is_launched = matches!(entry.state, State::Launched(_));
+        (is_launched && entry.signals.note(sent)).then_some(StepAct::Signal(key, sent))
     }
 
     /// Drops a part whose end is counted.
@@ -111,20 +115,22 @@ impl Steps {
             .collect();
         let mut acts = Vec::new();
         for (key, start, stopped) in asked {
-            acts.extend(match start.filter(|_| !fresh) {
-                Some(_) if stopped => self.end(key, AttemptEnd::terminated(), now_ms),
-                Some(start) => Some(StepAct::Launch(start)),
-                None => self.end(key, AttemptEnd::lost(), now_ms),
-            });
+            match start.filter(|_| !fresh) {
+                Some(_) if stopped => acts.extend(self.end(key, AttemptEnd::terminated(), now_ms)),
+                Some(start) => {
+                    acts.push(StepAct::Launch(start));
+                    acts.extend(self.entries[&key].missed(key, 0));
+                }
+                None => acts.extend(self.end(key, AttemptEnd::lost(), now_ms)),
+            }
         }
         for (key, seen) in seen {
-            let entry =
-                self.entries.entry(key).or_insert_with(|| Entry { state: State::Launched(None), stopped: None });
-            acts.extend(match (seen, entry.stopped) {
-                (seen @ Seen::Left { .. }, _) => self.on_process(key, seen, now_ms),
-                (Seen::Running, Some(why)) => Some(StepAct::Stop(key, why)),
-                (Seen::Running, None) => None,
-            });
+            let entry = self.entries.entry(key).or_insert_with(|| Entry::launched(None, seen.heard()));
+            match (seen, entry.stopped) {
+                (seen @ Seen::Left { .. }, _) => acts.extend(self.on_process(key, seen, now_ms)),
+                (Seen::Running { .. }, Some(why)) => acts.push(StepAct::Stop(key, why)),
+                (Seen::Running { heard }, None) => acts.extend(entry.missed(key, heard)),
+            }
         }
         acts
     }
@@ -137,13 +143,24 @@ impl Steps {
     /// What is told to the controller at a registration.
     pub(super) fn claims(&self, now_ms: u64) -> Vec<StepClaim> {
         let claim = |(key, entry): (&StepKey, &Entry)| match &entry.state {
-            State::Launched(_) => StepClaim { key: *key, end: None },
+            State::Launched(_) => StepClaim { key: *key, end: None, heard: entry.signals.last() },
             State::Ended { end, at_ms } => {
                 let age_ms = end.age_ms + now_ms.saturating_sub(*at_ms);
-                StepClaim { key: *key, end: Some(AttemptEnd { age_ms, ..end.clone() }) }
+                StepClaim { key: *key, end: Some(AttemptEnd { age_ms, ..end.clone() }), heard: entry.signals.last() }
             }
         };
         self.entries.iter().map(claim).collect()
+    }
+}
+
+impl Entry {
+    fn launched(start: Option<Arc<StartStep>>, heard: u32) -> Entry {
+        Entry { state: State::Launched(start), stopped: None, signals: Signals::heard(heard) }
+    }
+
+    /// The signals after the last that its launcher has `heard`.
+    fn missed(&self, key: StepKey, heard: u32) -> impl Iterator<Item = StepAct> + '_ {
+        self.signals.after(heard).map(move |sent| StepAct::Signal(key, sent))
     }
 }
 
@@ -151,7 +168,7 @@ impl Steps {
 mod tests {
     use proto::link::{Order, StepShare};
     use sched::ids::{AttemptKey, JobId};
-    use sched::reason::Exit;
+    use sched::reason::{Exit, Scope};
     use sched::reconcile::How;
     use sched::resources::Cpus;
     use sched::spec::duration::TimeLimit;
@@ -181,10 +198,12 @@ mod tests {
         let mut steps = Steps::default();
         assert!(matches!(steps.start(start()), Some(StepAct::Launch(_))));
         assert_eq!((steps.start(start()), steps.forget(KEY)), (None, None), "neither repeated nor forgotten yet");
-        assert_eq!(steps.signal(KEY, 10), Some(StepAct::Signal(KEY, 10)));
+        let sent = |number| Sent { number, signal: 10, scope: Scope::Steps };
+        assert_eq!(steps.signal(KEY, sent(1)), Some(StepAct::Signal(KEY, sent(1))));
+        assert_eq!(steps.signal(KEY, sent(1)), None, "each once");
         assert!(matches!(steps.on_process(KEY, left(), 100), Some(StepAct::Report(..))));
         assert_eq!(
-            (steps.start(start()), steps.signal(KEY, 10), steps.on_process(KEY, left(), 200)),
+            (steps.start(start()), steps.signal(KEY, sent(2)), steps.on_process(KEY, left(), 200)),
             (None, None, None)
         );
         let claims = steps.claims(150);
@@ -205,15 +224,25 @@ mod tests {
         assert!(matches!(&lost[..], [StepAct::Report(_, end)] if end.how == How::Lost));
         let mut stopped = started();
         stopped.stop(KEY, StopWhy::JobOver);
-        assert_eq!(stopped.on_hello(vec![(KEY, Seen::Running)], false, 1), [StepAct::Stop(KEY, StopWhy::JobOver)]);
+        let runs = vec![(KEY, Seen::Running { heard: 0 })];
+        assert_eq!(stopped.on_hello(runs, false, 1), [StepAct::Stop(KEY, StopWhy::JobOver)]);
         assert!(matches!(&stopped.on_hello(Vec::new(), false, 1)[..], [StepAct::Report(..)]), "it never began");
     }
 
     #[test]
     fn a_restarted_noded_knows_its_steps_by_the_launcher() {
         let mut steps = Steps::default();
-        assert!(steps.on_hello(vec![(KEY, Seen::Running)], false, 1).is_empty());
+        assert!(steps.on_hello(vec![(KEY, Seen::Running { heard: 3 })], false, 1).is_empty());
         assert_eq!((steps.start(start()), steps.claims(2)[0].end.is_none()), (None, true));
+        // What the launcher has heard it does not hear again; what it has missed is asked again of it, and of the controller.
+        assert_eq!(steps.claims(2)[0].heard, 3);
+        let sent = |number| Sent { number, signal: 12, scope: Scope::Steps };
+        assert_eq!(
+            (steps.signal(KEY, sent(3)), steps.signal(KEY, sent(4))),
+            (None, Some(StepAct::Signal(KEY, sent(4))))
+        );
+        let again = steps.on_hello(vec![(KEY, Seen::Running { heard: 3 })], false, 1);
+        assert_eq!((again, steps.claims(2)[0].heard), (vec![StepAct::Signal(KEY, sent(4))], 4));
         let other = StepKey { step: 3, ..KEY };
         let unknown = steps.stop(other, StopWhy::JobOver);
         assert!(matches!(unknown, Some(StepAct::Report(key, end)) if key == other && end.how == How::Lost));

@@ -1,5 +1,6 @@
 //! The three pieces of work: an operation from blob to blob, a blob into a work folder, and a result out of one.
 
+use blobs::Content;
 use bytes::Bytes;
 use ops::{Limits, Op};
 use proto::link::Work;
@@ -18,8 +19,10 @@ pub(super) async fn convert(shared: &Shared, job: &Job) -> Result<AttemptEnd, Mo
     let name = blob.to_string();
     let Work::Op(op) = &job.brief.work else { return Err(MoveError::NoBlob) };
     let op: Op = op.parse()?;
-    let output = shared.output_name(job, map, &blob)?;
+    // What is wrong with the output's name is told before anything is moved.
+    shared.output_name(job, map, &blob)?;
     folder::claim(&shared.folder, job.key()).map_err(|(path, source)| MoveError::Folder { path, source })?;
+    let before = shared.before(job).await?;
     let (input, fetched) = shared.fetch(job).await?;
     let limits = Limits { picture_bytes_max: shared.working.bytes_max, ..Limits::default() };
     let failed = |source| MoveError::Op { blob: name.clone(), source };
@@ -41,7 +44,7 @@ pub(super) async fn convert(shared: &Shared, job: &Job) -> Result<AttemptEnd, Mo
     let (converted, user_us) = converted;
     let output_bytes = Bytes::from(converted.map_err(failed)?);
     let bytes_out = output_bytes.len() as u64;
-    shared.store(&map.to)?.put(&output, output_bytes).await?;
+    shared.put(job, &Content::Bytes(output_bytes), &before).await?;
     Ok(good(Usage { user_us, bytes_in, bytes_out, ..Usage::default() }))
 }
 
@@ -54,29 +57,22 @@ pub(super) async fn stage(shared: &Shared, job: &Job) -> Result<AttemptEnd, Move
         return Ok(good(Usage::default()));
     }
     let folder = shared.work_folder(job)?;
-    let (input, _room) = shared.fetch(job).await?;
-    folder.make(job, &input).map_err(|(path, source)| MoveError::Folder { path, source })?;
+    let before = shared.before(job).await?;
+    folder.make(job, &before).map_err(|(path, source)| MoveError::Folder { path, source })?;
+    shared.fetch_file(job, &folder.input()).await?;
     Ok(good(Usage::default()))
 }
 
 /// Publishes what the command made under its name.
 pub(super) async fn publish(shared: &Shared, job: &Job) -> Result<AttemptEnd, MoveError> {
-    let (map, blob) = shared.source(job)?;
-    let output = shared.output_name(job, map, &blob)?;
+    let (_, blob) = shared.source(job)?;
     let folder = shared.work_folder(job)?;
     let path = folder.output();
-    let failed = |source| MoveError::Folder { path: path.clone(), source };
-    let bytes = match std::fs::metadata(&path) {
-        Ok(found) => found.len(),
-        Err(_) => return Err(MoveError::NoOutput { blob: blob.to_string(), path }),
+    let Ok(content) = Content::of_file(&path) else {
+        return Err(MoveError::NoOutput { blob: blob.to_string(), path });
     };
-    let bytes_max = shared.fetched.bytes_max;
-    if bytes > bytes_max {
-        return Err(MoveError::TooLarge { blob: output.to_string(), bytes, bytes_max });
-    }
-    let _room = shared.fetched.take(bytes).await;
-    let result = std::fs::read(&path).map_err(failed)?;
-    shared.store(&map.to)?.put(&output, Bytes::from(result)).await?;
+    let bytes = content.size_bytes();
+    shared.put(job, &content, &folder.before()).await?;
     Ok(good(Usage { bytes_in: folder.input_bytes(), bytes_out: bytes, ..Usage::default() }))
 }
 

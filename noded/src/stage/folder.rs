@@ -1,7 +1,7 @@
 //! What the pipeline keeps on disk: a claim for each operation, and a work folder for each mapped command.
 //!
-//! `ops/KEY` is an empty file that is made before an operation begins. `work/KEY/` holds `in/NAME`, `out/NAME` and `attempt`,
-//! from which a noded that was restarted learns what to publish.
+//! `ops/KEY` is an empty file that is made before an operation begins. `work/KEY/` holds `in/FILE`, `out/FILE`, `attempt`,
+//! from which a noded that was restarted learns what to publish, and `before`, what was at the output's name at the beginning.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -9,6 +9,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use blobs::Before;
 use proto::link::{keep, read_kept};
 use sched::ids::{AttemptKey, JobId};
 
@@ -33,8 +34,7 @@ pub struct LeftBehind {
 
 impl WorkFolder {
     pub(super) fn of(folder: &Path, key: AttemptKey, input: &str, output: &str) -> WorkFolder {
-        let last = |name: &str| name.rsplit('/').next().unwrap_or(name).to_owned();
-        WorkFolder { folder: folder.join("work").join(key.to_string()), input: last(input), output: last(output) }
+        WorkFolder { folder: folder.join("work").join(key.to_string()), input: plain(input), output: plain(output) }
     }
 
     /// Where the blob lies.
@@ -53,8 +53,14 @@ impl WorkFolder {
         fs::metadata(self.input()).map_or(0, |found| found.len())
     }
 
-    /// Makes the folder anew, with the blob in it.
-    pub(super) fn make(&self, job: &Job, input: &[u8]) -> Result<(), (PathBuf, io::Error)> {
+    /// What was at the output's name when the attempt began. Where nothing is kept of it anything may have been.
+    pub(super) fn before(&self) -> Before {
+        let kept = fs::read_to_string(self.folder.join("before")).ok();
+        kept.and_then(|text| text.parse().ok()).unwrap_or(Before::Anything)
+    }
+
+    /// Makes the folder anew, for the blob to be put into it.
+    pub(super) fn make(&self, job: &Job, before: &Before) -> Result<(), (PathBuf, io::Error)> {
         let at = |path: PathBuf| move |error| (path, error);
         match fs::remove_dir_all(&self.folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err((self.folder.clone(), error)),
@@ -69,8 +75,21 @@ impl WorkFolder {
         }
         let path = self.folder.join("attempt");
         fs::write(&path, keep(&job.brief, &job.task)).map_err(at(path))?;
-        fs::write(self.input(), input).map_err(at(self.input()))
+        let path = self.folder.join("before");
+        fs::write(&path, before.to_string()).map_err(at(path))
     }
+}
+
+/// The longest name of a staged file, in bytes.
+const NAME_BYTES_MAX: usize = 200;
+
+/// A file name for the last part of a blob's name. Whatever a shell would take for more than a letter becomes `_`, because commands such as
+/// `sh -c 'sort {in}'` are given the path as it is; the end is kept, by which programs tell what a file is.
+fn plain(blob: &str) -> String {
+    let last = blob.rsplit('/').next().unwrap_or(blob);
+    let harmless = |c: char| if c.is_alphanumeric() || "._-+=@%,:".contains(c) { c } else { '_' };
+    let name: String = last.chars().map(harmless).collect();
+    name[name.ceil_char_boundary(name.len().saturating_sub(NAME_BYTES_MAX))..].to_owned()
 }
 
 /// Makes the claim of an operation. One that is there already means that it was begun before.
@@ -110,4 +129,23 @@ fn read_key(name: &str) -> Option<AttemptKey> {
     let mut numbers = name.split('_').map(|number| number.parse::<u32>().ok());
     let key = AttemptKey { job: JobId(numbers.next()??), index: numbers.next()??, attempt: numbers.next()?? };
     numbers.next().is_none().then_some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_staged_file_is_named_so_that_no_shell_is_misled() {
+        for (blob, file) in [
+            ("deep/photo 1.jpg", "photo_1.jpg"),
+            ("$(touch x);`y`&|<>'\"*?[~!#\\{}.png", "__touch_x___y________________.png"),
+            ("größe-2.tiff", "größe-2.tiff"),
+            ("a=b,c:d@e%20+.gz", "a=b,c:d@e%20+.gz"),
+        ] {
+            assert_eq!(plain(blob), file);
+        }
+        let long = plain(&format!("{}é.jpg", "é".repeat(500)));
+        assert!(long.len() <= NAME_BYTES_MAX && long.ends_with("é.jpg"), "{long}");
+    }
 }

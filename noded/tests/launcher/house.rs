@@ -35,6 +35,8 @@ pub(crate) struct House {
     pub(crate) dir: PathBuf,
     pub(crate) stream: UnixStream,
     pub(crate) abilities: Abilities,
+    /// As the last hello said.
+    pub(crate) lease_until_ms: Option<u64>,
     exe: PathBuf,
     inbox: Vec<u8>,
     notices: VecDeque<Notice>,
@@ -64,7 +66,7 @@ impl House {
         let stream = launcher::ensure(&dir, &exe).expect("a launcher");
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
         let (abilities, inbox, notices) = Default::default();
-        let mut house = Self { root, dir, stream, abilities, exe, inbox, notices };
+        let mut house = Self { root, dir, stream, abilities, lease_until_ms: None, exe, inbox, notices };
         assert_eq!(house.hello(), BTreeMap::new());
         house
     }
@@ -95,8 +97,8 @@ impl House {
 
     pub(crate) fn hello(&mut self) -> BTreeMap<RunKey, AttemptStatus> {
         match self.next() {
-            Notice::Hello { attempts, abilities, .. } => {
-                self.abilities = abilities;
+            Notice::Hello { attempts, abilities, lease_until_ms, .. } => {
+                (self.abilities, self.lease_until_ms) = (abilities, lease_until_ms);
                 attempts.into_iter().collect()
             }
             other => panic!("the first notice is a hello, not {other:?}"),
@@ -165,6 +167,7 @@ impl House {
             user: None,
             soft_limits: Vec::new(),
             job_time: None,
+            leased: false,
         }
     }
 
@@ -205,7 +208,7 @@ pub(crate) fn stop(job: u32, why: StopWhy, kill_wait_ms: u64) -> Request {
     Request::Stop { key: key(job), why, kill_wait_ms }
 }
 
-pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < deadline, "waited in vain: {what}");

@@ -2,6 +2,7 @@
 //! alive. The launcher itself is the example of that name.
 
 mod house;
+mod leases;
 mod limits;
 
 use std::fs;
@@ -267,11 +268,13 @@ fn a_signal_goes_to_the_main_process_or_to_the_whole_tree() {
     house.send(&[Request::Launch(Box::new(house.script(1, script)))]);
     house.pid_in("ready");
     let count = |house: &House, word: &str| house.file("out").lines().filter(|line| *line == word).count();
-    let usr1 = |whole_tree| Request::Signal { key: key(1), signal: Signal::USR1.as_raw(), whole_tree };
-    house.send(&[usr1(false)]);
+    let usr1 = |number, whole_tree| Request::Signal { key: key(1), signal: Signal::USR1.as_raw(), whole_tree, number };
+    // Asked twice, as after a broken connection, it is sent once.
+    house.send(&[usr1(1, false), usr1(1, false)]);
     wait_until("the main process hears it", || count(&house, "main") == 1);
     assert_eq!(count(&house, "child"), 0);
-    house.send(&[usr1(true)]);
+    assert!(matches!(house.reconnect()[&key(1)], AttemptStatus::Running { signals_heard: 1, .. }));
+    house.send(&[usr1(1, false), usr1(2, true)]);
     wait_until("both hear it", || count(&house, "main") == 2 && count(&house, "child") == 1);
 }
 

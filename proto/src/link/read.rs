@@ -2,10 +2,12 @@
 
 use sched::devices::Devices;
 use sched::ids::{AttemptKey, JobId};
+use sched::lease::Lease;
 use sched::node::{Abilities, Means};
 use sched::reason::{Exit, Scope, StopWhy};
 use sched::reconcile::{AttemptEnd, Claim, How, StepClaim};
 use sched::resources::{Amount, Cpus};
+use sched::signals::Sent;
 use sched::spec::constraint;
 use sched::spec::duration::TimeLimit;
 use sched::spec::gres::Gres;
@@ -14,7 +16,9 @@ use sched::spec::signal::SIGNAL_MAX;
 use sched::task::Usage;
 
 use super::step::read_name;
-use super::{ArrayFacts, Brief, FromNode, MapUrls, NodeShare, Order, Register, StartTask, ToNode, Welcome, Work};
+use super::{
+    ArrayFacts, Brief, FromNode, MapUrls, NodeShare, Order, ReadOutput, Register, StartTask, ToNode, Welcome, Work,
+};
 use crate::error::WireError;
 use crate::request::read_request;
 use crate::spec::{read_limits, read_time_limit, read_u128, read_warning};
@@ -42,6 +46,7 @@ impl TryFrom<v1::FromNode> for FromNode {
                 Ok(FromNode::Ends { attempts: ends.collect::<Result<_, WireError>>()?, steps })
             }
             v1::from_node::Kind::Leave(v1::Leave {}) => Ok(FromNode::Leave),
+            v1::from_node::Kind::Heartbeat(v1::Heartbeat { at_ms }) => Ok(FromNode::Heartbeat { at_ms }),
         }
     }
 }
@@ -75,9 +80,11 @@ impl TryFrom<v1::Register> for Register {
             claims: all(register.claims)?,
             step_claims: all(register.step_claims)?,
             registration: register.registration,
+            lease_left_ms: register.lease_left_ms,
             abilities: register.abilities.map(Into::into).unwrap_or_default(),
             features: constraint::read_features(&register.features)?,
             gres: Gres::list(&register.gres)?,
+            retiring: register.retiring,
         })
     }
 }
@@ -91,8 +98,8 @@ impl From<v1::Abilities> for Abilities {
             v1::Means::Cgroup1 => Means::Cgroup1,
             v1::Means::Sampling => Means::Sampling,
         };
-        let v1::Abilities { memory, cpus, processes, open_files, .. } = abilities;
-        Abilities { means, memory, cpus, processes, open_files }
+        let v1::Abilities { memory, cpus, processes, open_files, leases, .. } = abilities;
+        Abilities { means, memory, cpus, processes, open_files, leases }
     }
 }
 
@@ -109,9 +116,18 @@ impl TryFrom<v1::ToNode> for ToNode {
                 kill: keys(welcome.kill),
                 forget: keys(welcome.forget),
                 kill_wait_s: welcome.kill_wait_s,
+                lease: welcome.lease.map(Into::into),
             })),
+            v1::to_node::Kind::Granted(v1::Heartbeat { at_ms }) => Ok(ToNode::Granted { at_ms }),
             v1::to_node::Kind::Orders(orders) => Ok(ToNode::Orders(all(orders.orders)?)),
         }
+    }
+}
+
+impl From<v1::Lease> for Lease {
+    fn from(lease: v1::Lease) -> Lease {
+        let v1::Lease { heartbeat_ms, lasts_ms, kill_wait_ms } = lease;
+        Lease { heartbeat_ms, lasts_ms, kill_wait_ms }
     }
 }
 
@@ -134,15 +150,22 @@ impl TryFrom<v1::Order> for Order {
                 Order::Limit { key: read_key(limit.key)?, limit: minutes.unwrap_or(TimeLimit::Unlimited) }
             }
             v1::order::Kind::Signal(signal) => {
-                let (number, scope) = (read_signal(signal.signal)?, read_scope(&signal)?);
-                Order::Signal { key: read_key(signal.key)?, signal: number, scope }
+                let (number, scope) = (signal.number, read_scope(&signal)?);
+                let sent = Sent { number, signal: read_signal(signal.signal)?, scope };
+                Order::Signal { key: read_key(signal.key)?, sent }
             }
             v1::order::Kind::StartStep(start) => Order::StartStep(Box::new(start.try_into()?)),
             v1::order::Kind::StopStep(stop) => Order::StopStep { why: read_why(stop.why)?, key: read_name(stop.name)? },
             v1::order::Kind::SignalStep(signal) => {
-                Order::SignalStep { key: read_name(signal.name)?, signal: read_signal(signal.signal)? }
+                let sent = Sent { number: signal.number, signal: read_signal(signal.signal)?, scope: Scope::Steps };
+                Order::SignalStep { key: read_name(signal.name)?, sent }
             }
             v1::order::Kind::ForgetStep(name) => Order::ForgetStep(name.into()),
+            v1::order::Kind::ReadOutput(read) => {
+                let reading = read_u128("reading", &read.reading)?;
+                let v1::ReadOutput { uid, gid, path, follow, .. } = read;
+                Order::ReadOutput(ReadOutput { reading, uid, gid, path, follow })
+            }
         })
     }
 }
@@ -214,6 +237,7 @@ impl TryFrom<v1::JobBrief> for Brief {
             dependency: spec.dependency,
             limits: read_limits(&spec.limits)?,
             login_environment: spec.login_environment,
+            requeue: spec.requeue,
             array: brief.array.map(|array| ArrayFacts {
                 count: array.count,
                 min: array.min,
@@ -254,7 +278,7 @@ impl TryFrom<v1::Claim> for Claim {
 
     fn try_from(claim: v1::Claim) -> Result<Claim, WireError> {
         let key = claim.key.ok_or(WireError::Missing("key"))?.into();
-        Ok(Claim { key, end: claim.end.map(TryInto::try_into).transpose()? })
+        Ok(Claim { key, end: claim.end.map(TryInto::try_into).transpose()?, heard: claim.heard })
     }
 }
 

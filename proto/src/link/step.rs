@@ -90,13 +90,14 @@ impl TryFrom<v1::StepClaim> for StepClaim {
     type Error = WireError;
 
     fn try_from(claim: v1::StepClaim) -> Result<StepClaim, WireError> {
-        Ok(StepClaim { key: read_name(claim.name)?, end: claim.end.map(TryInto::try_into).transpose()? })
+        let end = claim.end.map(TryInto::try_into).transpose()?;
+        Ok(StepClaim { key: read_name(claim.name)?, end, heard: claim.heard })
     }
 }
 
 impl From<StepClaim> for v1::StepClaim {
     fn from(claim: StepClaim) -> v1::StepClaim {
-        v1::StepClaim { name: Some(claim.key.into()), end: claim.end.map(Into::into) }
+        v1::StepClaim { name: Some(claim.key.into()), end: claim.end.map(Into::into), heard: claim.heard }
     }
 }
 

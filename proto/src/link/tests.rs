@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use sched::ids::{AttemptKey, JobId, StepKey};
+use sched::lease::Lease;
 use sched::node::Means;
 use sched::reason::{Exit, Scope, StopWhy};
 use sched::reconcile::{AttemptEnd, Claim, How, StepClaim};
@@ -18,6 +19,8 @@ use sched::task::Usage;
 
 use super::*;
 use crate::v1;
+
+mod recorded;
 
 fn key() -> AttemptKey {
     AttemptKey { job: JobId(5), index: 3, attempt: 2 }
@@ -41,14 +44,19 @@ fn register() -> Register {
         version: "0.1.0".into(),
         epoch_seen: 4,
         step_claims: vec![
-            StepClaim { key: step_key(), end: None },
-            StepClaim { key: step_key(), end: Some(end(How::Exited(Exit { code: 2, signal: 0 }))) },
+            StepClaim { key: step_key(), end: None, heard: 3 },
+            StepClaim { key: step_key(), end: Some(end(How::Exited(Exit { code: 2, signal: 0 }))), heard: 0 },
         ],
-        claims: vec![Claim { key: key(), end: None }, Claim { key: key(), end: Some(end(How::Lost)) }],
+        claims: vec![
+            Claim { key: key(), end: None, heard: 2 },
+            Claim { key: key(), end: Some(end(How::Lost)), heard: 0 },
+        ],
         registration: 12,
-        abilities: Abilities { means: Means::Cgroup1, memory: true, open_files: true, ..Abilities::default() },
+        lease_left_ms: 99,
+        abilities: Abilities { means: Means::Cgroup1, memory: true, leases: true, ..Abilities::default() },
         features: vec!["fast".into()],
         gres: sched::spec::gres::Gres::list("gpu:a100:2,fpga:1").expect("gres of a node"),
+        retiring: true,
     }
 }
 
@@ -88,6 +96,7 @@ fn brief() -> Brief {
             ResourceLimit { of: Limited::As, value: None, asked: false },
         ],
         login_environment: true,
+        requeue: true,
     }
 }
 
@@ -144,6 +153,7 @@ fn step_spec() -> StepDraft {
             ResourceLimit { of: Limited::As, value: None, asked: false },
         ],
         gres: "gpu:1".into(),
+        programs: "0-3 echo %t".into(),
     }
 }
 
@@ -162,19 +172,22 @@ fn start_step() -> StartStep {
     }
 }
 
-#[test]
-fn what_a_node_says_is_read_back() {
+fn all_from_node() -> Vec<FromNode> {
     let exit = Exit { code: 3, signal: 9 };
     let ways = [How::Exited(exit), How::TimedOut(exit), How::OutOfMemory, How::NotStarted, How::Lost];
     let ends = ways.map(|how| (key(), end(how))).to_vec();
     let steps = ways.map(|how| (step_key(), end(how))).to_vec();
-    for said in [FromNode::Register(register()), FromNode::Ends { attempts: ends, steps }, FromNode::Leave] {
+    vec![FromNode::Register(register()), FromNode::Ends { attempts: ends, steps }, FromNode::Leave]
+}
+
+#[test]
+fn what_a_node_says_is_read_back() {
+    for said in all_from_node() {
         assert_eq!(FromNode::try_from(v1::FromNode::from(said.clone())).expect("readable"), said);
     }
 }
 
-#[test]
-fn what_the_controller_says_is_read_back() {
+fn all_to_node() -> Vec<ToNode> {
     let welcome = Welcome {
         epoch: 1,
         session: 2,
@@ -183,6 +196,7 @@ fn what_the_controller_says_is_read_back() {
         kill: vec![key(), key()],
         forget: Vec::new(),
         kill_wait_s: 30,
+        lease: Some(Lease { heartbeat_ms: 3, lasts_ms: 9, kill_wait_ms: 2 }),
     };
     let orders = vec![
         Order::Job(Box::new(brief())),
@@ -195,16 +209,22 @@ fn what_the_controller_says_is_read_back() {
         Order::Limit { key: key(), limit: TimeLimit::Unlimited },
         Order::StartStep(Box::new(start_step())),
         Order::StopStep { key: step_key(), why: StopWhy::JobOver },
-        Order::SignalStep { key: step_key(), signal: 18 },
+        Order::SignalStep { key: step_key(), sent: Sent { number: 4, signal: 18, scope: Scope::Steps } },
         Order::ForgetStep(step_key()),
+        Order::ReadOutput(ReadOutput { reading: 7, uid: 1, gid: 2, path: "/w/slurm-5.out".into(), follow: true }),
     ];
     let whys = [StopWhy::Cancelled(0), StopWhy::TimeLimit, StopWhy::Requeue, StopWhy::NodeDown, StopWhy::Deadline];
     let whys = whys.into_iter().chain([StopWhy::Released(0), StopWhy::JobOver]);
     let stops = whys.map(|why| Order::Stop { key: key(), why });
     let scopes = [Scope::Steps, Scope::Batch, Scope::Full];
-    let signals = scopes.map(|scope| Order::Signal { key: key(), signal: 10, scope });
+    let signals = scopes.map(|scope| Order::Signal { key: key(), sent: Sent { number: 7, signal: 10, scope } });
     let orders: Vec<Order> = orders.into_iter().chain(stops).chain(signals).collect();
-    for said in [ToNode::Welcome(welcome), ToNode::Orders(orders)] {
+    vec![ToNode::Welcome(welcome), ToNode::Orders(orders), ToNode::Granted { at_ms: 8 }]
+}
+
+#[test]
+fn what_the_controller_says_is_read_back() {
+    for said in all_to_node() {
         assert_eq!(ToNode::try_from(v1::ToNode::from(said.clone())).expect("readable"), said);
     }
 }
@@ -244,7 +264,7 @@ fn an_order_that_means_nothing_is_refused_with_its_field() {
     assert!(refused(v1::order::Kind::Stop(v1::Stop { key: None, why: 1 })).contains("key"));
     let limit = v1::Limit { key, time_limit_minutes: Some(0) };
     assert!(refused(v1::order::Kind::Limit(limit)).contains("time_limit_minutes"));
-    let signal = |signal, scope| refused(v1::order::Kind::Signal(v1::Signal { key, signal, scope }));
+    let signal = |signal, scope| refused(v1::order::Kind::Signal(v1::Signal { key, signal, scope, number: 1 }));
     assert!(
         signal(0, 1).contains("signal") && signal(32, 1).contains("signal") && signal(u32::MAX, 1).contains("signal")
     );

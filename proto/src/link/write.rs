@@ -1,12 +1,13 @@
 //! From values to messages: nothing here can fail.
 
 use sched::ids::AttemptKey;
+use sched::lease::Lease;
 use sched::node::{Abilities, Means};
 use sched::reason::{Scope, StopWhy};
 use sched::reconcile::{AttemptEnd, Claim, How, StepClaim};
 use sched::task::Usage;
 
-use super::{Brief, FromNode, Order, StartTask, ToNode, Welcome, Work};
+use super::{Brief, FromNode, Order, ReadOutput, StartTask, ToNode, Welcome, Work};
 use crate::spec::{write_limits, write_time_limit};
 use crate::v1;
 
@@ -23,20 +24,23 @@ impl From<FromNode> for v1::FromNode {
                 epoch_seen: register.epoch_seen,
                 claims: register.claims.into_iter().map(Into::into).collect(),
                 registration: register.registration,
+                lease_left_ms: register.lease_left_ms,
                 abilities: Some(register.abilities.into()),
                 features: register.features.join(","),
                 gres: register.gres.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
                 step_claims: register.step_claims.into_iter().map(Into::into).collect(),
+                retiring: register.retiring,
             }),
             FromNode::Ends { attempts, steps } => {
-                let claim = |(key, end)| Claim { key, end: Some(end) }.into();
-                let step_claim = |(key, end)| StepClaim { key, end: Some(end) }.into();
+                let claim = |(key, end)| Claim { key, end: Some(end), heard: 0 }.into();
+                let step_claim = |(key, end)| StepClaim { key, end: Some(end), heard: 0 }.into();
                 v1::from_node::Kind::Reports(v1::Reports {
                     ends: attempts.into_iter().map(claim).collect(),
                     step_ends: steps.into_iter().map(step_claim).collect(),
                 })
             }
             FromNode::Leave => v1::from_node::Kind::Leave(v1::Leave {}),
+            FromNode::Heartbeat { at_ms } => v1::from_node::Kind::Heartbeat(v1::Heartbeat { at_ms }),
         };
         v1::FromNode { kind: Some(kind) }
     }
@@ -44,14 +48,14 @@ impl From<FromNode> for v1::FromNode {
 
 impl From<Abilities> for v1::Abilities {
     fn from(abilities: Abilities) -> v1::Abilities {
-        let Abilities { means, memory, cpus, processes, open_files } = abilities;
+        let Abilities { means, memory, cpus, processes, open_files, leases } = abilities;
         let means = match means {
             Means::Unknown => v1::Means::Unspecified,
             Means::Cgroup2 => v1::Means::Cgroup2,
             Means::Cgroup1 => v1::Means::Cgroup1,
             Means::Sampling => v1::Means::Sampling,
         };
-        v1::Abilities { means: means.into(), memory, cpus, processes, open_files }
+        v1::Abilities { means: means.into(), memory, cpus, processes, open_files, leases }
     }
 }
 
@@ -62,6 +66,7 @@ impl From<ToNode> for v1::ToNode {
             ToNode::Orders(orders) => {
                 v1::to_node::Kind::Orders(v1::Orders { orders: orders.into_iter().map(Into::into).collect() })
             }
+            ToNode::Granted { at_ms } => v1::to_node::Kind::Granted(v1::Heartbeat { at_ms }),
         };
         v1::ToNode { kind: Some(kind) }
     }
@@ -78,6 +83,10 @@ impl From<Welcome> for v1::Welcome {
             kill: keys(welcome.kill),
             forget: keys(welcome.forget),
             kill_wait_s: welcome.kill_wait_s,
+            lease: welcome.lease.map(|lease| {
+                let Lease { heartbeat_ms, lasts_ms, kill_wait_ms } = lease;
+                v1::Lease { heartbeat_ms, lasts_ms, kill_wait_ms }
+            }),
         }
     }
 }
@@ -100,19 +109,26 @@ impl From<Order> for v1::Order {
                 let (time_limit_minutes, _) = write_time_limit(Some(limit));
                 v1::order::Kind::Limit(v1::Limit { key: Some(key.into()), time_limit_minutes })
             }
-            Order::Signal { key, signal, scope } => v1::order::Kind::Signal(v1::Signal {
+            Order::Signal { key, sent } => v1::order::Kind::Signal(v1::Signal {
                 key: Some(key.into()),
-                signal: signal.unsigned_abs(),
-                scope: v1::SignalScope::from(scope).into(),
+                signal: sent.signal.unsigned_abs(),
+                scope: v1::SignalScope::from(sent.scope).into(),
+                number: sent.number,
             }),
             Order::StartStep(start) => v1::order::Kind::StartStep((*start).into()),
             Order::StopStep { key, why } => {
                 v1::order::Kind::StopStep(v1::StopStep { name: Some(key.into()), why: v1::StopWhy::from(why).into() })
             }
-            Order::SignalStep { key, signal } => {
-                v1::order::Kind::SignalStep(v1::SignalStep { name: Some(key.into()), signal: signal.unsigned_abs() })
-            }
+            Order::SignalStep { key, sent } => v1::order::Kind::SignalStep(v1::SignalStep {
+                name: Some(key.into()),
+                signal: sent.signal.unsigned_abs(),
+                number: sent.number,
+            }),
             Order::ForgetStep(key) => v1::order::Kind::ForgetStep(key.into()),
+            Order::ReadOutput(ReadOutput { reading, uid, gid, path, follow }) => {
+                let reading = reading.to_be_bytes().to_vec();
+                v1::order::Kind::ReadOutput(v1::ReadOutput { reading, uid, gid, path, follow })
+            }
         };
         v1::Order { kind: Some(kind) }
     }
@@ -170,6 +186,7 @@ impl From<Brief> for v1::JobBrief {
             dependency: brief.dependency,
             limits: write_limits(&brief.limits),
             login_environment: brief.login_environment,
+            requeue: brief.requeue,
             ..v1::JobSpec::default()
         };
         v1::JobBrief {
@@ -216,7 +233,7 @@ impl From<AttemptKey> for v1::AttemptKey {
 
 impl From<Claim> for v1::Claim {
     fn from(claim: Claim) -> v1::Claim {
-        v1::Claim { key: Some(claim.key.into()), end: claim.end.map(Into::into) }
+        v1::Claim { key: Some(claim.key.into()), end: claim.end.map(Into::into), heard: claim.heard }
     }
 }
 

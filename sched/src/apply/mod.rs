@@ -18,9 +18,11 @@ use crate::failures::{self, FailureRun};
 use crate::ids::{AttemptKey, JobId, Name, NodeId, RequestId, StepKey, Timestamp};
 use crate::index::Rows;
 use crate::job::{Job, Tally};
+use crate::lease;
 use crate::node::{Health, Node, Offer};
-use crate::reason::{Ending, Outcome, Reason};
+use crate::reason::{Ending, Outcome, Reason, Scope};
 use crate::resources::Share;
+use crate::signals::Sent;
 use crate::spec::index_set::IndexSet;
 use crate::task::{Done, Usage};
 use crate::terms::{Hold, Terms};
@@ -75,7 +77,13 @@ impl Cluster {
                 self.step_part_ended(at.minus_ms(*age_ms), *key, *node, outcome, *usage);
             }
             Event::StepCleared { key, node } => self.clear_step(*node, key),
-            Event::Signalled { .. } | Event::StepSignalled { .. } | Event::Limited { .. } => {}
+            Event::Signalled { key, signal, scope, number, .. } => {
+                self.signalled(*key, Sent { number: *number, signal: *signal, scope: *scope });
+            }
+            Event::StepSignalled { key, signal, number, .. } => {
+                self.step_signalled(*key, Sent { number: *number, signal: *signal, scope: Scope::Steps });
+            }
+            Event::Limited { .. } => {}
             Event::Revised { job, tasks, terms, begin, running_too } => {
                 self.revised(at, *job, tasks.as_deref(), terms, *begin, *running_too);
             }
@@ -101,9 +109,10 @@ impl Cluster {
                 self.change_job(at, *job, Rows::All, |job| waits::settle_tasks(job, term, met, failed));
             }
             Event::Forgotten { job } => self.forgotten(*job),
-            Event::NodeRegistered { node, name, offer, unwanted, unwanted_steps } => {
+            Event::NodeRegistered { node, name, offer, unwanted, unwanted_steps, patience_ms } => {
                 self.node_registered(at, *node, name, offer);
                 self.change_node(*node, |node| {
+                    node.patience_ms = *patience_ms;
                     node.unwanted = unwanted.iter().copied().collect();
                     node.unwanted_steps = unwanted_steps.iter().copied().collect();
                 });
@@ -118,14 +127,7 @@ impl Cluster {
                 node.mark = None;
                 node.failures = FailureRun::default();
             }),
-            Event::NodeRemoved { node } => {
-                let node = self.nodes.remove(node).expect("a node that leaves is there");
-                self.index.by_name.remove(&NodeOrder::of(&node.name));
-                self.departed.insert(node.id, node.name.clone());
-                if self.departed.len() > DEPARTED_MAX {
-                    self.departed = self.departed.without_min().1;
-                }
-            }
+            Event::NodeRemoved { node } => self.node_removed(*node),
             Event::PartitionSet { partition } => {
                 self.partitions.insert(partition.name.clone(), Arc::new(partition.clone()));
                 self.reorder_queue();
@@ -135,6 +137,15 @@ impl Cluster {
                 self.reorder_queue();
             }
             Event::Membership(fact) => self.members.apply(at, fact),
+        }
+    }
+
+    fn node_removed(&mut self, node: NodeId) {
+        let node = self.nodes.remove(&node).expect("a node that leaves is there");
+        self.index.by_name.remove(&NodeOrder::of(&node.name));
+        self.departed.insert(node.id, node.name.clone());
+        if self.departed.len() > DEPARTED_MAX {
+            self.departed = self.departed.without_min().1;
         }
     }
 
@@ -203,9 +214,10 @@ impl Cluster {
             self.index.hold_licenses(&terms.spec.request);
         }
         let indices: Vec<u32> = placements.iter().map(|placement| placement.index).collect();
+        let covered: Vec<bool> = placements.iter().map(|placement| lease::covers(self, placement)).collect();
         self.change_job(at, id, Rows::Listed(&indices), |job| {
-            for placement in placements {
-                rows::start(job, at, placement);
+            for (placement, covered) in placements.iter().zip(covered) {
+                rows::start(job, at, placement, covered);
             }
         });
     }
@@ -291,7 +303,10 @@ impl Cluster {
         if let Some(tasks) = tasks {
             tasks.iter().for_each(|(index, own)| self.note_id(id, *index, *own));
             let change = |own: &mut crate::task::Own| (own.terms, own.begin) = (Some(terms.clone()), begin);
-            self.change_job(at, id, Rows::All, |job| rows::part(job, at, tasks, change));
+            self.change_job(at, id, Rows::All, |job| {
+                rows::part(job, at, tasks, change);
+                rows::release_leases(job);
+            });
             return;
         }
         let job = &self.jobs[&id];
@@ -347,6 +362,7 @@ impl Cluster {
         for step in job.steps.values() {
             self.index.step_requests.remove(&step.request);
         }
+        self.index.change_load(&job.terms.spec, |load, bytes| load.bytes -= bytes);
         for hash in blobs_of(&job.terms.spec) {
             let uses = self.index.blob_uses.get_mut(&hash).expect("a job's blobs are counted");
             *uses -= 1;
@@ -377,7 +393,8 @@ impl Cluster {
             self.index.leave_out((id, entry), stand);
         }
         let job = &self.jobs[&id];
-        if job.ended.is_none() {
+        let was_open = job.ended.is_none();
+        if was_open {
             for target in targets(job) {
                 self.index.dependents.remove(&target);
             }
@@ -388,6 +405,11 @@ impl Cluster {
         let changed = change(job);
         job.eligible = if job.is_eligible() { job.eligible.or(Some(at)) } else { None };
         let job = &self.jobs[&id];
+        match (was_open, job.ended.is_none()) {
+            (true, false) => self.index.change_load(&job.terms.spec, |load, _| load.open -= 1),
+            (false, true) => self.index.change_load(&job.terms.spec, |load, _| load.open += 1),
+            (true, true) | (false, false) => {}
+        }
         if job.ended.is_none() {
             self.index.dependents.extend(targets(job));
             self.index.namesakes.insert(namesake(job));

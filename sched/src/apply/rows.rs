@@ -10,11 +10,13 @@ use crate::ids::{AttemptKey, JobId, Timestamp};
 use crate::job::{Job, Tally};
 use crate::reason::{Ending, Outcome, Reason, StopWhy};
 use crate::resources::Share;
+use crate::signals::Signals;
 use crate::spec::index_set::IndexSet;
 use crate::task::{Done, EndedTasks, Own, Task, TaskState, Usage, without_cpus};
 use crate::terms::{Hold, Terms};
 
-pub(super) fn start(job: &mut Job, at: Timestamp, placement: &Placement) {
+/// `covered` says whether all its nodes keep leases.
+pub(super) fn start(job: &mut Job, at: Timestamp, placement: &Placement, covered: bool) {
     let index = placement.index;
     let row = job.tasks.get(&index);
     let waited = job.pending.remove(index) || job.requeued.remove(index);
@@ -25,7 +27,9 @@ pub(super) fn start(job: &mut Job, at: Timestamp, placement: &Placement) {
     let retried = row.map_or(0, |row| row.retried);
     let state = TaskState::Running { since: at, shares: placement.shares.clone() };
     let (id, attempts, partition) = (placement.id, placement.attempt, placement.partition.clone());
-    job.tasks.insert(index, Task { id, attempts, state, own, partition, paused_ms: 0, retried });
+    let leased = covered && row.map_or(&job.terms, |row| job.terms_of(row)).spec.requeue;
+    let signals = Signals::default();
+    job.tasks.insert(index, Task { id, attempts, state, own, partition, paused_ms: 0, retried, signals, leased });
 }
 
 pub(super) fn stop(job: &mut Job, at: Timestamp, key: AttemptKey, why: StopWhy) {
@@ -101,7 +105,9 @@ pub(super) fn wait_again(job: &mut Job, at: Timestamp, index: u32, task: Task, r
     job.requeued.insert(index);
     let retried = task.retried + u32::from(rest.failed);
     let state = TaskState::Pending { since: at };
-    job.tasks.insert(index, Task { state, own, partition: None, paused_ms: 0, retried, ..task });
+    let signals = Signals::default();
+    let task = Task { state, own, partition: None, paused_ms: 0, retried, signals, leased: false, ..task };
+    job.tasks.insert(index, task);
     job.ended = None;
     // Slurm counts a requeued job's wait from its requeue. The tasks of an array share their times, and keep them.
     if !rest.failed && !job.is_array() {
@@ -125,7 +131,8 @@ pub(super) fn undo(job: &mut Job, at: Timestamp, tasks: &IndexSet, hold: Option<
         let own = done.terms.map(|terms| Arc::new(Own { terms: Some(terms), ..Own::default() }));
         let state = TaskState::Pending { since: at };
         let (id, attempts) = (done.id, done.attempts);
-        let task = Task { id, attempts, state, own, partition: None, paused_ms: 0, retried: 0 };
+        let (signals, leased) = (Signals::default(), false);
+        let task = Task { id, attempts, state, own, partition: None, paused_ms: 0, retried: 0, signals, leased };
         wait_again(job, at, index, task, Rest { hold, ..Rest::default() });
     }
     let mut tally = Tally::default();
@@ -143,7 +150,8 @@ pub(super) fn part(job: &mut Job, at: Timestamp, tasks: &[(u32, JobId)], change:
         let waits = job.pending.remove(index) || job.requeued.contains(index);
         let new = || {
             let state = TaskState::Pending { since: at };
-            Task { id, attempts: 0, state, own: None, partition: None, paused_ms: 0, retried: 0 }
+            let (signals, leased) = (Signals::default(), false);
+            Task { id, attempts: 0, state, own: None, partition: None, paused_ms: 0, retried: 0, signals, leased }
         };
         let mut task = job.tasks.get(&index).cloned().unwrap_or_else(new);
         job.own_id_taken |= task.id == job.id;
@@ -162,6 +170,7 @@ pub(super) fn part(job: &mut Job, at: Timestamp, tasks: &[(u32, JobId)], change:
 pub(super) fn revise(job: &mut Job, terms: &Arc<Terms>, running_too: bool) {
     let former = std::mem::replace(&mut job.terms, terms.clone());
     if running_too {
+        release_leases(job);
         return;
     }
     let runs = |task: &Task| task.state.shares().is_some() && task.own.as_ref().is_none_or(|own| own.terms.is_none());
@@ -170,6 +179,15 @@ pub(super) fn revise(job: &mut Job, terms: &Arc<Terms>, running_too: bool) {
         let task = job.tasks.get_mut(&index).expect("it was there a moment ago");
         let own = task.own.get_or_insert_with(Default::default);
         Arc::make_mut(own).terms = Some(former.clone());
+    }
+}
+
+/// What is not to be requeued any more goes on beyond a lease, for good: a node that is told to start it again is told so.
+pub(super) fn release_leases(job: &mut Job) {
+    let free = |(index, task): (&u32, &Task)| (task.leased && !job.terms_of(task).spec.requeue).then_some(*index);
+    let free: Vec<u32> = job.tasks.iter().filter_map(free).collect();
+    for index in free {
+        job.tasks.get_mut(&index).expect("it was there a moment ago").leased = false;
     }
 }
 

@@ -6,7 +6,8 @@ use crate::cluster::Cluster;
 use crate::ids::{AttemptKey, JobId, NodeId, RequestId, StepKey, Timestamp};
 use crate::index::Rows;
 use crate::job::Job;
-use crate::reason::{Outcome, StopWhy};
+use crate::reason::{Outcome, Scope, StopWhy};
+use crate::signals::{Sent, Signals};
 use crate::spec::step::StepSpec;
 use crate::steps::ends::together;
 use crate::steps::{Part, Step, StepState};
@@ -52,6 +53,7 @@ impl Cluster {
             time_limit: spec.time_limit,
             paused_ms: task.paused_ms,
             state: StepState::Running { spec: spec.clone(), secret, left, stop: None, so_far: None },
+            signals: Signals::default(),
         };
         let limit = step.ends_by(task);
         self.index.step_limits.extend(limit.map(|limit| (limit, key)));
@@ -66,6 +68,18 @@ impl Cluster {
                 stop.get_or_insert(why);
             }
         });
+    }
+
+    /// An attempt that has a newer run was not reached by it.
+    pub(super) fn signalled(&mut self, key: AttemptKey, sent: Sent) {
+        let task = self.job_mut(key.job).tasks.get_mut(&key.index).filter(|task| task.attempts == key.attempt);
+        if let Some(task) = task.filter(|_| sent.scope != Scope::Steps) {
+            task.signals.note(sent);
+        }
+    }
+
+    pub(super) fn step_signalled(&mut self, key: StepKey, sent: Sent) {
+        self.step_mut(key).signals.note(sent);
     }
 
     pub(super) fn step_part_ended(
@@ -84,7 +98,7 @@ impl Cluster {
             left.retain(|other| *other != node);
             let (outcome, usage) = together(so_far.take(), outcome, usage);
             if left.is_empty() {
-                step.state = StepState::Ended { at, outcome, usage };
+                (step.state, step.signals) = (StepState::Ended { at, outcome, usage }, Signals::default());
                 cluster.index.running_steps.remove(&key);
             } else {
                 *so_far = Some((outcome, usage));

@@ -47,7 +47,7 @@ impl fmt::Display for Event {
             Event::Expired { job, tasks } => write!(f, "expired job={job} tasks={tasks}"),
             Event::Suspended { key, node } => write!(f, "suspended attempt={key} node={}", node.0),
             Event::Resumed { key, node } => write!(f, "resumed attempt={key} node={}", node.0),
-            Event::Signalled { key, node, signal, scope } => {
+            Event::Signalled { key, node, signal, scope, .. } => {
                 write!(f, "signalled attempt={key} node={} signal={signal} scope={scope:?}", node.0)
             }
             Event::Revised { job, tasks, terms, .. } => {
@@ -145,7 +145,7 @@ fn write_step(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
             write!(f, "step_stopped step={key} why={why:?} nodes=")?;
             write_list(f, nodes.iter().map(|node| node.0))
         }
-        Event::StepSignalled { key, nodes, signal } => {
+        Event::StepSignalled { key, nodes, signal, .. } => {
             write!(f, "step_signalled step={key} signal={signal} nodes=")?;
             write_list(f, nodes.iter().map(|node| node.0))
         }

@@ -3,6 +3,7 @@
 use super::{Event, Placement};
 use crate::ids::{AttemptKey, JobId, NodeId, StepKey};
 use crate::reason::{Scope, StopWhy};
+use crate::signals::Sent;
 use crate::spec::duration::TimeLimit;
 
 /// What may leave the controller once the event that asks for it is on disk.
@@ -62,10 +63,8 @@ pub enum Effect {
         node: NodeId,
         /// The attempt.
         key: AttemptKey,
-        /// The signal's number, 1 to 31.
-        signal: i32,
-        /// Whom it reaches.
-        scope: Scope,
+        /// The signal.
+        sent: Sent,
     },
     /// Start a step's part.
     StartStep {
@@ -89,8 +88,8 @@ pub enum Effect {
         node: NodeId,
         /// The step.
         key: StepKey,
-        /// The signal's number, 1 to 31.
-        signal: i32,
+        /// The signal.
+        sent: Sent,
     },
     /// The end of a step's part is counted: the node may drop its record.
     ForgetStep {
@@ -111,8 +110,9 @@ pub fn effects(event: &Event) -> Vec<Effect> {
         Event::StepStopped { key, nodes, why } => {
             nodes.iter().map(|node| Effect::StopStep { node: *node, key: *key, why: *why }).collect()
         }
-        Event::StepSignalled { key, nodes, signal } => {
-            nodes.iter().map(|node| Effect::SignalStep { node: *node, key: *key, signal: *signal }).collect()
+        Event::StepSignalled { key, nodes, signal, number } => {
+            let sent = Sent { number: *number, signal: *signal, scope: Scope::Steps };
+            nodes.iter().map(|node| Effect::SignalStep { node: *node, key: *key, sent }).collect()
         }
         one => effect(one).into_iter().collect(),
     }
@@ -129,8 +129,11 @@ fn effect(event: &Event) -> Option<Effect> {
         Event::Suspended { key, node } => Some(Effect::Suspend { node: *node, key: *key }),
         Event::Resumed { key, node } => Some(Effect::Resume { node: *node, key: *key }),
         Event::Limited { key, node, limit } => Some(Effect::Limit { node: *node, key: *key, limit: *limit }),
-        Event::Signalled { key, node, signal, scope } => {
-            Some(Effect::Signal { node: *node, key: *key, signal: *signal, scope: *scope })
+        // Steps hear of it by facts of their own.
+        Event::Signalled { scope: Scope::Steps, .. } => None,
+        Event::Signalled { key, node, signal, scope: scope @ (Scope::Batch | Scope::Full), number } => {
+            let sent = Sent { number: *number, signal: *signal, scope: *scope };
+            Some(Effect::Signal { node: *node, key: *key, sent })
         }
         Event::Ended { key, node, .. }
         | Event::Requeued { key, node, .. }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{Decided, Fact, TTL_MS_MAX};
+use crate::allow::Verb;
 use crate::event::Event;
 use crate::ids::{Name, Timestamp};
 use crate::refusal::Refusal;
@@ -159,7 +160,7 @@ pub(super) fn create(users: &UserTokens, now: Timestamp, wish: UserTokenWish) ->
 }
 
 pub(super) fn revoke(users: &UserTokens, token: u32, asker: Asker) -> Decided {
-    let known = users.tokens.get(&token).filter(|known| asker.operator || known.uid == asker.uid);
+    let known = users.tokens.get(&token).filter(|known| asker.may_for(Verb::RevokeUserToken, known.uid).is_ok());
     match known {
         // Nobody learns of what is not theirs.
         None => Err(Refusal::UnknownUserToken(token)),

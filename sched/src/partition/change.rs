@@ -109,6 +109,12 @@ pub enum ChangeError {
 }
 
 impl Change {
+    /// Whether it says nothing but how the state is to be.
+    #[must_use]
+    pub fn is_of_state_alone(&self) -> bool {
+        *self == Change { state: self.state, ..Change::default() }
+    }
+
     /// Takes in one `Key=value`; the last word about a key counts.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::{Change, LimitChange, Scene, circle};
+use crate::allow::Verb;
 use crate::ids::Timestamp;
 use crate::job::Job;
 use crate::refusal::Refusal;
@@ -26,8 +27,8 @@ impl Scene<'_> {
         match change {
             Change::TimeLimit(change) => return self.limit(job, task, terms, *change),
             Change::EndTime(end) => return self.end_time(job, task, terms, *end),
-            Change::Priority(wanted) => return self.priority(terms, *wanted),
-            Change::Nice(nice) => return self.nice(terms, *nice),
+            Change::Priority(wanted) => return self.priority(job, terms, *wanted),
+            Change::Nice(nice) => return self.nice(job, terms, *nice),
             Change::Begin(at) => {
                 *begin = Some(*at).filter(|at| *at > self.now);
                 edit(terms, |draft| draft.begin = Some(*at))?;
@@ -64,24 +65,24 @@ impl Scene<'_> {
             Change::Stderr(name) => edit(terms, |draft| draft.files.stderr.clone_from(name))?,
             Change::Exclusive(exclusive) => edit(terms, |draft| draft.request.exclusive = *exclusive)?,
             Change::TimeMin(least) => edit(terms, |draft| draft.time_min = *least)?,
-            Change::AdminComment(_) if !self.asker.operator => {
-                return Err(Refusal::NotAllowed { what: "write an administrator's comment" });
+            Change::AdminComment(_) => {
+                self.asker.may(Verb::AdminComment, job)?;
+                edit(terms, |draft| label(&mut draft.labels, change))?;
             }
             Change::Account(_)
             | Change::Qos(_)
             | Change::Wckey(_)
             | Change::Reservation(_)
             | Change::Extra(_)
-            | Change::AdminComment(_)
             | Change::MailType(_)
             | Change::MailUser(_) => edit(terms, |draft| label(&mut draft.labels, change))?,
         }
         Ok(())
     }
 
-    fn nice(&self, terms: &mut Terms, nice: i32) -> Result<(), Refusal> {
-        if nice < terms.spec.nice && nice < 0 && !self.asker.operator {
-            return Err(Refusal::NotAllowed { what: "raise a priority" });
+    fn nice(&self, job: &Job, terms: &mut Terms, nice: i32) -> Result<(), Refusal> {
+        if nice < terms.spec.nice && nice < 0 {
+            self.asker.may(Verb::RaisePriority, job)?;
         }
         let weighted = terms.priority + i64::from(terms.spec.nice);
         edit(terms, |draft| draft.nice = nice)?;
@@ -91,7 +92,7 @@ impl Scene<'_> {
         Ok(())
     }
 
-    /// A user may lower the limit of what runs, and ask for any for what waits; an administrator may raise it, too.
+    /// A user may lower the limit of what runs, and ask for any for what waits; an operator may raise it, too.
     fn limit(&self, job: &Job, task: Option<u32>, terms: &mut Terms, change: LimitChange) -> Result<(), Refusal> {
         let minutes = |limit: TimeLimit| limit.seconds().map(|seconds| seconds / 60);
         let wanted = match (change, minutes(terms.time_limit)) {
@@ -111,8 +112,8 @@ impl Scene<'_> {
             Some(index) => job.tasks.get(&index).is_some_and(|row| row.state.shares().is_some()),
             None => job.running_count() > 0,
         };
-        if wanted > terms.time_limit && runs && !self.asker.operator {
-            return Err(Refusal::NotAllowed { what: "raise the time limit of what runs" });
+        if wanted > terms.time_limit && runs {
+            self.asker.may(Verb::RaiseLimit, job)?;
         }
         terms.time_limit = wanted;
         edit(terms, |draft| draft.time_limit = Some(wanted))
@@ -127,12 +128,12 @@ impl Scene<'_> {
     }
 
     /// A priority that a person sets stays until the job is released; 0 holds, which is an event of its own.
-    fn priority(&self, terms: &mut Terms, wanted: u32) -> Result<(), Refusal> {
+    fn priority(&self, job: &Job, terms: &mut Terms, wanted: u32) -> Result<(), Refusal> {
         if wanted == 0 {
             return Ok(());
         }
-        if i64::from(wanted) > terms.priority && !self.asker.operator {
-            return Err(Refusal::NotAllowed { what: "raise a priority" });
+        if i64::from(wanted) > terms.priority {
+            self.asker.may(Verb::RaisePriority, job)?;
         }
         (terms.priority, terms.fixed) = (i64::from(wanted), true);
         Ok(())

@@ -11,8 +11,10 @@ use crate::spec::array::ArraySpec;
 use crate::spec::dependency::Dependency;
 use crate::spec::duration::TimeLimit;
 use crate::spec::gres::GresError;
+use crate::spec::inject::InjectedFailure;
 use crate::spec::labels::Labels;
 use crate::spec::licenses::LicenseError;
+use crate::spec::programs::ProgramsError;
 use crate::spec::retry::Retry;
 use crate::spec::rlimit::{LIMITED, ResourceLimit};
 use crate::spec::signal::Warning;
@@ -118,6 +120,12 @@ pub struct JobDraft {
     /// `--get-user-env`, and `--export` without `ALL`: tasks have the environment of a login beneath what they were given.
     #[serde(default)]
     pub login_environment: bool,
+    /// `--inject-failure`: a share of its tasks is counted as failed.
+    #[serde(default)]
+    pub inject_failure: Option<InjectedFailure>,
+    /// How many bytes came with it: script, environment, names of blobs.
+    #[serde(default)]
+    pub bytes: u64,
 }
 
 /// Who a job belongs to.
@@ -201,6 +209,9 @@ pub struct Origin {
 /// Why a draft is no job. The texts name the field and the fix.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum SpecError {
+    /// A file of programs that cannot be read.
+    #[error("--multi-prog: {0}")]
+    Programs(#[from] ProgramsError),
     /// A text longer than [`TEXT_BYTES_MAX`].
     #[error("{field} is {bytes} bytes long; at most {TEXT_BYTES_MAX} are allowed")]
     TooLong {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::ids::Name;
 use crate::spec::duration::TimeLimit;
 use crate::spec::job::{ARGUMENTS_BYTES_MAX, NODES_NAMED_MAX, SpecError, count, text};
+use crate::spec::programs::Programs;
 use crate::spec::rlimit::{LIMITED, ResourceLimit};
 
 /// The largest environment of a step, in bytes; what is larger is refused, because the journal holds it while the step runs.
@@ -81,6 +82,9 @@ pub struct StepDraft {
     pub limits: Vec<ResourceLimit>,
     /// As typed after `--gres`.
     pub gres: String,
+    /// The lines of the file of `--multi-prog`; empty without one, and then all tasks run the same words.
+    #[serde(default)]
+    pub programs: String,
 }
 
 /// `NAME=value` records, each ended by a NUL byte; shared by all that hold it.
@@ -128,7 +132,7 @@ impl StepDraft {
     pub fn size_bytes(&self) -> usize {
         let words: usize = self.words.iter().map(|word| word.len() + 5).sum();
         let nodes: usize = self.nodes.iter().chain(&self.exclude).map(|name| name.len() + 5).sum();
-        16 * 1024 + words + nodes + self.environment.0.len()
+        16 * 1024 + words + nodes + self.environment.0.len() + self.programs.len()
     }
 
     /// Checks every field that can be judged without the job.
@@ -145,6 +149,9 @@ impl StepDraft {
             ("--gres", &self.gres),
         ] {
             text(field, value)?;
+        }
+        if self.programs.contains('\0') {
+            return Err(SpecError::Nul { field: "--multi-prog" });
         }
         if !self.work_dir.starts_with('/') {
             return Err(SpecError::RelativeFolder(self.work_dir));
@@ -165,6 +172,9 @@ impl StepDraft {
         }
         if self.environment.0.len() > ENVIRONMENT_BYTES_MAX {
             return Err(SpecError::TooLong { field: "the environment", bytes: self.environment.0.len() });
+        }
+        if !self.programs.is_empty() {
+            Programs::read(&self.programs)?;
         }
         self.check_counts()?;
         Ok(StepSpec(self))

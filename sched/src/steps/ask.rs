@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::allow::Verb;
 use crate::cluster::Cluster;
 use crate::event::Event;
 use crate::ids::{AttemptKey, JobId, RequestId, StepKey};
@@ -13,6 +14,7 @@ use crate::resources::{Cpus, Share};
 use crate::select::{Asker, not_running, resolve};
 use crate::spec::array::{JobRef, TaskSelector};
 use crate::spec::index_set::IndexSet;
+use crate::spec::programs::Programs;
 use crate::spec::step::StepSpec;
 use crate::steps::layout::{NoPlace, Room, lay};
 use crate::steps::{Part, STEPS_MAX};
@@ -29,8 +31,8 @@ pub struct NewStep {
     pub spec: Arc<StepSpec>,
     /// What its stepds will show; random.
     pub secret: u128,
-    /// Who asks; `None` where nobody's word can be checked.
-    pub uid: Option<u32>,
+    /// Who asks.
+    pub asker: Asker,
 }
 
 /// What a command names: a job or task, and of it a step.
@@ -58,6 +60,8 @@ pub enum StepWish {
     Stop(StopWhy),
     /// They get a signal.
     Signal(i32),
+    /// They stand still or go on by this signal, as their attempt does. Its state says so again to a node that has missed it.
+    Pace(i32),
 }
 
 /// The attempt and place for a new step, as the cluster stands: what [`create`] decides, and what a step that waits asks again.
@@ -66,9 +70,7 @@ pub enum StepWish {
 /// Why there is none; [`Refusal::StepBusy`] where waiting helps.
 pub fn place(cluster: &Cluster, new: &NewStep) -> Result<(AttemptKey, Vec<Part>), Refusal> {
     let (job, index, task) = find(cluster, new.job)?;
-    if new.uid.is_some_and(|uid| uid != job.terms.spec.user.uid) {
-        return Err(Refusal::NotTheirs);
-    }
+    new.asker.may(Verb::StartStep, job)?;
     let task = task.ok_or_else(|| not_running(job, Some(&IndexSet::from(index))))?;
     let shares = match &task.state {
         TaskState::Running { shares, .. } => shares,
@@ -86,6 +88,12 @@ pub fn place(cluster: &Cluster, new: &NewStep) -> Result<(AttemptKey, Vec<Part>)
         NoPlace::TooMany => Refusal::TooManyProcesses,
         NoPlace::NotThere(detail) => Refusal::NeverFits { detail },
     })?;
+    let tasks = parts.iter().map(|part| part.tasks).sum();
+    if let Some(task) = Programs::read(&new.spec.programs).ok().and_then(|programs| programs.without(tasks)) {
+        return Err(Refusal::NeverFits {
+            detail: format!("the file of --multi-prog names no program for task {task}"),
+        });
+    }
     Ok((attempt, parts))
 }
 
@@ -146,10 +154,15 @@ pub(crate) fn wish(
     wish: StepWish,
     asker: Asker,
 ) -> (Vec<Event>, Vec<Result<(), Refusal>>) {
+    let verb = match wish {
+        StepWish::Stop(_) => Verb::Cancel,
+        StepWish::Signal(_) => Verb::Signal,
+        StepWish::Pace(_) => Verb::Suspend,
+    };
     let mut events = Vec::new();
     let found = targets.iter().map(|target| {
         let (job, tasks) = resolve(cluster, &target.job)?;
-        asker.may_touch(job)?;
+        asker.may(verb, job)?;
         if tasks.is_none() && job.is_array() && target.job.tasks == TaskSelector::All {
             return Err(Refusal::UnknownJob);
         }
@@ -184,7 +197,8 @@ pub(crate) fn of_step(cluster: &Cluster, key: StepKey, wish: StepWish) -> Option
     let nodes = step.left().to_vec();
     Some(match wish {
         StepWish::Stop(why) => Event::StepStopped { key, nodes, why },
-        StepWish::Signal(signal) => Event::StepSignalled { key, nodes, signal },
+        StepWish::Signal(signal) => Event::StepSignalled { key, nodes, signal, number: step.signals.next() },
+        StepWish::Pace(signal) => Event::StepSignalled { key, nodes, signal, number: 0 },
     })
 }
 
@@ -193,9 +207,10 @@ fn batch_signal(key: AttemptKey, task: &Task, wish: StepWish) -> Option<Event> {
     let TaskState::Running { shares, .. } = &task.state else { return None };
     let signal = match wish {
         StepWish::Stop(_) => KILL,
-        StepWish::Signal(signal) => signal,
+        StepWish::Signal(signal) | StepWish::Pace(signal) => signal,
     };
-    Some(Event::Signalled { key, node: Job::batch_node(shares)?, signal, scope: Scope::Batch })
+    let (node, number) = (Job::batch_node(shares)?, task.signals.next());
+    Some(Event::Signalled { key, node, signal, scope: Scope::Batch, number })
 }
 
 /// Ends an allocation with its holder's exit code: what waits is cancelled. Nothing is left to do where it is over already.

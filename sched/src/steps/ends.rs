@@ -122,8 +122,8 @@ pub(crate) fn follow(cluster: &Cluster, event: &Event) -> Vec<Event> {
     };
     match event {
         Event::Stopped { key, why, .. } => all(*key, StepWish::Stop(*why)),
-        Event::Suspended { key, .. } => all(*key, StepWish::Signal(STOP)),
-        Event::Resumed { key, .. } => all(*key, StepWish::Signal(CONTINUE)),
+        Event::Suspended { key, .. } => all(*key, StepWish::Pace(STOP)),
+        Event::Resumed { key, .. } => all(*key, StepWish::Pace(CONTINUE)),
         Event::Signalled { key, signal, scope: Scope::Steps | Scope::Full, .. } => all(*key, StepWish::Signal(*signal)),
         Event::Closing { key, verdict, .. } => {
             let why = match verdict {

@@ -203,6 +203,9 @@ fn unavailable(node: &Node) -> Finding {
         (None, Health::Down { since }) => {
             (format!("{name} was given up at {{at}}, as it did not answer."), Some(since))
         }
+        (None, Health::Up { .. }) if node.offer.retiring => {
+            (format!("{name} is leaving the cluster, and waits for what it runs."), None)
+        }
         (None, Health::Up { .. }) => (format!("{name} is back, and first has to end what it still ran."), None),
     };
     Finding { at, ..Finding::new(Kind::Unavailable, text).node(name) }

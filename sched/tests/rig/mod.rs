@@ -5,6 +5,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use sched::allow::Role;
 use sched::cluster::Cluster;
 use sched::depend::follow;
 use sched::event::{Effect, Event, effects};
@@ -136,7 +137,7 @@ impl Rig {
     pub(crate) fn cancel(&mut self, target: &str) -> Result<(), Refusal> {
         let targets = vec![target.parse().expect("a job's name")];
         let selection = Selection { targets, ..Selection::default() };
-        match self.input(Input::Cancel { selection, uid: 1000 }) {
+        match self.input(Input::Cancel { selection, asker: ADA }) {
             Answer::Found(found) => found.into_iter().next().expect("one answer for one target"),
             other => panic!("a cancel is answered: {other:?}"),
         }
@@ -178,10 +179,10 @@ impl Rig {
     }
 }
 
-pub(crate) const ROOT: Asker = Asker { uid: 0, operator: true };
+pub(crate) const ROOT: Asker = Asker { uid: 0, role: Role::Administrator };
 
 /// The user of every job here.
-pub(crate) const ADA: Asker = Asker { uid: 1000, operator: false };
+pub(crate) const ADA: Asker = Asker { uid: 1000, role: Role::User };
 
 pub(crate) fn targets(names: &str) -> Vec<JobRef> {
     names.split(' ').map(|name| name.parse().expect("a job's name")).collect()
@@ -225,6 +226,8 @@ pub(crate) fn job() -> JobDraft {
         limits: Vec::new(),
         time_min: None,
         login_environment: false,
+        inject_failure: None,
+        bytes: 0,
     }
 }
 

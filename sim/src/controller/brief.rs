@@ -54,6 +54,7 @@ pub(super) fn brief(job: &Job, first: &Placement) -> Brief {
         dependency: spec.dependency.as_ref().map(ToString::to_string).unwrap_or_default(),
         limits: spec.limits.clone(),
         login_environment: spec.login_environment,
+        requeue: spec.requeue,
         array,
     }
 }

@@ -16,6 +16,7 @@ use sched::cluster::Cluster;
 use sched::depend::follow;
 use sched::event::{Effect, Event};
 use sched::ids::{AttemptKey, NodeId, StepKey, Timestamp};
+use sched::lease::keeps_its_name;
 use sched::node::Health;
 use sched::partition::Partition;
 use sched::plan::{Planner, plan};
@@ -137,8 +138,8 @@ impl Desk {
 
     /// The first letters: the partitions of the settings, and every node as not yet heard of.
     fn begin(&mut self) {
-        let up = self.cluster.nodes().filter(|node| matches!(node.health, Health::Up { .. }));
-        let lost = up.map(|node| Input::LinkLost { node: node.id });
+        let known = self.cluster.nodes().filter(|node| !matches!(node.health, Health::Down { .. }));
+        let lost = known.map(|node| Input::LinkLost { node: node.id });
         let inputs = std::iter::once(Input::Partitions(self.partitions.clone())).chain(lost);
         let letters: Vec<Letter> = inputs.map(|input| Letter::Input { input, ticket: None }).collect();
         self.mailbox.splice(..0, letters);
@@ -151,7 +152,7 @@ impl Desk {
 
     /// When time alone changes something.
     pub(crate) fn next_wake(&self) -> Option<Timestamp> {
-        next_wake(&self.cluster, &self.settings)
+        next_wake(&self.cluster, &self.settings_for(&Input::Tick))
     }
 
     pub(crate) fn has_letters(&self) -> bool {
@@ -167,15 +168,24 @@ impl Desk {
         self.mailbox.push(Letter::Input { input, ticket: Some(ticket) });
     }
 
-    /// What a stream brings. The first message is a registration; what comes before the welcome waits for it.
-    pub(crate) fn hear(&mut self, stream: StreamId, said: FromNode) {
+    /// What a stream brings. The first message is a registration; what comes before the welcome waits for it. A heartbeat is
+    /// answered at once, while its link is held.
+    pub(crate) fn hear(&mut self, stream: StreamId, said: FromNode) -> Option<Out> {
         if let FromNode::Register(register) = said {
             self.streams.insert(stream, Stream::default());
-            return self.mailbox.push(Letter::Register { register, stream });
+            self.mailbox.push(Letter::Register { register, stream });
+            return None;
         }
-        let Some(heard) = self.streams.get_mut(&stream) else { return };
-        let Some((node, session)) = heard.session else { return heard.early.push(said) };
+        let heard = self.streams.get_mut(&stream)?;
+        let Some((node, session)) = heard.session else {
+            heard.early.push(said);
+            return None;
+        };
         match said {
+            FromNode::Heartbeat { at_ms } => {
+                let held = self.links.is_current(node, session);
+                return held.then_some(Out::Say(stream, ToNode::Granted { at_ms }));
+            }
             FromNode::Ends { attempts: ends, steps } => {
                 self.mailbox.push(Letter::Ends { node, session, ends, steps });
             }
@@ -185,6 +195,7 @@ impl Desk {
             }
             FromNode::Register(_) => unreachable!("taken above"),
         }
+        None
     }
 
     /// A stream has ended. One that had no welcome yet takes with it what it had said.
@@ -277,11 +288,12 @@ impl Desk {
         }
         let other = known.filter(|node| node.offer.spool != register.spool);
         let live = |node: NodeId| self.links.stream(node).is_some_and(|stream| self.streams.contains_key(&stream));
-        register.epoch_seen <= self.epoch && !other.is_some_and(|node| live(node.id))
+        register.epoch_seen <= self.epoch
+            && !other.is_some_and(|node| live(node.id) || keeps_its_name(&self.cluster, node))
     }
 
     fn decide(&mut self, input: Input, batch: &mut Batch) -> Answer {
-        let (events, answer) = decide(&self.cluster, &self.settings, batch.at, input);
+        let (events, answer) = decide(&self.cluster, &self.settings_for(&input), batch.at, input);
         for event in events {
             self.apply(event, batch);
         }

@@ -74,12 +74,17 @@ impl Desk {
             kill: missed.kill,
             forget: missed.forget,
             kill_wait_s: self.settings.kill_wait_s,
+            lease: missed.lease,
         };
         outs.push(Out::Say(stream, ToNode::Welcome(welcome)));
         for effect in missed.again {
-            self.order(effect, outbox);
+            if !self.conceals(&effect) {
+                self.order(effect, outbox);
+            }
         }
-        early.into_iter().for_each(|said| self.hear(stream, said));
+        for said in early {
+            outs.extend(self.hear(stream, said));
+        }
     }
 
     fn order(&mut self, effect: Effect, outbox: &mut Outbox) {
@@ -102,12 +107,10 @@ impl Desk {
             Effect::Suspend { node, key } => outbox.entry(node).or_default().push(Order::Suspend(key)),
             Effect::Resume { node, key } => outbox.entry(node).or_default().push(Order::Resume(key)),
             Effect::Limit { node, key, limit } => outbox.entry(node).or_default().push(Order::Limit { key, limit }),
-            Effect::Signal { node, key, signal, scope } => {
-                outbox.entry(node).or_default().push(Order::Signal { key, signal, scope });
-            }
+            Effect::Signal { node, key, sent } => outbox.entry(node).or_default().push(Order::Signal { key, sent }),
             Effect::StopStep { node, key, why } => outbox.entry(node).or_default().push(Order::StopStep { key, why }),
-            Effect::SignalStep { node, key, signal } => {
-                outbox.entry(node).or_default().push(Order::SignalStep { key, signal });
+            Effect::SignalStep { node, key, sent } => {
+                outbox.entry(node).or_default().push(Order::SignalStep { key, sent });
             }
             Effect::ForgetStep { node, key } => outbox.entry(node).or_default().push(Order::ForgetStep(key)),
             Effect::StartStep { key, .. } => unreachable!("nobody in the model asks for the step {key}"),

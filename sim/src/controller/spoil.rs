@@ -3,6 +3,7 @@
 use sched::event::{Effect, Event};
 use sched::ids::NodeId;
 use sched::reason::{Ending, Exit, Outcome, StopWhy};
+use sched::settings::Settings;
 use sched::spec::array::JobRef;
 use sched::step::{Answer, Input};
 use sched::task::{TaskState, Usage};
@@ -20,8 +21,15 @@ impl Desk {
                 let exit = Exit { code: 3, signal: 0 };
                 *event = ended(*key, *node, Outcome { exit, ..Outcome::bare(Ending::Failed) });
             }
+            (Some(Sabotage::GivesUpEarly), Event::NodeRegistered { patience_ms, .. }) => *patience_ms = 0,
             _ => {}
         }
+    }
+
+    /// The settings by which it decides: one that gives nodes up early waits for a second.
+    pub(super) fn settings_for(&self, input: &Input) -> Settings {
+        let early = self.sabotage == Some(Sabotage::GivesUpEarly) && matches!(input, Input::Tick);
+        Settings { node_timeout_s: if early { 1 } else { self.settings.node_timeout_s }, ..self.settings.clone() }
     }
 
     /// What it believes of a fact that it keeps as it is.
@@ -55,6 +63,11 @@ impl Desk {
     pub(super) fn withholds(&self, effect: &Effect) -> bool {
         let late = matches!(effect, Effect::Stop { why: StopWhy::Deadline, .. });
         late && self.sabotage == Some(Sabotage::ForgetsDeadlines)
+    }
+
+    /// Whether it keeps this from a node that has missed it.
+    pub(super) fn conceals(&self, effect: &Effect) -> bool {
+        self.sabotage == Some(Sabotage::ForgetsSignals) && matches!(effect, Effect::Signal { .. })
     }
 
     /// Lets what it has just refused to resume go on all the same.

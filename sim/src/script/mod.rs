@@ -9,7 +9,6 @@ mod show;
 use std::collections::BTreeMap;
 
 use sched::spec::job::SpecError;
-use sched::step::Input;
 use thiserror::Error;
 
 use crate::story::Story;
@@ -98,7 +97,7 @@ impl Stage {
             }
             Command::Cancel(target) => world.cancel(target),
             Command::Hold(target, hold) => world.hold(target, hold),
-            Command::Requeue(target, how) => world.call(Input::Requeue { targets: vec![target], how }),
+            Command::Requeue(target, how) => world.requeue(target, how),
             Command::Pause(target, suspend) => world.pause(target, suspend),
             Command::Signal(target, signal) => world.signal(target, signal),
             Command::Node { name, wish } => world.update_node(&name, wish),

@@ -69,7 +69,7 @@ fn an_attempt_begins_once_and_a_task_runs_once() {
 fn a_node_runs_no_more_than_it_offers() {
     let mut witness = Witness::default();
     let amount = Amount { cpus: Cpus::whole(1), memory_mib: 100, ..Amount::default() };
-    let nodes = [Node::new("n1".into(), amount, 1, None)];
+    let nodes = [Node::new("n1".into(), amount, 1, 1000, None)];
     assert_eq!(began(&mut witness, key(0, 1)), Ok(()));
     assert_eq!(witness.check(&Cluster::default(), &nodes), Ok(()));
     assert_eq!(began(&mut witness, key(1, 1)), Ok(()));
@@ -99,7 +99,7 @@ fn an_array_starts_no_more_than_its_limit_and_what_stops_does_not_count() {
 fn what_is_suspended_lends_its_cpus_when_it_stands_still() {
     let mut witness = Witness::default();
     let amount = Amount { cpus: Cpus::whole(1), memory_mib: 100, ..Amount::default() };
-    let nodes = [Node::new("n1".into(), amount, 1, None)];
+    let nodes = [Node::new("n1".into(), amount, 1, 1000, None)];
     let (lends, other) = (key(0, 1), key(1, 1));
     let over = |witness: &Witness| witness.check(&Cluster::default(), &nodes).is_err();
     assert_eq!(began(&mut witness, lends), Ok(()));

@@ -35,9 +35,8 @@ impl World {
                     let (name, claims) = (&register.name, register.claims.len());
                     self.story.tell(self.now_ms, || format!("controller: {name} registers with {claims} claims"));
                 }
-                if let Some(desk) = &mut self.desk {
-                    desk.hear(stream, said);
-                }
+                let out = self.desk.as_mut().and_then(|desk| desk.hear(stream, said));
+                out.into_iter().for_each(|out| self.let_out(out));
             }
             Message::ToNode(said) => {
                 if let Some(node) = self.listener(stream) {

@@ -65,6 +65,20 @@ pub(crate) enum Fault {
         lies: bool,
         for_ms: u64,
     },
+    /// SIGSTOP of the controller, and SIGCONT after a while.
+    StopController {
+        for_ms: u64,
+    },
+    /// SIGSTOP of a noded, and SIGCONT after a while; its launcher and its tasks go on.
+    StopNoded {
+        node: usize,
+        for_ms: u64,
+    },
+    /// SIGCONT of a noded that was stopped until then.
+    ContinueNoded {
+        node: usize,
+        until_ms: u64,
+    },
 }
 
 /// What breaks in a run, and how often.
@@ -93,10 +107,12 @@ pub(crate) enum Kind {
     Cut,
     Reset,
     Disk,
+    StopController,
+    StopNoded,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 10] = [
+    pub(crate) const ALL: [Kind; 12] = [
         Kind::Controller,
         Kind::BeforeCommit,
         Kind::AfterCommit,
@@ -107,6 +123,8 @@ impl Kind {
         Kind::Cut,
         Kind::Reset,
         Kind::Disk,
+        Kind::StopController,
+        Kind::StopNoded,
     ];
 }
 
@@ -143,6 +161,8 @@ impl World {
             },
             Kind::Reset => Fault::Reset { node },
             Kind::Disk => Fault::Disk { lies: chance.one_in(2), for_ms },
+            Kind::StopController => Fault::StopController { for_ms },
+            Kind::StopNoded => Fault::StopNoded { node, for_ms: for_ms * 4 },
         }
     }
 
@@ -174,11 +194,41 @@ impl World {
             Fault::KillLauncher { .. } | Fault::PowerOff { .. } | Fault::Leave { .. } => {}
             Fault::Cut { node, to_node, to_controller, for_ms } => self.cut(node, to_node, to_controller, for_ms),
             Fault::Reset { node } => self.reset(node),
+            Fault::StopController { for_ms } => self.still_until_ms = self.now_ms + for_ms,
+            Fault::StopNoded { node, for_ms } => {
+                if self.nodes[node].noded.is_some() && self.nodes[node].still_until_ms.is_none() {
+                    let until_ms = self.now_ms + for_ms;
+                    self.nodes[node].stand(Some(until_ms), self.now_ms);
+                    self.put(for_ms, Happening::Fault(Fault::ContinueNoded { node, until_ms }));
+                }
+            }
+            Fault::ContinueNoded { node, until_ms } => {
+                if self.nodes[node].still_until_ms == Some(until_ms) {
+                    self.nodes[node].stand(None, self.now_ms);
+                }
+            }
             Fault::Disk { lies, for_ms } => {
                 self.disk = (if lies { Disk::Lies } else { Disk::Refuses }, self.now_ms + for_ms);
             }
         }
         Ok(())
+    }
+
+    /// Until when something cannot happen because the process to which it would happen is stopped.
+    pub(super) fn stands_still(&self, happening: &Happening) -> Option<u64> {
+        let noded = |node: usize| self.nodes[node].still_until_ms;
+        let controller = || Some(self.still_until_ms).filter(|until_ms| *until_ms > self.now_ms);
+        match happening {
+            Happening::Arrives { stream, to: End::Node } | Happening::Notices { stream, end: End::Node } => {
+                self.network.node_of(*stream).and_then(noded)
+            }
+            Happening::Dials { node, .. } | Happening::NodedHears { node, .. } => noded(*node),
+            Happening::Arrives { to: End::Controller, .. }
+            | Happening::Notices { end: End::Controller, .. }
+            | Happening::Asked { .. }
+            | Happening::Turn => controller(),
+            _ => None,
+        }
     }
 
     /// Puts a repair on the agenda of a run that breaks things by chance; a script says itself when.
@@ -192,7 +242,7 @@ impl World {
     pub(super) fn kill_controller(&mut self) -> Result<(), Violation> {
         let Some(desk) = self.desk.take() else { return Ok(()) };
         self.committed = desk.published().clone();
-        self.turn_at_ms = None;
+        (self.turn_at_ms, self.still_until_ms) = (None, 0);
         for node in 0..self.nodes.len() {
             for stream in self.network.streams_of(node) {
                 self.network.stop_reading(stream, End::Controller);
@@ -292,10 +342,13 @@ impl World {
         self.tell(|| "calm".to_owned());
         self.calm_since_ms = Some(self.now_ms);
         self.network.heal();
-        (self.disk.1, self.fate) = (0, Fate::Lives);
+        (self.disk.1, self.fate, self.still_until_ms) = (0, Fate::Lives, 0);
         self.clients.give_up_changes();
         self.put(1, Happening::Fault(Fault::StartController));
         for node in 0..self.nodes.len() {
+            if self.nodes[node].still_until_ms.is_some() {
+                self.nodes[node].stand(None, self.now_ms);
+            }
             self.put(1, Happening::Fault(Fault::PowerOn { node, wiped: false }));
             self.put(2, Happening::Fault(Fault::StartNoded { node }));
             self.put(3, Happening::Fault(Fault::StartLauncher { node }));

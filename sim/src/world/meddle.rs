@@ -3,6 +3,7 @@
 //!
 //! They know no more than a listing shows, so much of it comes too late, twice, or to what it does not suit.
 
+use sched::allow::Role;
 use sched::hold::HoldVerb;
 use sched::ids::JobId;
 use sched::reason::Scope;
@@ -18,8 +19,8 @@ use crate::chance::Chance;
 
 /// The mean time between two meddlers.
 const MEDDLE_MS: u64 = 2_000;
-/// Whoever meddles may do everything.
-pub(super) const OPERATOR: Asker = Asker { uid: UID, operator: true };
+/// Whoever meddles may do everything to jobs.
+pub(super) const OPERATOR: Asker = Asker { uid: UID, role: Role::Operator };
 
 /// Draws what is done, by numbers of its own: so that what else happens in a run depends on it only by what it brings about.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ impl Meddler {
             3 => Input::Pause { targets, suspend: false, asker: OPERATOR },
             4 | 5 => {
                 let (hold, incomplete) = (chance.one_in(3), chance.one_in(2));
-                Input::Requeue { targets, how: Requeue { hold, incomplete, ..Requeue::default() } }
+                Input::Requeue { targets, how: Requeue { hold, incomplete, ..Requeue::default() }, asker: OPERATOR }
             }
             6 | 7 => {
                 let verb = chance.pick(&[HoldVerb::Hold, HoldVerb::UserHold, HoldVerb::Release, HoldVerb::Release]);
@@ -48,7 +49,7 @@ impl Meddler {
             8 => {
                 let scope = chance.pick(&[Scope::Steps, Scope::Batch, Scope::Full]);
                 let selection = Selection { targets, ..Selection::default() };
-                Input::Signal { selection, signal: chance.pick(&[9, 10, 15]), scope }
+                Input::Signal { selection, signal: chance.pick(&[9, 10, 15]), scope, asker: OPERATOR }
             }
             _ => Input::Revise { targets, changes: vec![self.draw_change()], asker: OPERATOR },
         })

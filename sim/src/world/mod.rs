@@ -121,6 +121,8 @@ pub(crate) struct World {
     /// What happens to the controller at its next turn.
     fate: Fate,
     turn_at_ms: Option<u64>,
+    /// The controller's process stands still until then.
+    still_until_ms: u64,
     nodes: Vec<Node>,
     clock_at_ms: Vec<Option<u64>>,
     /// A node that goes for good, and when.
@@ -141,7 +143,9 @@ impl World {
         let make = |(i, cpus): (usize, &u32)| {
             let (cpus, memory_mib) = (Cpus::whole(*cpus), u64::from(*cpus) * CPU_MEMORY_MIB);
             let amount = Amount { cpus, memory_mib, ..Amount::default() };
-            Node::new(format!("n{}", i + 1), amount, i as u128 + 1, sabotage)
+            // Clocks of machines go as fast as they like, within a tenth.
+            let rate = 900 + (seed.wrapping_mul(31) + i as u64 * 17) % 201;
+            Node::new(format!("n{}", i + 1), amount, i as u128 + 1, rate, sabotage)
         };
         let nodes: Vec<Node> = nodes.iter().enumerate().map(make).collect();
         let mut world = World {
@@ -160,6 +164,7 @@ impl World {
             disk: (Disk::Works, 0),
             fate: Fate::Lives,
             turn_at_ms: None,
+            still_until_ms: 0,
             clock_at_ms: vec![None; nodes.len()],
             nodes,
             gone: None,
@@ -200,6 +205,13 @@ impl World {
     }
 
     fn happen(&mut self, happening: Happening) -> Result<(), Violation> {
+        if let Some(until_ms) = self.stands_still(&happening) {
+            if matches!(happening, Happening::Turn) {
+                self.turn_at_ms = Some(until_ms);
+            }
+            self.agenda.put(until_ms, happening);
+            return Ok(());
+        }
         match happening {
             Happening::Arrives { stream, to } => self.arrives(stream, to),
             Happening::Notices { stream, end } => self.notices(stream, end),
@@ -256,8 +268,11 @@ impl World {
             self.witness.check(self.published(), &self.nodes)?;
         }
         let Some(since_ms) = self.calm_since_ms else { return Ok(()) };
-        let (since, grace_ms) = (START.plus_ms(since_ms + MEND_MS), self.settings.kill_wait_s * 1000 + DELAY_MS);
-        self.witness.check_deadlines(self.now(), since, grace_ms)
+        // A machine that lost its disk comes back when it has been given up.
+        let mend_ms = MEND_MS + self.settings.node_timeout_s * 1000;
+        let (since, grace_ms) = (START.plus_ms(since_ms + mend_ms), self.settings.kill_wait_s * 1000 + DELAY_MS);
+        self.witness.check_deadlines(self.now(), since, grace_ms)?;
+        if self.now_ms > since_ms + mend_ms + DELAY_MS { self.witness.check_signals() } else { Ok(()) }
     }
 
     /// Puts on the agenda what time alone brings about.

@@ -8,6 +8,7 @@ use sched::job::Job;
 use sched::mark::{NodesUpdate, Wish};
 use sched::node::MarkKind;
 use sched::reason::{Reason, Scope};
+use sched::requeue::Requeue;
 use sched::select::Selection;
 use sched::spec::array::{ArraySpec, INDEX_MAX};
 use sched::spec::array::{JobRef, TaskSelector};
@@ -76,13 +77,18 @@ impl World {
     /// A client cancels.
     pub(crate) fn cancel(&mut self, target: JobRef) {
         let selection = Selection { targets: vec![target], ..Selection::default() };
-        self.call(Input::Cancel { selection, uid: UID });
+        self.call(Input::Cancel { selection, asker: OPERATOR });
     }
 
     /// A client holds or releases.
     pub(crate) fn hold(&mut self, target: JobRef, hold: bool) {
         let verb = if hold { HoldVerb::UserHold } else { HoldVerb::Release };
         self.call(Input::Hold { targets: vec![target], verb, asker: OPERATOR });
+    }
+
+    /// An operator requeues.
+    pub(crate) fn requeue(&mut self, target: JobRef, how: Requeue) {
+        self.call(Input::Requeue { targets: vec![target], how, asker: OPERATOR });
     }
 
     /// An operator suspends or resumes.
@@ -93,7 +99,7 @@ impl World {
     /// A client signals the batch process.
     pub(crate) fn signal(&mut self, target: JobRef, signal: i32) {
         let selection = Selection { targets: vec![target], ..Selection::default() };
-        self.call(Input::Signal { selection, signal, scope: Scope::Batch });
+        self.call(Input::Signal { selection, signal, scope: Scope::Batch, asker: OPERATOR });
     }
 
     /// An administrator takes a node out of service, or puts it back.

@@ -113,7 +113,7 @@ fn map(args: &[OsString]) -> Outcome<ExitCode> {
     let ask = &options.ask;
     ask.shape.check("covey map")?;
     let spec = ask.spec(job_name(&work), shell_words::join(&options.words), work, &submitter);
-    let environment = ask.environment("covey map", &submitter)?;
+    let environment = ask.environment_of_map("covey map", &submitter)?;
     ask.shape.warnings().iter().filter(|_| !ask.quiet).for_each(|text| eprintln!("covey map: warning: {text}"));
     let request = MapRequest { from: &options.from, to: &options.to, name: &options.name, throttle: options.throttle };
     block_on(async {

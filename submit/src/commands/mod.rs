@@ -1,15 +1,21 @@
 //! The commands, one file each; every file's `run` takes the arguments and gives the exit code.
 
+pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod blob;
+pub(crate) mod chaos;
 pub(crate) mod completions;
 mod definitions;
 pub(crate) mod demo;
 pub(crate) mod down;
 pub(crate) mod env;
 pub(crate) mod links;
+pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod map;
 pub(crate) mod node;
+pub(crate) mod op;
+pub(crate) mod rerun;
 pub(crate) mod sacct;
 pub(crate) mod sacctmgr;
 pub(crate) mod salloc;

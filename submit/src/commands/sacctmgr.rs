@@ -5,6 +5,7 @@
 //! added, changed or deleted, and an association says who has used an account, not who may. The rows are in `sacctmgr/rows`.
 
 mod fields;
+mod json;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use crate::call::{block_on, connect};
 use crate::failure::{Failure, Outcome, ended, print};
 use crate::fields::{StyleOptions, Table, find};
 use crate::getopt;
+use crate::json::{Form, Meta};
 use crate::past::cluster;
 use crate::show::items;
 use fields::{Entity, FIELDS, Row, WITH_ASSOCIATIONS, entities, entity};
@@ -33,7 +35,8 @@ const EXAMPLES: &str = "\
 Examples:
   sacctmgr show tres                                   what is counted
   sacctmgr list associations user=ada format=account%30,user
-  sacctmgr -n -P show qos format=name                  for a script";
+  sacctmgr -n -P show qos format=name                  for a script
+  sacctmgr show users --json                           for a program";
 
 #[derive(Args, Debug, Default)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own on the command line")]
@@ -58,6 +61,12 @@ struct Options {
     /// No changes, which is always so
     #[arg(short, long)]
     readonly: bool,
+    /// Write JSON of Slurm's data parser (v0.0.43); "list" prints the versions
+    #[arg(long, value_name = "VERSION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    json: Option<String>,
+    /// The same as YAML
+    #[arg(long, value_name = "VERSION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    yaml: Option<String>,
     /// No effect
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
@@ -84,7 +93,7 @@ fn manage(args: &[OsString]) -> Outcome<ExitCode> {
     let is = |name: &str, letters: usize| verb.len() >= letters && name.starts_with(&verb);
     match verb.as_str() {
         "" => Err(Failure::new("sacctmgr: error: no command is given").hint(Some("try: sacctmgr show user"))),
-        _ if is("show", 1) || is("list", 1) => show(&options),
+        _ if is("show", 1) || is("list", 1) => show(&options, args),
         _ if is("version", 4) => print(format_args!("slurm {}\n", getopt::SLURM_VERSION)),
         _ if is("help", 1) => print(command().render_long_help()),
         _ if is("add", 2) || is("create", 2) => unchanged("Nothing new added."),
@@ -102,7 +111,8 @@ fn unchanged(text: &str) -> Outcome<ExitCode> {
         .hint(Some("accounts are names here, and any is accepted: there is nothing to add, modify or delete")))
 }
 
-fn show(options: &Options) -> Outcome<ExitCode> {
+fn show(options: &Options, args: &[OsString]) -> Outcome<ExitCode> {
+    let form = Form::of("sacctmgr", options.json.as_deref(), options.yaml.as_deref())?;
     let word = options.words.get(1).map_or("", String::as_str);
     let entity = entity(word).ok_or_else(|| {
         Failure::new(format_args!("sacctmgr: error: No valid entity in list command: {word:?}"))
@@ -125,6 +135,12 @@ fn show(options: &Options) -> Outcome<ExitCode> {
             _ => {}
         }
         let rows = rows::rows(&channel, entity.name, &about).await.map_err(refused)?;
+        if let Some(form) = form {
+            let rows = rows.into_iter().filter(|row| asked.takes(row)).collect();
+            let document = json::document(entity.name, rows, &Meta::here("sacctmgr", args, &about.name));
+            let none = || Failure::new(format_args!("sacctmgr: error: there is no JSON of {}", entity.name));
+            return form.print(&document.ok_or_else(none)?);
+        }
         let mut out = std::io::BufWriter::new(std::io::stdout().lock());
         for line in asked.lines(&rows) {
             writeln!(out, "{line}")?;
@@ -236,12 +252,13 @@ impl Asked {
         Ok(Asked { table, heading: !options.style.noheader, conditions })
     }
 
+    fn takes(&self, row: &Row) -> bool {
+        self.conditions.iter().all(|(field, values)| row.get(field).is_none_or(|value| values.contains(value)))
+    }
+
     fn lines(&self, rows: &[Row]) -> Vec<String> {
-        let meant = |row: &&Row| {
-            self.conditions.iter().all(|(field, values)| row.get(field).is_none_or(|value| values.contains(value)))
-        };
         let text = |row: &Row, field: &str| row.get(field).cloned().unwrap_or_default();
-        let lines = rows.iter().filter(meant).map(|row| self.table.line(|field| text(row, field)));
+        let lines = rows.iter().filter(|row| self.takes(row)).map(|row| self.table.line(|field| text(row, field)));
         let heading = if self.heading { self.table.heading() } else { Vec::new() };
         heading.into_iter().chain(lines).collect()
     }

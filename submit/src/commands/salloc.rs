@@ -2,7 +2,7 @@
 //!
 //! The command runs on this machine, with the variables of the job; what it starts with `srun` runs on the nodes. Start at [`run`].
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -89,7 +89,7 @@ struct Options {
 
 /// Runs the command.
 pub(crate) fn run(args: &[OsString]) -> ExitCode {
-    ended(serve(args).map(ExitCode::from))
+    ended(serve(args).map(ExitCode::from).map_err(Failure::with_exit_of_environment))
 }
 
 fn serve(args: &[OsString]) -> Outcome<u8> {
@@ -121,14 +121,22 @@ fn serve(args: &[OsString]) -> Outcome<u8> {
             command.current_dir(submitter.absolute(dir));
         }
         let ran = attend(&mut hold, command, granted.job_id, &options).await;
+        // In Slurm's order: before the nodes are given back.
+        let ran = ran.inspect_err(|error| eprintln!("salloc: error: {}", unstarted(&words[0], error)));
         let code = *ran.as_ref().unwrap_or(&1);
         say(&options, &format!("Relinquishing job allocation {}", granted.job_id));
         hold.release(code).await;
-        ran.map_err(|error| {
-            let program = words[0].display();
-            Failure::chain(&format!("salloc: error: Unable to exec command \"{program}\": "), &error)
-        })
+        ran.map_err(|_| Failure::silent(1))
     })
+}
+
+/// Why a command could not be started, in Slurm's words where it has any.
+fn unstarted(program: &OsStr, error: &io::Error) -> String {
+    let program = program.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => format!("_fork_command: Unable to find command \"{program}\""),
+        _ => format!("Unable to exec command \"{program}\": {error}"),
+    }
 }
 
 /// Its options.

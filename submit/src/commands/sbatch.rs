@@ -30,16 +30,7 @@ const REFUSED: &str = "sbatch: error: Batch job submission failed: ";
 
 /// Runs the command.
 pub(crate) fn run(args: &[OsString]) -> ExitCode {
-    let outcome = submit(args).map_err(|failure| match exit_of_environment() {
-        Some(exit) if failure.code() != 0 => failure.exit(exit),
-        _ => failure,
-    });
-    ended(outcome)
-}
-
-/// `SLURM_EXIT_ERROR`: what a script wants sbatch's own errors to be told by.
-fn exit_of_environment() -> Option<u8> {
-    std::env::var("SLURM_EXIT_ERROR").ok()?.parse().ok()
+    ended(submit(args).map_err(Failure::with_exit_of_environment))
 }
 
 fn submit(args: &[OsString]) -> Outcome<ExitCode> {
@@ -131,10 +122,13 @@ async fn submission(options: &Options, script: Option<Script>, submitter: &Submi
     };
     let spec = v1::JobSpec { array: options.array.clone().unwrap_or_default(), ..spec };
     let spec = owned(spec, options)?;
-    let environment = ask.environment("sbatch", submitter)?;
     match map_request(options)? {
-        None => Ok(Submission { spec, script: text, environment, manifest: Vec::new() }),
+        None => {
+            let environment = ask.environment("sbatch", submitter)?;
+            Ok(Submission { spec, script: text, environment, manifest: Vec::new() })
+        }
         Some(request) => {
+            let environment = ask.environment_of_map("sbatch", submitter)?;
             let mapping = Mapping::prepare(request, &submitter.dir).await;
             Ok(mapping.map_err(|error| error.failure("sbatch"))?.submission(spec, text, environment))
         }

@@ -127,7 +127,7 @@ fn cancel(args: &[OsString]) -> Outcome<ExitCode> {
         if options.interactive || (options.verbose && request.ids.is_empty()) {
             let rows = matching(&channel, &request).await.map_err(lost)?;
             if rows.is_empty() && options.verbose {
-                eprintln!("scancel: No active jobs match ALL job filters, including: {}", filters(&request));
+                eprintln!("scancel: error: No active jobs match ALL job filters, including: {}", filters(&request));
             }
             if options.interactive {
                 request.ids = agreed(&rows)?;
@@ -141,11 +141,12 @@ fn cancel(args: &[OsString]) -> Outcome<ExitCode> {
     })?;
     let mut failed = false;
     for (id, refusal) in request.ids.iter().zip(&refusals).filter(|(_, refusal)| !refusal.is_empty()) {
-        let (tell, fail) = weight(refusal, filtered, &options);
+        let (tell, fail) = weight(refusal, filtered || is_step(id), &options);
         // What has ended is as unknown to a signal as what never was.
         let refusal = if sent(&options).is_some() && has_ended(refusal) { QUIET_REFUSALS[0] } else { refusal };
         if tell {
-            eprintln!("scancel: error: Kill job error on job id {id}: {refusal}");
+            let what = if is_step(id) { "job step id" } else { "job id" };
+            eprintln!("scancel: error: Kill job error on {what} {id}: {refusal}");
         }
         failed |= fail;
     }
@@ -156,7 +157,8 @@ fn cancel(args: &[OsString]) -> Outcome<ExitCode> {
 fn announce(options: &Options, request: &CancelRequest) {
     for id in request.ids.iter().filter(|_| options.verbose) {
         match sent(options) {
-            None => eprintln!("scancel: Terminating job {id}"),
+            None => eprintln!("scancel: Terminating {} {id}", if is_step(id) { "step" } else { "job" }),
+            Some(signal) if is_step(id) => eprintln!("scancel: Signal {signal} to step {id}"),
             Some(signal) if options.batch => eprintln!("scancel: Signal {signal} to batch job {id}"),
             Some(signal) => eprintln!("scancel: Signal {signal} to job {id}"),
         }
@@ -244,10 +246,10 @@ fn sent(options: &Options) -> Option<i32> {
 }
 
 /// Whether a refusal is told, and whether it makes the command fail. As in Slurm, a job that is not there is a failure for a
-/// signal and none for a cancel.
-fn weight(refusal: &str, filtered: bool, options: &Options) -> (bool, bool) {
+/// signal and none for a cancel, unless that is `strict`: with filters, or of a step.
+fn weight(refusal: &str, strict: bool, options: &Options) -> (bool, bool) {
     let is_quiet = sent(options).is_none() && QUIET_REFUSALS.contains(&refusal);
-    let fails = !is_quiet || (filtered && !has_ended(refusal));
+    let fails = !is_quiet || (strict && !has_ended(refusal));
     ((fails || options.verbose) && !(options.quiet && has_ended(refusal)), fails)
 }
 
@@ -262,9 +264,8 @@ fn is_filtered(request: &CancelRequest) -> bool {
 fn request(options: &Options) -> Outcome<CancelRequest> {
     let refused = |text: String| Failure::new(format!("scancel: error: {text}"));
     for id in &options.ids {
-        // A step stands behind its job.
-        let job = id.rsplit_once('.').filter(|(_, step)| *step == "batch" || step.parse::<u32>().is_ok());
-        let read = job.map_or(id.as_str(), |(job, _)| job).parse::<JobRef>();
+        let job = if is_step(id) { id.rsplit_once('.').map_or(id.as_str(), |(job, _)| job) } else { id };
+        let read = job.parse::<JobRef>();
         read.map_err(|error| refused(format!("Invalid job id {id}")).hint(Some(error)))?;
     }
     let mine = || rustix::process::getuid().as_raw().to_string();
@@ -299,6 +300,11 @@ fn request(options: &Options) -> Outcome<CancelRequest> {
         return Err(refused("No job identification provided".into()));
     }
     Ok(request)
+}
+
+/// Whether it names a step, which stands behind its job.
+fn is_step(id: &str) -> bool {
+    id.rsplit_once('.').is_some_and(|(_, step)| step == "batch" || step.parse::<u32>().is_ok())
 }
 
 /// The hostlist, once it has been read.

@@ -17,6 +17,8 @@ use proto::v1::{CallCount, GetStatisticsReply, GetStatisticsRequest, Passes};
 use crate::call::{CallError, block_on, client, connect};
 use crate::failure::{Failure, Outcome, ended, print};
 use crate::getopt;
+use crate::json::{Form, Meta, statistics};
+use crate::past::cluster;
 use crate::show::date_line;
 
 const EXAMPLES: &str = "\
@@ -24,6 +26,7 @@ Examples:
   sdiag                    all figures
   sdiag -t                 the calls that took the most time first
   sdiag --reset            start them anew
+  sdiag --json             for a program
 
 Times are microseconds. The figures of the scheduler also start anew at midnight UTC.";
 /// How `Data since` shows a moment that never was.
@@ -47,6 +50,12 @@ struct Options {
     /// Calls that took the most time each first
     #[arg(short = 'T', long)]
     sort_by_time2: bool,
+    /// Write JSON of Slurm's data parser (v0.0.43); "list" prints the versions
+    #[arg(long, value_name = "VERSION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    json: Option<String>,
+    /// The same as YAML
+    #[arg(long, value_name = "VERSION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    yaml: Option<String>,
     /// Accepted: there is one cluster
     #[arg(short = 'M', long, value_name = "NAME", hide = true)]
     cluster: Option<String>,
@@ -85,11 +94,18 @@ fn tell(args: &[OsString]) -> Outcome<ExitCode> {
         Options { sort_by_time2: true, .. } => Order::Average,
         _ => Order::Count,
     };
-    let reply = block_on(async {
+    let form = Form::of("sdiag", options.json.as_deref(), options.yaml.as_deref())?;
+    let answer = block_on(async {
         let channel = connect(options.connect_timeout).await?;
-        Ok(client(&channel).get_statistics(GetStatisticsRequest { reset: options.reset }).await?.into_inner())
+        let reply = client(&channel).get_statistics(GetStatisticsRequest { reset: options.reset }).await?.into_inner();
+        // Only documents name the cluster.
+        let about = if form.is_some() { cluster(&channel).await?.name } else { String::new() };
+        Ok((reply, about))
     });
-    let reply = reply.map_err(|error: CallError| Failure::call("sdiag", "slurm_get_statistics: ", &error))?;
+    let (reply, about) = answer.map_err(|error: CallError| Failure::call("sdiag", "slurm_get_statistics: ", &error))?;
+    if let Some(form) = form {
+        return form.print(&statistics::document(&reply, &Meta::here("sdiag", args, &about)));
+    }
     print(if options.reset { "Reset scheduling statistics\n".to_owned() } else { text(&reply, order) })
 }
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 use proto::v1;
 
 use crate::call::{Channel, block_on, connect};
-use crate::failure::{Failure, Outcome, ended};
+use crate::failure::{Failure, Outcome, ended, exit_of_environment};
 use crate::hold::{Hold, Ungranted};
 use crate::send::{Submission, forecast};
 use crate::submitter::Submitter;
@@ -34,15 +34,7 @@ const REFUSED: &str = "srun: error: Unable to allocate resources: ";
 
 /// Runs the command.
 pub(crate) fn run(args: &[OsString]) -> ExitCode {
-    ended(serve(args).map(ExitCode::from).map_err(|failure| match exit_of_environment("SLURM_EXIT_ERROR") {
-        Some(exit) if failure.code() != 0 => failure.exit(exit),
-        _ => failure,
-    }))
-}
-
-/// What a script wants srun's own errors to be told by.
-fn exit_of_environment(name: &str) -> Option<u8> {
-    std::env::var(name).ok()?.parse().ok()
+    ended(serve(args).map(ExitCode::from).map_err(Failure::with_exit_of_environment))
 }
 
 fn serve(args: &[OsString]) -> Outcome<u8> {
@@ -53,6 +45,7 @@ fn serve(args: &[OsString]) -> Outcome<u8> {
         eprintln!("MPI plugin types are...\n\tnone\n\tpmi2\n\tpmix");
         return Ok(0);
     }
+    check_mpi(options.mpi.as_deref())?;
     let plan = plan(&options, std::env::vars_os(), &submitter)?;
     let done = block_on(async {
         let channel = connect(options.shape.connect_timeout).await;
@@ -64,6 +57,16 @@ fn serve(args: &[OsString]) -> Outcome<u8> {
     });
     // A thread may still wait for input that nobody wants.
     done
+}
+
+/// Refuses a way to start MPI that Slurm would not know either: a typo is told at once.
+fn check_mpi(given: Option<&str>) -> Outcome<()> {
+    match given.filter(|name| !matches!(*name, "none" | "pmi2") && !name.starts_with("pmix")) {
+        Some(name) => {
+            Err(Failure::new(format_args!("srun: error: Invalid MPI type '{name}', --mpi=list for acceptable types")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Outside of a job: asks for nodes, runs the step there, and gives them back.

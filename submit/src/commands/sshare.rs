@@ -9,17 +9,21 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Args, FromArgMatches};
+use serde_json::{Value as Json, json};
 
 use crate::call::{block_on, connect};
 use crate::failure::{Failure, Outcome, ended, print};
 use crate::fields::{Field, StyleOptions, Table, overview};
 use crate::getopt;
+use crate::json::number::{set, unset};
+use crate::json::{Form, Meta};
 use crate::past::{Ledger, Span, Used, cluster, fold};
 use crate::show::items;
 
 const EXAMPLES: &str = "\
 Examples:
   sshare -a                                    what every account and user has used
+  sshare -a --json                             the same for a program
   sshare -U -u ada -n -P -o account,rawusage   what ada has used, for a script";
 
 #[derive(Args, Debug, Default)]
@@ -49,6 +53,12 @@ struct Options {
     /// List the fields
     #[arg(short = 'e', long)]
     helpformat: bool,
+    /// Write JSON of Slurm's data parser (v0.0.43); "list" prints the versions
+    #[arg(long, value_name = "VERSION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    json: Option<String>,
+    /// The same as YAML
+    #[arg(long, value_name = "VERSION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    yaml: Option<String>,
     #[command(flatten)]
     style: StyleOptions,
     /// Of these clusters, or all
@@ -114,6 +124,7 @@ fn share(args: &[OsString]) -> Outcome<ExitCode> {
         return print(overview(FIELDS, 4, 18));
     }
     let table = table(&options)?;
+    let form = Form::of("sshare", options.json.as_deref(), options.yaml.as_deref())?;
     block_on(async {
         let refused = |error| Failure::call("sshare", "sshare: error: ", &error);
         let channel = connect(options.connect_timeout).await.map_err(refused)?;
@@ -122,6 +133,11 @@ fn share(args: &[OsString]) -> Outcome<ExitCode> {
         let mut ledger = Ledger::default();
         let enter = |row: &proto::v1::JobRow, now_ms| ledger.enter(row, Used::by(row, Span::ALL, now_ms));
         fold(&channel, Span::ALL, enter).await.map_err(refused)?;
+        if let Some(form) = form {
+            let shares: Vec<Json> = rows(&ledger, &options, &name).iter().map(shape).collect();
+            let shares = json!({ "shares": shares, "total_shares": 0 });
+            return form.print(&Meta::here("sshare", args, &name).object("shares", shares));
+        }
         let mut out = std::io::BufWriter::new(std::io::stdout().lock());
         let heading = if options.style.noheader { Vec::new() } else { table.heading() };
         let lines = rows(&ledger, &options, &name).into_iter().map(|row| table.line(|value| value(&row)));
@@ -130,6 +146,39 @@ fn share(args: &[OsString]) -> Outcome<ExitCode> {
         }
         out.flush()?;
         Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// A row in the shape of Slurm's data parser: there are no shares, and no factor of them.
+fn shape(it: &Share) -> Json {
+    let parent = match it.depth {
+        0 => "",
+        1 => "root",
+        _ => &it.account,
+    };
+    json!({
+        "id": 0,
+        "cluster": it.cluster,
+        "name": if it.user.is_empty() { &it.account } else { &it.user },
+        "parent": parent,
+        "partition": "",
+        "shares_normalized": unset(),
+        "shares": unset(),
+        "tres": {
+            "run_seconds": [],
+            "group_minutes": [],
+            "usage": [
+                { "name": "cpu", "value": it.used.cpu },
+                { "name": "mem", "value": it.used.mem },
+                { "name": "node", "value": it.used.node },
+                { "name": "billing", "value": it.used.cpu },
+            ],
+        },
+        "effective_usage": set(ratio(it.used.cpu, it.above)),
+        "usage_normalized": set(ratio(it.used.cpu, it.all)),
+        "usage": it.used.cpu,
+        "fairshare": { "factor": unset(), "level": unset() },
+        "type": [if it.user.is_empty() { "ASSOCIATION" } else { "USER" }],
     })
 }
 
@@ -193,9 +242,13 @@ fn rows(ledger: &Ledger, options: &Options, cluster: &str) -> Vec<Share> {
 }
 
 /// One number as a part of another.
-#[allow(clippy::cast_precision_loss, reason = "six digits are shown")]
 fn part(some: u64, all: u64) -> String {
-    format!("{:.6}", if all == 0 { 0.0 } else { some as f64 / all as f64 })
+    format!("{:.6}", ratio(some, all))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "six digits are shown")]
+fn ratio(some: u64, all: u64) -> f64 {
+    if all == 0 { 0.0 } else { some as f64 / all as f64 }
 }
 
 fn tres(it: &Share) -> String {
@@ -239,6 +292,22 @@ mod tests {
         assert_eq!(short(&["-U", "-A", "physics"]), ["  physics|ada|0.500000", "  physics|bob|0.250000"]);
         let wide = "   RawUsage   NormUsage  EffectvUsage  FairShare    LevelFS                    GrpTRESMins ";
         assert!(printed(&["-l"])[0].contains(&wide[3..]));
+    }
+
+    #[test]
+    fn a_document_has_usage_and_no_shares() {
+        let mut ledger = Ledger::default();
+        ledger.of.insert(("physics".to_owned(), "ada".to_owned()), Used { cpu: 100, mem: 1, node: 2 });
+        let options = Options { all: true, ..Options::default() };
+        let told: Vec<Json> = rows(&ledger, &options, "covey").iter().map(shape).collect();
+        let names: Vec<_> = told.iter().map(|row| (row["name"].as_str(), row["parent"].as_str())).collect();
+        let expected = [("root", ""), ("physics", "root"), ("ada", "physics")];
+        assert_eq!(names, expected.map(|(name, parent)| (Some(name), Some(parent))));
+        let ada = &told[2];
+        assert_eq!(ada["usage"], 100);
+        assert_eq!(ada["effective_usage"]["number"], 1.0);
+        assert_eq!(ada["type"][0], "USER");
+        assert_eq!(ada["shares"]["set"], false);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::show;
 /// Makes the tokens by which users call from other machines, and ends them.
 ///
 /// On the controller's machine nobody needs one. Users make tokens for themselves, administrators for anybody; a token that is not made
-/// with --admin carries no administrator's rights.
+/// with --admin carries no more than a user's rights.
 #[derive(Debug, Parser)]
 #[command(
     name = "covey user",
@@ -52,7 +52,7 @@ enum TokenCommand {
         /// How long it is good: 90s, 30m, 8h, 7d
         #[arg(long, value_name = "TIME", default_value = "8h", value_parser = seconds)]
         ttl: u64,
-        /// With all rights of an administrator, for root and the controller's own user
+        /// With all that its user may do here, for administrators and operators
         #[arg(long)]
         admin: bool,
         /// For programs: one JSON object with id, user, token and until_ms

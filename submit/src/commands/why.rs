@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn an_unknown_job_is_told_in_slurms_words() {
-        let status = proto::error::refused(Code::NotFound, "Invalid job id specified", None);
+        let status = proto::error::refused(proto::reason::ErrorReason::UnknownJob, "Invalid job id specified", None);
         let failure = refused("99", &CallError::from(status));
         assert_eq!((failure.code(), failure.text().contains("Invalid job id specified\n")), (1, true));
     }

@@ -7,6 +7,7 @@ use super::number::{nonzero, time, unset};
 use super::{Document, Meta, joined};
 use crate::commands::sinfo::state::joined as state_words;
 use crate::getopt::SLURM_VERSION;
+use crate::row::tres_memory;
 
 /// The nodes that a test lets pass.
 pub(crate) fn document<'a>(
@@ -52,7 +53,7 @@ fn identity(row: &NodeRow, cluster: &str) -> Value {
 
 fn resources(row: &NodeRow) -> Value {
     let free_mib = row.memory_mib.saturating_sub(row.memory_held_mib);
-    let held = format!("cpu={},mem={}M", row.cpus_held, row.memory_held_mib);
+    let held = format!("cpu={},mem={}", row.cpus_held, tres_memory(row.memory_held_mib));
     json!({
         "cpus": row.cpus,
         "effective_cpus": row.cpus,
@@ -70,7 +71,7 @@ fn resources(row: &NodeRow) -> Value {
         "gres_drained": "N/A",
         "temporary_disk": 0,
         "weight": 1,
-        "tres": format!("cpu={},mem={}M,billing={}", row.cpus, row.memory_mib, row.cpus),
+        "tres": format!("cpu={},mem={},billing={}", row.cpus, tres_memory(row.memory_mib), row.cpus),
         "tres_used": if row.cpus_held == 0 { String::new() } else { held },
         "tres_weighted": f64::from(row.cpus_held),
     })

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::number::{or_infinite, or_unset, time, unset};
 use super::{Document, Meta};
+use crate::row::tres_memory;
 
 /// The partitions that a test lets pass.
 pub(crate) fn document<'a>(
@@ -35,7 +36,7 @@ pub(crate) fn partition(row: &PartitionRow, nodes: &[NodeRow], cluster: &str) ->
         "alternate": "",
         "tres": {
             "billing_weights": "",
-            "configured": format!("cpu={cpus},mem={memory_mib}M,node={},billing={cpus}", row.nodes.len()),
+            "configured": format!("cpu={cpus},mem={},node={},billing={cpus}", tres_memory(memory_mib), row.nodes.len()),
         },
         "select_type": [],
         "cpus": { "task_binding": 0, "total": cpus },

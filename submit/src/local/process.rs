@@ -51,16 +51,31 @@ pub(crate) fn own_program() -> Result<PathBuf, ProcessError> {
     if program.exists() { Ok(program) } else { Err(ProcessError::ProgramGone(program)) }
 }
 
+/// Whether a process is to have the keys of blob stores that this one has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoreKeys {
+    /// It is.
+    Inherited,
+    /// It gets along without.
+    Withheld,
+}
+
 /// Starts a program in a session of its own, at `/`, with nothing to read; what it prints is appended to `output`.
 ///
 /// # Errors
 /// When `output` cannot be written or the program cannot be started.
-pub(crate) fn spawn(program: &Path, args: &[OsString], output: &Path) -> Result<Child, ProcessError> {
+pub(crate) fn spawn(program: &Path, args: &[OsString], output: &Path, keys: StoreKeys) -> Result<Child, ProcessError> {
     let written = |source| ProcessError::Output { path: output.to_owned(), source };
     let file = open_output(output).map_err(written)?;
     let mut command = Command::new(program);
     command.args(args).current_dir("/").stdin(Stdio::null());
     command.stdout(file.try_clone().map_err(written)?).stderr(file);
+    if keys == StoreKeys::Withheld {
+        let settings = std::env::vars_os().map(|(name, _)| name);
+        settings.filter(|name| name.to_str().is_some_and(blobs::is_setting)).for_each(|name| {
+            command.env_remove(name);
+        });
+    }
     detach(&mut command);
     command.spawn().map_err(|source| ProcessError::Spawn { program: program.to_owned(), source })
 }
@@ -100,6 +115,18 @@ pub(crate) fn stop(living: Vec<Living>, patience: Duration) -> Result<Vec<Stoppe
     }
     let deadline = Instant::now() + patience;
     living.into_iter().map(|process| process.end(deadline)).collect()
+}
+
+/// Kills all of them without a word; they are gone when this returns.
+///
+/// # Errors
+/// The first one that may not be killed, or does not die.
+pub(crate) fn kill(living: Vec<Living>) -> Result<(), ProcessError> {
+    for process in &living {
+        process.signal(Signal::KILL)?;
+    }
+    let deadline = Instant::now() + KILL_WAIT;
+    living.into_iter().try_for_each(|process| process.end(deadline).map(drop))
 }
 
 impl Living {
@@ -218,10 +245,13 @@ mod tests {
         let output = layout.dir().join("out.err");
         fs::write(&output, "before\n").expect("written");
         let args = ["-c".into(), "pwd; cut -d' ' -f1,6 /proc/$$/stat; cat; echo why >&2".into()];
-        let mut child = spawn(Path::new("/bin/sh"), &args, &output).expect("a shell");
+        let mut child = spawn(Path::new("/bin/sh"), &args, &output, StoreKeys::Withheld).expect("a shell");
         let pid = child.id();
         assert!(child.wait().expect("ours").success());
         assert_eq!(fs::read_to_string(&output).expect("written"), format!("before\n/\n{pid} {pid}\nwhy\n"));
-        assert!(matches!(spawn(Path::new("/nowhere/covey"), &[], &output), Err(ProcessError::Spawn { .. })));
+        assert!(matches!(
+            spawn(Path::new("/nowhere/covey"), &[], &output, StoreKeys::Inherited),
+            Err(ProcessError::Spawn { .. })
+        ));
     }
 }

@@ -15,7 +15,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use super::cluster::ClusterError;
 use super::daemon::{Daemon, Living};
 use super::layout::Layout;
-use super::process::{ProcessError, Stopped, spawn, stop};
+use super::process::{ProcessError, Stopped, StoreKeys, spawn, stop};
 
 /// Lines of its output that are shown of a daemon that died, and where the search for them begins.
 const LAST_LINES_MAX: usize = 10;
@@ -62,7 +62,14 @@ impl Started {
             let launcher = Daemon::Launcher(node.clone());
             self.launchers.extend(launcher.find(layout).is_none().then_some(launcher));
         }
-        let child = spawn(program, args, &output)?;
+        // A node is let at blobs by the controller, unless it is to go by itself.
+        let keys = match &daemon {
+            Daemon::Noded(_) if std::env::var_os("COVEY_STORE_AUTH").is_none_or(|who| who != "node") => {
+                StoreKeys::Withheld
+            }
+            _ => StoreKeys::Inherited,
+        };
+        let child = spawn(program, args, &output, keys)?;
         self.children.push(StartedDaemon { daemon, child, output, output_from });
         Ok(())
     }

@@ -1,10 +1,12 @@
 //! What the listing takes from memory and from history.
 
 use sched::event::Event;
+use tokio::sync::mpsc;
 
 use super::*;
 use crate::history::tests::{cluster_with, fat_job, run};
 use crate::journal::{Commit, MemoryJournal};
+use crate::rpc::listing::{Outlet, PAGES_MAX};
 
 /// The rows of a listing, as `state id_index`.
 fn listed(cluster: &Cluster, journal: &dyn Journal, request: &v1::ListHistoryRequest) -> Vec<String> {
@@ -13,8 +15,9 @@ fn listed(cluster: &Cluster, journal: &dyn Journal, request: &v1::ListHistoryReq
     let (wanted, unknown) = find(cluster, &jobs.ids).expect("sound ids");
     let window = Window { from_ms: request.from_ms, until_ms: request.until_ms };
     let filter_of = v1::ListJobsRequest { states: Vec::new(), ..jobs.clone() };
-    let sift =
-        Sift { filter: Filter::new(&filter_of), window, states: &jobs.states, pager: Pager::new(sender, Vec::new()) };
+    let mut outlet = Outlet::new(sender);
+    let pager = Pager::new(&mut outlet, Vec::new());
+    let sift = Sift { filter: Filter::new(&filter_of), window, states: &jobs.states, pager };
     let maker = RowMaker { cluster, detail: true, steps: true, starts: None };
     let mut listing = Listing { cluster, journal, maker, sift, duplicates: request.duplicates };
     let done = match wanted {

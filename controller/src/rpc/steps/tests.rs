@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use blobs::Environment;
 use proto::link::{FromNode, Order, Register, StartStep, ToNode};
 use proto::v1::controller_client::ControllerClient;
 use proto::v1::controller_server::ControllerServer;
 use proto::v1::node_link_client::NodeLinkClient;
 use proto::v1::node_link_server::NodeLinkServer;
 use proto::v1::to_srun::Kind as Heard;
+use sched::allow::Roles;
 use sched::cluster::Cluster;
 use sched::ids::AttemptKey;
 use sched::reason::{Exit, StopWhy};
@@ -22,10 +24,13 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Channel, Server};
 
 use super::*;
+use crate::audit::Audit;
 use crate::config::{Config, ConfigFile};
 use crate::driver::{Driver, Published, mailbox};
 use crate::journal::MemoryJournal;
 use crate::rpc::link::Links;
+use crate::rpc::rights::Rights;
+use crate::rpc::sign_blob::Signatory;
 
 const REQUEST: [u8; 16] = [7; 16];
 
@@ -42,25 +47,39 @@ async fn bench() -> Bench {
     let partition = sched::partition::Partition { default: true, ..sched::partition::Partition::new("debug".into()) };
     // The room on the machine's own disk is nothing to a journal in memory.
     let settings = Settings { free_disk_mib_min: 0, ..Settings::default() };
-    let config = Config { settings, partitions: vec![partition], metrics: None };
+    let config =
+        Config { settings, partitions: vec![partition], roles: Roles::default(), metrics: None, trust_nodes: false };
     let (post, mailbox) = mailbox();
-    let (journal, published) = (Arc::new(MemoryJournal::default()), Arc::new(Published::new(Cluster::default())));
+    let (journal, published) = (Arc::new(MemoryJournal::default()), Arc::new(Published::new(Cluster::default(), 0)));
     let driver = Driver::new(Cluster::default(), config.clone(), journal.clone(), 1, published.clone(), mailbox);
     std::thread::spawn(move || driver.run());
     let relay = Relay::new(post.clone(), published.clone());
-    let links = Links { post: post.clone(), relay: relay.clone() };
+    let shared = Arc::new(ArcSwap::from_pointee(config));
+    let (rights, audit) = (Rights::new(shared.clone()), Audit::unwritten());
+    let links = Links {
+        post: post.clone(),
+        rights: rights.clone(),
+        published: published.clone(),
+        audit: audit.clone(),
+        relay: relay.clone(),
+        signatory: Arc::new(Signatory::new(published.clone(), journal.clone(), Environment::default())),
+        readings: Arc::default(),
+    };
     let desk = Desk {
         post,
         published: published.clone(),
         journal,
-        config: Arc::new(ArcSwap::from_pointee(config)),
+        config: shared,
+        rights,
+        audit,
         config_file: Arc::new(ConfigFile { path: "covey.toml".into(), asked: false }),
         plain_port: 0,
         epoch: 1,
         started_ms: 0,
-        submit_bytes: Arc::new(tokio::sync::Semaphore::new(crate::rpc::SUBMIT_BYTES_MAX)),
+        submit_bytes: crate::budget::Budget::new(1 << 20, 1 << 20),
         submit_rate: Arc::default(),
         relay,
+        readings: Arc::default(),
         holders: Arc::default(),
         dir: std::path::Path::new("/").into(),
     };
@@ -79,9 +98,11 @@ async fn bench() -> Bench {
         claims: Vec::new(),
         step_claims: Vec::new(),
         registration: 1,
+        lease_left_ms: 0,
         abilities: Default::default(),
         features: Vec::new(),
         gres: Vec::new(),
+        retiring: false,
     };
     node.send(FromNode::Register(register).into()).await.expect("room");
     let mut link = NodeLinkClient::new(channel(address).await);
@@ -302,7 +323,11 @@ async fn steps_wait_in_their_order_and_those_that_must_not_are_refused() {
     second.say(srun_says(Kind::Stop(true))).await;
     let stop = Order::StopStep { key: start.key, why: StopWhy::Cancelled(0) };
     bench.order(|order| (*order == stop).then_some(())).await;
-    bench.order(|order| (*order == Order::SignalStep { key: start.key, signal: 9 }).then_some(())).await;
+    bench
+        .order(|order| {
+            matches!(order, Order::SignalStep { key, sent } if (*key, sent.signal) == (start.key, 9)).then_some(())
+        })
+        .await;
     bench.step_ends(start.key, 0).await;
     assert_eq!(told(second.hear().await), "CANCELLED 0");
     assert_eq!(told(fourth.hear().await), "created 1 1");

@@ -7,7 +7,7 @@ use blobs::{Blob, BlobStore, Scheme, StoreUrl};
 use indicatif::DecimalBytes;
 
 use super::select::{open, select};
-use super::transfer::{BLOB_BYTES_MAX, each};
+use super::transfer::{BLOB_BYTES_MAX, PARTS_BYTES_MAX, each};
 use super::{BlobCommandError, counted};
 
 #[derive(Debug, clap::Args)]
@@ -36,14 +36,14 @@ pub(super) async fn run(args: &Args, cwd: &Path, out: &mut impl Write) -> Result
     }
     let (count, bytes) = (wanted.len(), wanted.iter().map(|(_, blob)| blob.size_bytes).sum());
     let target = open(&folder)?;
-    each(wanted, |(_, blob)| blob.size_bytes, |(store, blob)| copy(store, blob, &target)).await?;
+    each(wanted, |(_, blob)| blob.size_bytes.min(PARTS_BYTES_MAX), |(store, blob)| copy(store, blob, &target)).await?;
     writeln!(out, "got {}, {}, into {folder}", counted(count), DecimalBytes(bytes)).map_err(BlobCommandError::Output)
 }
 
 /// A folder is a store too: a file appears whole or not at all.
 async fn copy(store: BlobStore, blob: Blob, target: &BlobStore) -> Result<(), BlobCommandError> {
-    let bytes = store.get(&blob.name, BLOB_BYTES_MAX).await?;
-    Ok(target.put(&blob.name, bytes).await?)
+    let path = target.local_path(&blob.name).expect("the target is a folder");
+    Ok(store.save(&blob.name, path).await.map(drop)?)
 }
 
 async fn print(wanted: Vec<(BlobStore, Blob)>, out: &mut impl Write) -> Result<(), BlobCommandError> {

@@ -5,13 +5,15 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use blobs::{BlobName, BlobStore, StoreUrl};
-use bytes::Bytes;
+use blobs::{Before, BlobName, BlobStore, Content, StoreUrl};
 use indicatif::DecimalBytes;
 
 use super::select::open;
-use super::transfer::{BLOB_BYTES_MAX, each};
+use super::transfer::{PARTS_BYTES_MAX, each};
 use super::{BlobCommandError, counted};
+
+/// The largest file; the parts of a larger one would take more memory than is set aside for them.
+const FILE_BYTES_MAX: u64 = 128 << 30;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -37,7 +39,7 @@ pub(super) async fn run(args: &Args, cwd: &Path, out: &mut impl Write) -> Result
     }
     let (count, bytes) = (sources.len(), sources.iter().map(|source| source.size_bytes).sum());
     let store = open(&url)?;
-    each(sources, |source| source.size_bytes, |source| put(&store, source)).await?;
+    each(sources, |source| source.size_bytes.min(PARTS_BYTES_MAX), |source| put(&store, source)).await?;
     writeln!(out, "put {}, {}, to {url}", counted(count), DecimalBytes(bytes)).map_err(BlobCommandError::Output)
 }
 
@@ -46,9 +48,9 @@ fn source(path: &Path) -> Result<Source, BlobCommandError> {
     if found.is_dir() {
         return Err(BlobCommandError::Folder(path.to_owned()));
     }
-    if found.len() > BLOB_BYTES_MAX {
+    if found.len() > FILE_BYTES_MAX {
         let file = path.display().to_string();
-        return Err(BlobCommandError::TooLarge { file, bytes: found.len(), bytes_max: BLOB_BYTES_MAX });
+        return Err(BlobCommandError::TooLarge { file, bytes: found.len(), bytes_max: FILE_BYTES_MAX });
     }
     let name = path.file_name().and_then(|name| name.to_str());
     let name = BlobName::new(name.ok_or_else(|| BlobCommandError::Unnamed(path.to_owned()))?)?;
@@ -56,7 +58,6 @@ fn source(path: &Path) -> Result<Source, BlobCommandError> {
 }
 
 async fn put(store: &BlobStore, source: Source) -> Result<(), BlobCommandError> {
-    let Source { path, name, .. } = source;
-    let bytes = fs::read(&path).map_err(|source| BlobCommandError::Read { path, source })?;
-    Ok(store.put(&name, Bytes::from(bytes)).await?)
+    let Source { path, name, size_bytes } = source;
+    Ok(store.put_if(&name, &Content::File { path, size_bytes }, &Before::Anything).await?)
 }

@@ -12,8 +12,11 @@ const AT_ONCE_MAX: usize = 16;
 /// Memory for the blobs that move; one that is larger moves alone.
 const IN_FLIGHT_MIB_MAX: u32 = 256;
 
-/// The largest blob that is moved, because it is held in memory; a larger one is refused.
+/// The largest blob that is read into memory; a larger one is refused.
 pub(crate) const BLOB_BYTES_MAX: u64 = 4 << 30;
+
+/// What moves from or to a file takes no more memory than this, whatever its length.
+pub(crate) const PARTS_BYTES_MAX: u64 = 96 << 20;
 
 /// From so many on a bar is shown, if stderr is a terminal.
 const BAR_MIN: usize = 8;

@@ -1,27 +1,49 @@
-//! The one array job: submitted as `sbatch --map-op=grayscale` does, watched to its end, and what became of each task.
+//! The one array job: a map as of `sbatch --map-op=grayscale`, or an array of a script; watched to its end, and what became of
+//! each task. Start at [`convert`].
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
 
 use blobs::{BlobError, BlobStore};
-use proto::dial::dial;
-use proto::v1::{JobRow, JobState, ListJobsRequest, work};
+use indicatif::DecimalBytes;
+use proto::v1::{self, JobRow, JobState, ListJobsRequest, work};
 use sched::spec::output_name::OutputName;
 
+use super::pictures::Source;
 use super::progress::Bar;
-use super::{Stores, refused};
+use super::report::Report;
+use super::{Stores, check, refused};
 use crate::ask::Ask;
-use crate::call::{CallError, Channel, client, unnamed};
+use crate::call::{CallError, Channel, client};
 use crate::commands::blob::transfer::each;
-use crate::failure::{Failure, Outcome};
-use crate::local::layout::Layout;
+use crate::failure::{Failure, Outcome, print};
 use crate::mapping::{MapRequest, Mapping};
-use crate::send::send;
+use crate::send::{Submission, send};
 use crate::submitter::Submitter;
 use crate::wait::wait;
 
-/// For a controller that has answered before.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// What converts.
+pub(super) enum Work {
+    /// The built-in operation, on every blob of the input.
+    Map,
+    /// An array of this script, whose task i is to convert the i-th blob. It is told the two URLs.
+    Script(Vec<u8>),
+}
+
+impl Work {
+    /// That of the script, if there is one.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) fn of(script: Option<&Path>, submitter: &Submitter) -> Outcome<Work> {
+        let Some(path) = script.map(|path| submitter.dir.join(path)) else { return Ok(Work::Map) };
+        let text = fs::read(&path)
+            .map_err(|error| Failure::chain(&format!("covey demo: error: cannot read {}: ", path.display()), &error));
+        text.map(Work::Script)
+    }
+}
 
 /// A job that has ended.
 #[derive(Clone, Debug)]
@@ -47,30 +69,60 @@ impl Task {
     }
 }
 
-/// Submits, shows progress, waits, and asks what became of the tasks.
+/// Puts the pictures into the input, runs the job, and looks at every output.
 ///
 /// # Errors
-/// When the map cannot be submitted, or the controller stays away.
-pub(super) async fn run(layout: &Layout, stores: &Stores, name: &OutputName, submitter: &Submitter) -> Outcome<Run> {
+/// When a picture cannot be put, the job cannot be submitted, or the controller stays away.
+pub(super) async fn convert(
+    channel: &Channel,
+    source: Source,
+    stores: &Stores,
+    name: &OutputName,
+    work: Work,
+    submitter: &Submitter,
+) -> Outcome<Report> {
+    let (count, bytes) = source.put(&stores.input).await?;
+    print(format!("put {count} pictures, {}, into {}\n", DecimalBytes(bytes), stores.input.url()))?;
+    let run = run(channel, stores, name, work, submitter).await?;
+    let faults = check::faults(stores, &run.tasks).await;
+    Ok(Report::new(&run, faults, stores.output.url()))
+}
+
+/// Submits, shows progress, waits, and asks what became of the tasks.
+async fn run(channel: &Channel, stores: &Stores, name: &OutputName, work: Work, submitter: &Submitter) -> Outcome<Run> {
     let (from, to, name_text) = (stores.input.url().to_string(), stores.output.url().to_string(), name.to_string());
     let request = MapRequest { from: &from, to: &to, name: &name_text, throttle: 0 };
     let mapping = Mapping::prepare(request, &submitter.dir).await.map_err(|error| error.failure("covey demo"))?;
     let ask = Ask { output: Some("none".into()), ..Ask::default() };
-    let spec = ask.spec("grayscale".into(), "covey demo".into(), work::Kind::Op("grayscale".into()), submitter);
-    let submission = mapping.submission(spec, None, Vec::new());
-    let manifest = &submission.manifest;
+    let (submission, manifest) = match work {
+        Work::Map => {
+            let op = work::Kind::Op("grayscale".into());
+            let submission =
+                mapping.submission(ask.spec("grayscale".into(), "covey demo".into(), op, submitter), None, Vec::new());
+            let manifest = submission.manifest.clone();
+            (submission, manifest)
+        }
+        Work::Script(text) => {
+            let script = work::Kind::Script(work::Script { arguments: vec![from.clone(), to.clone()] });
+            let spec = ask.spec("grayscale".into(), "covey demo --script".into(), script, submitter);
+            let manifest = mapping.into_manifest();
+            let spec = v1::JobSpec { array: format!("0-{}", manifest.len() - 1), ..spec };
+            let environment = ask.environment("covey demo", submitter)?;
+            (Submission { spec, script: Some(text), environment, manifest: Vec::new() }, manifest)
+        }
+    };
+    let manifest = &manifest;
     clear(&stores.output, name, manifest).await.map_err(|error| refused(&error))?;
-    let channel = unnamed(dial(&layout.endpoints(), PATIENCE).await.map_err(|error| unanswered(&error.into()))?);
 
     let mut bar = Bar::new(manifest.len());
     let begun = Instant::now();
-    let id = send(&channel, &submission, None).await.map_err(|error| unanswered(&error))?.job_id;
-    let last = wait(&channel, id, |progress| bar.show(progress)).await;
+    let id = send(channel, &submission, None).await.map_err(|error| unanswered(&error))?.job_id;
+    let last = wait(channel, id, |progress| bar.show(progress)).await;
     let seconds = begun.elapsed().as_secs_f64();
     bar.clear();
     last.map_err(|error| unanswered(&error))?;
 
-    let mut rows = rows(&channel, id).await.map_err(|error| unanswered(&error))?;
+    let mut rows = rows(channel, id).await.map_err(|error| unanswered(&error))?;
     let tasks = (0..).zip(manifest).map(|(index, input)| Task {
         input: input.clone(),
         output: name.fill(input, id, index),
@@ -102,7 +154,7 @@ async fn rows(channel: &Channel, id: u32) -> Result<BTreeMap<u32, JobRow>, CallE
     Ok(rows)
 }
 
-fn unanswered(error: &CallError) -> Failure {
+pub(super) fn unanswered(error: &CallError) -> Failure {
     Failure::call("covey demo", "covey demo: error: ", error)
 }
 

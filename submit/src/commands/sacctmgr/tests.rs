@@ -116,3 +116,25 @@ fn what_is_not_understood_is_said_in_slurms_words() {
     assert_eq!(code(&["bogus"]).map(|(exit, _)| exit), Some(1));
     assert!(code(&["show", "bogus"]).is_some_and(|(_, text)| text.contains("runawayjobs")));
 }
+
+#[test]
+fn documents_have_the_rows_of_the_tables() {
+    let told = |entity: &str, rows: Vec<Row>| {
+        let document = json::document(entity, rows, &Meta::here("sacctmgr", &[], "covey"));
+        serde_json::to_value(document.expect("Slurm has one of it")).expect("it is JSON")
+    };
+    let qos = told("qos", vec![rows::qos()]);
+    assert_eq!(qos["qos"][0]["name"], "normal");
+    assert_eq!(qos["qos"][0]["id"], 1);
+    let user = Row::from([("User", "ada".to_owned()), ("AdminLevel", "None".to_owned())]);
+    let users = told("user", vec![user]);
+    assert_eq!(users["users"][0]["name"], "ada");
+    assert_eq!(users["users"][0]["administrator_level"][0], "None");
+    let association =
+        Row::from([("Account", "physics".to_owned()), ("User", "ada".to_owned()), ("QOS", "normal".to_owned())]);
+    let associations = told("association", vec![association]);
+    assert_eq!(associations["associations"][0]["account"], "physics");
+    assert_eq!(associations["associations"][0]["parent_account"], "root");
+    assert_eq!(told("tres", Vec::new())["TRES"], serde_json::json!([]));
+    assert!(json::document("event", Vec::new(), &Meta::here("sacctmgr", &[], "covey")).is_none());
+}

@@ -14,7 +14,7 @@ use sched::spec::duration::TimeLimit;
 
 use super::script::Script;
 use crate::ask::Ask;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{BAD_OPTION, Failure, Outcome};
 use crate::getopt;
 use crate::submitter::Submitter;
 use crate::unbuilt;
@@ -241,6 +241,7 @@ fn stray(word: &OsStr) -> Failure {
         return heterogeneous();
     }
     Failure::new(format_args!("sbatch: error: Invalid directive found in batch script: {}", word.display()))
+        .exit(BAD_OPTION)
 }
 
 /// What the variables say, as words.

@@ -127,7 +127,8 @@ mod tests {
         let ids = ["5", "6"].map(String::from);
         let done = Verdict::default();
         assert!(answer(&ids, &[done.clone(), done.clone()], None).is_ok());
-        let unknown = Verdict { refusal: "Invalid job id specified".into(), detail: "look again".into() };
+        let unknown =
+            Verdict { refusal: "Invalid job id specified".into(), detail: "look again".into(), ..Verdict::default() };
         let failure = answer(&ids, &[done, unknown], Some("slurm_suspend error")).expect_err("one is refused");
         let text = "Invalid job id specified for job 6\nslurm_suspend error: Invalid job id specified\n\
                     covey: hint: 6: look again\n";

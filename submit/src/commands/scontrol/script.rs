@@ -28,7 +28,7 @@ pub(super) fn write(words: &[&str], timeout: Option<u32>) -> Outcome<ExitCode> {
 async fn batch_script(id: &str, file: Option<&str>, timeout: Option<u32>) -> Outcome<ExitCode> {
     let asked = async {
         let channel = connect(timeout).await?;
-        Ok(client(&channel).get_script(GetScriptRequest { id: id.to_owned() }).await?.into_inner())
+        Ok(client(&channel).get_script(GetScriptRequest { id: id.to_owned(), map: false }).await?.into_inner())
     };
     let reply = asked.await.map_err(|error: CallError| match error.code() {
         Some(tonic::Code::InvalidArgument) => Failure::new("job script retrieval failed: Invalid job id specified"),

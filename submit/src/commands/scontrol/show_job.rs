@@ -137,7 +137,7 @@ fn shape(row: &JobRow, details: bool, block: &mut Block) {
     if !row.reservation.is_empty() {
         block.line(&[("Reservation", &row.reservation)]);
     }
-    let over_subscribe = if detail.exclusive { "EXCLUSIVE" } else { "OK" };
+    let over_subscribe = if detail.exclusive { "NO" } else { "OK" };
     let licenses = or_null(&detail.licenses);
     block.line(&[("OverSubscribe", &over_subscribe), ("Contiguous", &0), ("Licenses", &licenses), ("Network", &NONE)]);
 }
@@ -154,6 +154,7 @@ fn files(row: &JobRow, details: bool, block: &mut Block) {
         ("AdminComment", &detail.admin_comment),
         ("Comment", &detail.comment),
         ("Extra", &detail.extra),
+        ("InjectFailure", &detail.inject_failure),
         ("Note", &row.note),
     ] {
         if !value.is_empty() {

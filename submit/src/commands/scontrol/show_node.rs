@@ -5,6 +5,7 @@ use proto::v1::{NodeRow, NodeState};
 use super::block::Block;
 use crate::commands::sinfo::state::joined;
 use crate::getopt::SLURM_VERSION;
+use crate::row::tres_memory;
 use crate::show::{or_null, time};
 
 const NONE: &str = "(null)";
@@ -48,8 +49,8 @@ pub(super) fn node(row: &NodeRow) -> Block {
     block.line(&[("BootTime", &"None"), ("SlurmdStartTime", if away { &"None" } else { &since })]);
     let resumed = row.reason.as_ref().and_then(|reason| time(reason.resume_ms)).unwrap_or_else(|| "None".into());
     block.line(&[("LastBusyTime", &"Unknown"), ("ResumeAfterTime", &resumed)]);
-    block.line(&[("CfgTRES", &format!("cpu={},mem={}M,billing={}", row.cpus, row.memory_mib, row.cpus))]);
-    let held = format!("cpu={},mem={}M", row.cpus_held, row.memory_held_mib);
+    block.line(&[("CfgTRES", &format!("cpu={},mem={},billing={}", row.cpus, tres_memory(row.memory_mib), row.cpus))]);
+    let held = format!("cpu={},mem={}", row.cpus_held, tres_memory(row.memory_held_mib));
     block.line(&[("AllocTRES", if row.cpus_held == 0 { &NONE } else { &held })]);
     block.line(&[("CurrentWatts", &"0"), ("AveWatts", &"0")]);
     if let Some(reason) = &row.reason {

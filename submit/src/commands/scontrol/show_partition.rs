@@ -6,6 +6,7 @@ use proto::v1::{NodeRow, PartitionRow};
 use sched::spec::{duration, hostlist};
 
 use super::block::Block;
+use crate::row::tres_memory;
 
 const NONE: &str = "(null)";
 
@@ -57,7 +58,7 @@ pub(super) fn partition(row: &PartitionRow, nodes: &[NodeRow]) -> Block {
     block.line(&[(default, &limits.0), (max, &limits.1)]);
     let total = match row.nodes.len() {
         0 => NONE.to_owned(),
-        nodes => format!("cpu={cpus},mem={memory_mib}M,node={nodes},billing={cpus}"),
+        nodes => format!("cpu={cpus},mem={},node={nodes},billing={cpus}", tres_memory(memory_mib)),
     };
     block.line(&[("TRES", &total)]);
     block

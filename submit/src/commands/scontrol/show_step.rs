@@ -4,14 +4,13 @@ use std::process::ExitCode;
 
 use proto::v1::{JobRow, JobState, ListJobsRequest, StepRow};
 use sched::spec::duration;
-use sched::spec::size::Mebibytes;
 
 use super::Options;
 use super::block::{Block, Style};
 use crate::call::{CallError, connect};
 use crate::commands::squeue::load;
 use crate::failure::{Failure, Outcome, print};
-use crate::row::display_id;
+use crate::row::{display_id, tres_memory};
 use crate::show::{self, or_null, state_names, time};
 
 const REFUSED: &str = "slurm_get_job_steps error: ";
@@ -64,8 +63,7 @@ fn running(row: &JobRow) -> impl Iterator<Item = (String, StepRow)> {
 }
 
 fn block(row: &JobRow, name: &str, step: &StepRow) -> Block {
-    let limit = step.time_limit_minutes.or(row.time_limit_minutes);
-    let limit = limit.map_or_else(|| "UNLIMITED".into(), |minutes| duration::padded(minutes * 60));
+    let limit = step.time_limit_minutes.map_or_else(|| "UNLIMITED".into(), |minutes| duration::padded(minutes * 60));
     let mut block = Block::default();
     let id = format!("{}.{name}", display_id(row));
     let started = time(step.started_ms).unwrap_or_else(|| "Unknown".into());
@@ -80,7 +78,7 @@ fn block(row: &JobRow, name: &str, step: &StepRow) -> Block {
     ]);
     let memory = match row.memory_held_mib {
         0 => String::new(),
-        mib => format!("mem={},", Mebibytes(mib.saturating_mul(step.node_count.into()))),
+        mib => format!("mem={},", tres_memory(mib.saturating_mul(step.node_count.into()))),
     };
     let tres = format!("cpu={},{memory}node={}", step.cpus, step.node_count);
     // A batch script holds nothing but its job's.

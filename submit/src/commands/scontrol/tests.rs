@@ -145,7 +145,7 @@ fn nodes_and_partitions_have_their_keys() {
         " RealMemory=4096 AllocMem=1024 FreeMem=3072 ",
         " State=MIXED ThreadsPerCore=1 ",
         " Partitions=normal ",
-        " CfgTRES=cpu=4,mem=4096M,billing=4 AllocTRES=cpu=1,mem=1024M CurrentWatts=0 AveWatts=0 Enforces=cgroup1:memory,cpus\n",
+        " CfgTRES=cpu=4,mem=4G,billing=4 AllocTRES=cpu=1,mem=1G CurrentWatts=0 AveWatts=0 Enforces=cgroup1:memory,cpus\n",
     ] {
         assert!(text.contains(part), "{part:?} in {text}");
     }

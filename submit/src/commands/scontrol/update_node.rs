@@ -182,7 +182,8 @@ mod tests {
         let refusals = vec![String::new(), text.clone(), text];
         let details = vec![String::new(), "there is no node b".into(), "there is no node c".into()];
         let names = ["a", "b", "c"].map(String::from);
-        let failure = answer(&names, &UpdateNodesReply { refusals, details }).expect_err("two are refused");
+        let failure =
+            answer(&names, &UpdateNodesReply { refusals, details, ..Default::default() }).expect_err("two are refused");
         assert_eq!(
             failure.text(),
             "scontrol: error: there is no node b\nscontrol: error: there is no node c\n\

@@ -72,3 +72,28 @@ fn before_the_first_pass_there_are_no_means() {
     let text = text(&GetStatisticsReply { passes: None, ..reply() }, Order::Count);
     assert!(!text.contains("Mean cycle") && text.contains("\tLast cycle when: N/A\n"), "{text}");
 }
+
+#[test]
+fn a_document_has_the_same_figures() {
+    let document = statistics::document(&reply(), &Meta::here("sdiag", &[], "covey"));
+    let document = serde_json::to_value(&document).expect("it is JSON");
+    let told = &document["statistics"];
+    for (field, figure) in [
+        ("jobs_submitted", 44),
+        ("jobs_canceled", 3),
+        ("server_thread_count", 3),
+        ("schedule_cycle_mean", 261),
+        ("schedule_cycle_per_minute", 2),
+        ("bf_backfilled_jobs", 7),
+        ("bf_depth_mean", 2),
+        ("bf_queue_len_mean", 3),
+    ] {
+        assert_eq!(told[field], figure, "{field} in {told}");
+    }
+    assert_eq!(told["bf_when_last_cycle"]["number"], 1_795_203_185);
+    let call = &told["rpcs_by_message_type"][0];
+    assert_eq!(call["message_type"], "ListJobs");
+    assert_eq!(call["average_time"]["number"], 103);
+    assert_eq!(told["rpcs_by_user"][0]["total_time"], 356_790);
+    assert_eq!(document["meta"]["slurm"]["cluster"], "covey");
+}

@@ -26,7 +26,7 @@ use super::signals::Signals;
 use super::spec::{Plan, Source};
 use super::writing::{Write, Written, write_all};
 use crate::call::{CallError, Channel, client, is_lost};
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Outcome, exit_of_environment};
 use crate::submitter::Submitter;
 
 /// How long a controller is waited for that has not made the step yet; afterwards as long as it takes.
@@ -455,7 +455,7 @@ impl<'a> Session<'a> {
         }
         let failure =
             Failure::call("srun", &format!("srun: error: Unable to create step for job {}: ", self.job), &error);
-        match super::exit_of_environment("SLURM_EXIT_IMMEDIATE").filter(|_| self.options.immediate.is_some()) {
+        match exit_of_environment("SLURM_EXIT_IMMEDIATE").filter(|_| self.options.immediate.is_some()) {
             Some(exit) => failure.exit(exit),
             None => failure,
         }

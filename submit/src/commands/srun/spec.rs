@@ -5,6 +5,7 @@ use std::path::Path;
 
 use proto::v1;
 use sched::spec::duration::TimeLimit;
+use sched::spec::programs::Programs;
 
 use super::options::Options;
 use crate::ask::OpenMode;
@@ -54,6 +55,7 @@ pub(super) fn plan(
     let Some(program) = words.first() else {
         return Err(Failure::new("srun: fatal: No command given to execute."));
     };
+    let programs = if options.multi_prog { programs(program, options.shape.ntasks)? } else { String::new() };
     let name = Path::new(program).file_name().map_or_else(|| program.clone(), |name| name.to_string_lossy().into());
     let shape = &options.shape;
     let (stdout, to_out, only_task) = output(options.output.as_deref());
@@ -95,8 +97,23 @@ pub(super) fn plan(
         },
         limits: submitter.limits(shape.propagate.as_ref()),
         gres: String::new(),
+        programs,
     };
     Ok(Plan { spec, stdout, stderr, stdin, only_task })
+}
+
+/// The file of `--multi-prog`, in which each of the tasks must have a program.
+fn programs(path: &str, tasks: Option<u32>) -> Outcome<String> {
+    let wrong = |text: String| Failure::new(format_args!("srun: error: {text}"));
+    let text = std::fs::read_to_string(path);
+    let unread = |error| wrong(format!("Could not open multi_prog config file {path}")).hint(Some(error));
+    let text = text.map_err(unread)?;
+    let read = Programs::read(&text);
+    let read = read.map_err(|error| wrong(format!("Configuration file {path} invalid")).hint(Some(error)))?;
+    match tasks.and_then(|tasks| read.without(tasks)) {
+        Some(task) => Err(wrong(format!("Configuration file {path} invalid, no record for task id {task}"))),
+        None => Ok(text),
+    }
 }
 
 /// What passes of srun's own variables, and what it says of itself.
@@ -192,6 +209,28 @@ mod tests {
         for (pattern, of_nodes) in [("%2t", true), ("a%%t", false), ("%j\\%t", false), ("%N.x", true), ("%x%J", false)]
         {
             assert_eq!(is_of_nodes(pattern), of_nodes, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_programs_is_read_and_checked_before_anything_is_asked() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("programs");
+        let planned = |text: &str, tasks| {
+            std::fs::write(&file, text).expect("written");
+            let words = vec![file.clone().into_os_string()];
+            let mut options = Options { words, multi_prog: true, ..Options::default() };
+            options.shape.ntasks = tasks;
+            plan(&options, [], &Submitter::ada()).map_err(|failure| failure.text())
+        };
+        let spec = planned("0 a\n1-2 b %t\n", Some(3)).expect("good").spec;
+        assert_eq!((spec.name.as_str(), spec.programs.as_str()), ("programs", "0 a\n1-2 b %t\n"));
+        for (text, tasks, said) in [
+            ("0 a\n", Some(2), " invalid, no record for task id 1\n"),
+            ("a 0\n", None, " invalid\ncovey: hint: line 1 is invalid: write task numbers, such as"),
+        ] {
+            let refused = planned(text, tasks).expect_err(text);
+            assert!(refused.starts_with("srun: error: Configuration file ") && refused.contains(said), "{refused}");
         }
     }
 
