@@ -14,11 +14,15 @@ use object_store::memory::InMemory;
 use object_store::signer::Signer;
 use object_store::{ClientConfigKey, ObjectStore};
 
+use crate::azure_crypto::AzureCrypto;
 use crate::transport::{Connector, client_options, retries};
 use crate::{BlobError, Environment, Scheme, StoreUrl};
 
-/// Whose the blobs of Azurite are, unless it is told otherwise.
+/// Where Azurite listens and whose its blobs are, unless it is told otherwise. The key is no secret: it is the same everywhere
+/// (<https://learn.microsoft.com/azure/storage/common/storage-connect-azurite>).
+const EMULATOR_URL: &str = "http://127.0.0.1:10000";
 const EMULATOR_ACCOUNT: &str = "devstoreaccount1";
+const EMULATOR_KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 /// The blobs of all `memory:` URLs of this process.
 static MEMORY: LazyLock<Arc<InMemory>> = LazyLock::new(|| Arc::new(InMemory::new()));
@@ -45,14 +49,14 @@ pub(crate) fn connect(url: &StoreUrl, environment: &Environment) -> Result<Clien
     match url.scheme() {
         Scheme::File => Ok(Client::plain(Arc::new(LocalFileSystem::new()))),
         Scheme::Memory => Ok(Client::plain(Arc::clone(&*MEMORY) as Arc<dyn ObjectStore>)),
-        Scheme::Azure => azure(url, &environment.settings("AZURE_")),
+        Scheme::Azure => azure(url, &environment.settings("AZURE_"), environment.value("AZURITE_BLOB_STORAGE_URL")),
         Scheme::S3 => s3(url, &environment.settings("AWS_")),
         Scheme::Google => google(url, &environment.settings("GOOGLE_")),
         Scheme::Http | Scheme::Https => http(url),
     }
 }
 
-fn azure(url: &StoreUrl, settings: &[(Azure, &str)]) -> Result<Client, BlobError> {
+fn azure(url: &StoreUrl, settings: &[(Azure, &str)], azurite: Option<&str>) -> Result<Client, BlobError> {
     let on = |key| value_of(settings, &key).is_some_and(is_true);
     let has = |key| value_of(settings, &key).is_some();
     let can_sign = [Azure::AccessKey, Azure::SasKey, Azure::Token, Azure::ClientSecret]
@@ -70,11 +74,22 @@ fn azure(url: &StoreUrl, settings: &[(Azure, &str)]) -> Result<Client, BlobError
     refuse_plain(url, value_of(settings, &Azure::Endpoint), allowed, ("AZURE_STORAGE_ENDPOINT", "AZURE_ALLOW_HTTP"))?;
     let builder = MicrosoftAzureBuilder::new().with_http_connector(Connector);
     let builder = builder.with_client_options(client_options()).with_retry(retries());
-    let builder = settings.iter().fold(builder, |builder, (key, value)| builder.with_config(*key, *value));
+    let builder = builder.with_crypto_provider(Arc::new(AzureCrypto));
+    // The emulator is an endpoint like others, but for its defaults: the builder's own would look into this process's environment.
+    let plain = settings.iter().filter(|(key, _)| *key != Azure::UseEmulator);
+    let builder = plain.fold(builder, |builder, (key, value)| builder.with_config(*key, *value));
+    let mut name = value_of(settings, &Azure::AccountName);
+    let builder = if on(Azure::UseEmulator) {
+        let account = *name.get_or_insert(EMULATOR_ACCOUNT);
+        let endpoint = format!("{}/{account}", azurite.unwrap_or(EMULATOR_URL).trim_end_matches('/'));
+        let builder = builder.with_endpoint(endpoint).with_account(account).with_allow_http(true);
+        if can_sign { builder } else { builder.with_access_key(EMULATOR_KEY) }
+    } else {
+        builder
+    };
     let store = opened(url, builder.with_container_name(url.authority()).build())?;
     let signer: Option<Arc<dyn Signer>> = (!on(Azure::SkipSignature)).then(|| store.clone() as _);
-    let emulated = on(Azure::UseEmulator).then_some(EMULATOR_ACCOUNT);
-    let account = value_of(settings, &Azure::AccountName).or(emulated).map(|name| format!("account {name}"));
+    let account = name.map(|name| format!("account {name}"));
     Ok(Client { store, signer, account, conditional: true })
 }
 

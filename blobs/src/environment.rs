@@ -1,4 +1,5 @@
-//! What stores may know of the environment: variables that start with `AWS_`, `AZURE_` or `GOOGLE_`, and no others.
+//! What stores may know of the environment: variables that start with `AWS_`, `AZURE_`, `AZURITE_` or `GOOGLE_`, and
+//! no others.
 //!
 //! Besides the variables themselves there may be a file of them, named by `COVEY_STORE_KEYS`: lines of `NAME=value`, as from a
 //! secret of a container. The filter matters: the builders below would also obey bare names such as `TOKEN` or `ENDPOINT`. Values are secrets
@@ -14,7 +15,7 @@ use std::path::Path;
 
 use crate::BlobError;
 
-const PREFIXES: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
+const PREFIXES: [&str; 4] = ["AWS_", "AZURE_", "AZURITE_", "GOOGLE_"];
 
 /// Names a file with further settings.
 pub const SETTINGS_VARIABLE: &str = "COVEY_STORE_KEYS";
@@ -80,6 +81,11 @@ impl Environment {
     pub fn from_pairs<K: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (K, V)>) -> Self {
         let pairs = pairs.into_iter().map(|(name, value)| (name.into(), value.into()));
         Self(pairs.filter(|(name, value)| !value.is_empty() && PREFIXES.iter().any(|p| name.starts_with(p))).collect())
+    }
+
+    /// The value of one variable.
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
     }
 
     /// The settings that the builder with keys `K` understands, of variables that start with `prefix`.

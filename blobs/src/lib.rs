@@ -8,6 +8,7 @@
 //!
 //! Start reading at [`BlobStore`], then [`StoreUrl`]; for what is signed at `sign.rs`, then [`Courier`].
 
+mod azure_crypto;
 mod before;
 mod cause;
 mod connect;

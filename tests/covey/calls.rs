@@ -163,7 +163,8 @@ fn commands_in_a_job_need_nothing_and_their_rights_end_with_it() {
 
     // On the same node, after it: who looks changes nothing, and may.
     let own = site.submit(&["-H"], "true");
-    assert!(text(&site.on("x", &["squeue", "-h", "-j", &own, "-o", "%u"]).stdout).contains("nobody"));
+    let seen = site.on("x", &["squeue", "-h", "-j", &own, "-o", "%u"]);
+    assert_eq!(text(&seen.stdout), "nobody\n", "{}", text(&seen.stderr));
     for args in [
         &["scancel", &own][..],
         &["sbatch", "--wrap", "true"],

@@ -10,17 +10,9 @@ const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
 /// Submits one, with Covey's commands first in the path as on a cluster of its own.
 fn submit(rig: &Rig, name: &str) -> String {
     let mut command = rig.command("sbatch", &["--parsable", &format!("{EXAMPLES}/{name}")]);
-    let output = command.env("PATH", path(rig)).output().expect("the binary can be started");
+    let output = command.env("PATH", rig.path()).output().expect("the binary can be started");
     assert!(output.status.success(), "{name}: {output:?}");
     String::from_utf8(output.stdout).expect("text").trim().to_owned()
-}
-
-fn path(rig: &Rig) -> String {
-    let bin = rig.work().join("bin");
-    if !bin.exists() {
-        rig.run("links", &[bin.to_str().expect("text")]);
-    }
-    format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default())
 }
 
 fn array(rig: &Rig) {
@@ -45,7 +37,7 @@ fn map(rig: &Rig) {
 fn chain(rig: &Rig) {
     let mut command = Command::new("sh");
     command.arg(format!("{EXAMPLES}/chain.sh")).current_dir(rig.work()).stdin(Stdio::null());
-    command.env("PATH", path(rig)).env("COVEY_CONTROLLER", rig.endpoint()).env("COVEY_DIR", rig.dir());
+    command.env("PATH", rig.path()).env("COVEY_CONTROLLER", rig.endpoint()).env("COVEY_DIR", rig.dir());
     let output = command.output().expect("sh is there");
     assert!(output.status.success(), "{output:?}");
     let tidy = || rig.run("sacct", &["-XnP", "-o", "State", "--name=tidy"]);
@@ -70,8 +62,7 @@ type Check = (&'static str, fn(&Rig));
 #[test]
 fn every_example_runs_as_it_is() {
     let rig = Rig::start(2);
-    let checks: [Check; 4] =
-        [("array.sh", array), ("chain.sh", chain), ("map.sh", map), ("steps.sh", steps)];
+    let checks: [Check; 4] = [("array.sh", array), ("chain.sh", chain), ("map.sh", map), ("steps.sh", steps)];
     let entries = fs::read_dir(EXAMPLES).expect("it is there").flatten();
     let mut there: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     there.retain(|name| name.ends_with(".sh"));

@@ -37,7 +37,8 @@ fn an_upload_that_is_finished_after_its_node_was_given_up_changes_nothing() {
         if round % 2 == 1 {
             fs::write(&output, "of another job").expect("written");
         }
-        let make = format!("(: {{in}}; echo run ${{SLURM_RESTART_COUNT:-0}}; head -c {OUTPUT_BYTES} /dev/zero) > {{out}}");
+        let make =
+            format!("(: {{in}}; echo run ${{SLURM_RESTART_COUNT:-0}}; head -c {OUTPUT_BYTES} /dev/zero) > {{out}}");
         let [from_url, to_url] = [&from, &to].map(|path| format!("file://{}/", path.display()));
         let said = rig.run("map", &["--from", &from_url, "--to", &to_url, "--", "sh", "-c", &make]);
         let job = said.trim().rsplit(' ').next().expect("a number").to_owned();

@@ -185,7 +185,8 @@ fn who_does_not_read_holds_up_nobody_for_long() {
     let job = rig.submit(&["-H", "--array=0-14999", "-o", "none", "--wrap", "true"]);
     rig.run("scontrol", &["update", &format!("jobid={job}_[0-14999]"), "comment=apart"]);
     let mut open = Frames::open(&rig, 1_000);
-    for stream in (1..).step_by(2).take(40) {
+    // As many as one user may have at a time.
+    for stream in (1..).step_by(2).take(32) {
         open.call(stream, "ListJobs");
         open.body(stream, &message(0, &[]), true);
     }
@@ -301,13 +302,15 @@ fn what_daemons_keep_is_nobody_elses_and_links_in_it_lead_nowhere() {
     fs::write(rig.work().join("in/x"), "x").expect("written");
     rig.run("map", &["--from", "in/", "--to", "out/", "--wait", "--", "cp", "{in}", "{out}"]);
     others_are_served(&rig);
-    for path in files(&rig.dir()) {
+    // Sockets are not written to but connected to, and the kernel says by whom.
+    for path in files(&rig.dir()).into_iter().filter(|path| path.is_file()) {
         let mode = fs::metadata(&path).map_or(0, |found| found.mode()) & 0o777;
         assert_eq!(mode & 0o022, 0, "{} may be written by others: {mode:o}", path.display());
     }
-    for kept in ["journal", "nodes/linux0"] {
+    // A task gets at what it brought along, which is its user's, by the node's folder; nobody sees what else is there.
+    for (kept, closed) in [("journal", 0o077), ("nodes/linux0", 0o066)] {
         let mode = fs::metadata(rig.dir().join(kept)).expect("there").mode() & 0o777;
-        assert_eq!(mode & 0o077, 0, "{kept} holds what users submit: {mode:o}");
+        assert_eq!(mode & closed, 0, "{kept} holds what users submit: {mode:o}");
     }
     // Whoever could put links there: nothing outside is emptied or removed by following them.
     let outside = rig.work().join("outside");

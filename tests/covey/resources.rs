@@ -56,7 +56,7 @@ fn wishes_are_shown_obeyed_and_refused_in_slurms_words() {
         "ReqNodeList=(null) ExcNodeList=linux0",
         "NtasksPerN:B:S:C=2:0:*:*",
         "Features=fast&ssd",
-        "OverSubscribe=EXCLUSIVE Contiguous=0 Licenses=matlab:2",
+        "OverSubscribe=NO Contiguous=0 Licenses=matlab:2",
     ] {
         assert!(shown.contains(text), "{text}: {shown}");
     }

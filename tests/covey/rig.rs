@@ -243,6 +243,15 @@ impl Rig {
         command
     }
 
+    /// A `PATH` in which Covey's commands come first, as on a cluster of its own.
+    pub(crate) fn path(&self) -> String {
+        let bin = self.folder.path().join("bin");
+        if !bin.exists() {
+            self.run("links", &[bin.to_str().expect("text")]);
+        }
+        format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default())
+    }
+
     /// Runs a command, however it ends.
     pub(crate) fn try_run(&self, name: &str, args: &[&str]) -> Output {
         self.command(name, args).output().expect("the binary can be started")

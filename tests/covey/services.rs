@@ -60,10 +60,15 @@ impl Service {
 
     /// s3s-fs with these buckets.
     pub(crate) fn s3(buckets: &[&str]) -> Service {
+        Service::s3_of(buckets, "covey", "not-told")
+    }
+
+    /// s3s-fs with these buckets, for whoever has this key.
+    pub(crate) fn s3_of(buckets: &[&str], key_id: &str, secret: &str) -> Service {
         static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
             installed(S3S_FS, |place| {
                 let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-                cargo.args(["install", S3S_FS, "--features", "binary", "--locked", "--root"]).arg(place);
+                cargo.args(["install", S3S_FS, "--features", "binary", "--locked", "--debug", "--root"]).arg(place);
                 cargo.arg("--target-dir").arg(place.join("build"));
                 cargo
             })
@@ -73,13 +78,13 @@ impl Service {
         buckets.iter().for_each(|bucket| fs::create_dir(folder.path().join(bucket)).expect("a folder for the bucket"));
         let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
         let mut command = Command::new(&*PROGRAM);
-        command.args(["--access-key", "covey", "--secret-key", "not-told", "--host", "127.0.0.1"]);
+        command.args(["--access-key", key_id, "--secret-key", secret, "--host", "127.0.0.1"]);
         command.arg("--port").arg(free.port().to_string()).arg(folder.path());
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("s3s-fs was installed");
         wait_for("s3s-fs listens", || TcpStream::connect(free).is_ok());
         let keys = vec![
-            ("AWS_ACCESS_KEY_ID", "covey".into()),
-            ("AWS_SECRET_ACCESS_KEY", "not-told".into()),
+            ("AWS_ACCESS_KEY_ID", key_id.into()),
+            ("AWS_SECRET_ACCESS_KEY", secret.into()),
             ("AWS_REGION", "us-east-1".into()),
             ("AWS_ENDPOINT", format!("http://{free}")),
             ("AWS_ALLOW_HTTP", "true".into()),
@@ -90,6 +95,11 @@ impl Service {
     /// By which settings it is used.
     pub(crate) fn keys(&self) -> &Keys {
         &self.keys
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Where the buckets of an S3 are.

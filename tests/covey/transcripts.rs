@@ -56,7 +56,7 @@ esac
   -e 's/\|23:5[0-9]:[0-9]{2}\|/|1-00:00:00|/' \
   -e "s/$(printf '%8s' "$user")( |$)/    USER\1/g" -e "s/$user\(/USER(/g" \
   -e 's/\b[0-9]{4,5}K\b/NNNNK/g' -e 's/([0-9]{2}:)?[0-9]{2}:[0-9]{2}\.[0-9]{3}/MM:SS.mmm/g' \
-  -e "s/\b$(hostname -s)\b/HOST/g" -e 's/(AllocNode:Sid=HOST:)[0-9]+/\1SID/' -e 's/RunTime=[0-9:]+/RunTime=HH:MM:SS/'
+  -e "s/\b$(hostname -s)\b/HOST/g" -e 's/(AllocNode:Sid=HOST:)[0-9]+/\1SID/' -e 's/RunTime=[0-9:]+(SS)?/RunTime=HH:MM:SS/'
 exit "${PIPESTATUS[0]}"
 "#;
 
@@ -107,7 +107,9 @@ fn sacctmgr() {
 
 #[test]
 fn sshare() {
-    run("sshare");
+    let rig = layout();
+    wait_for("something was used", || rig.run("sshare", &["-nP", "-o", "EffectvUsage"]).trim() == "1.000000");
+    run_in(&rig, "sshare");
 }
 
 #[test]
@@ -132,7 +134,10 @@ fn sstat() {
 
 /// Runs the session of this name.
 fn run(name: &str) {
-    let rig = layout();
+    run_in(&layout(), name);
+}
+
+fn run_in(rig: &Rig, name: &str) {
     let (links, hiding) = (rig.work().join("bin"), rig.work().join("hiding"));
     rig.run("links", &[links.to_str().expect("text")]);
     fs::create_dir(&hiding).expect("a folder");

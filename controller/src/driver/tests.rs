@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use proto::node_certificate::NodeCertificate;
+use sched::allow::Role;
 use sched::cluster::Cluster;
 use sched::ids::{BlobHash, JobId, RequestId};
 use sched::members::Fingerprint;
 use sched::node::Offer;
 use sched::resources::{Amount, Cpus};
-use sched::allow::Role;
 use sched::select::{Asker, Selection};
 use sched::settings::Settings;
 use sched::spec::array::ArraySpec;
@@ -209,7 +209,8 @@ async fn a_registration_that_comes_late_or_from_who_was_shut_out_is_refused() {
 async fn blobs_go_with_their_last_job_and_not_while_somebody_reads_them() {
     let bench = start_with(Arc::default(), |settings| settings.job_age_s_min = 0);
     let there = || bench.journal.get_blob(&hash_of(b"A=1\0")).expect("readable").is_some();
-    let cancel = || Input::Cancel { selection: Selection::default(), asker: Asker { uid: 0, role: Role::Administrator } };
+    let cancel =
+        || Input::Cancel { selection: Selection::default(), asker: Asker { uid: 0, role: Role::Administrator } };
     bench.submit(1).await.expect("accepted");
     let kept = bench.published.keep_blobs();
     bench.post.ask(cancel(), Vec::new()).await.expect("cancelled");

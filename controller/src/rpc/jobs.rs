@@ -22,7 +22,7 @@ use crate::clock;
 /// Rows of one page, and their steps.
 const PAGE_ROWS: usize = 1_000;
 /// About how many bytes a page may have; one with a single row may have more. Well below what a message may.
-pub(super) const PAGE_BYTES: usize = 1024 * 1024;
+const PAGE_BYTES: usize = 128 * 1024;
 
 /// The tasks wanted of each job; no set means all.
 pub(super) type Wanted = BTreeMap<JobId, Option<IndexSet>>;

@@ -18,8 +18,8 @@ use tonic::Status;
 
 use super::Answers;
 
-/// Pages that may wait for the caller.
-pub(super) const PAGES_MAX: usize = 4;
+/// Pages that may wait for the caller. In memory a page is some four times as large as on the wire.
+pub(super) const PAGES_MAX: usize = 2;
 /// How long a caller may read nothing while something waits for it.
 pub(super) const READ_WAIT: Duration = Duration::from_secs(30);
 /// Listings that are made at the same time; further ones wait. Fewer than the runtime has threads for them.

@@ -54,6 +54,7 @@ use sched::refusal::Refusal;
 use sched::spec::array::JobRef;
 use tonic::{Request, Response, Status, Streaming};
 
+use self::caller::Caller;
 use self::rights::Rights;
 use crate::audit::Audit;
 use crate::audit::recorded::Note;
@@ -271,9 +272,12 @@ impl Controller for Desk {
     }
 }
 
-/// Whose calls this one counts among.
+/// Whose calls this one counts among: also a user's for whom a node speaks and is not believed, as they may look all the same.
 fn caller_uid<T>(request: &Request<T>) -> Result<u32, Status> {
-    Ok(caller::peer(request)?.map_or(rights::NOBODY_UID, |(uid, _)| uid))
+    match Caller::of(request.extensions()) {
+        Caller::ByNode(user) => Ok(user.uid),
+        _ => Ok(caller::peer(request)?.map_or(rights::NOBODY_UID, |(uid, _)| uid)),
+    }
 }
 
 /// A refusal as a status: Slurm's text, and the sentence for people beside it.

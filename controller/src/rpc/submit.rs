@@ -201,9 +201,10 @@ pub(super) fn leaves_room(free: u64, bytes: u64, settings: &Settings, dir: &Path
         return Ok(());
     }
     Err(full(&format!(
-        "{} MiB are free in {}, and a submit must leave {} MiB (MinFreeDisk); what runs goes on",
+        "{} MiB are free in {}, and this submit of {} KiB must leave {} MiB (MinFreeDisk); what runs goes on",
         free / MIB,
         dir.display(),
+        bytes.div_ceil(1024),
         settings.free_disk_mib_min
     )))
 }

@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tonic::{Request, Status};
 
-use super::jobs::{PAGE_BYTES, Wanted, find};
+use super::jobs::{Wanted, find};
 use super::listing::{READ_WAIT, ending, slow_reader};
 use super::rows::{Filter, RowMaker};
 use super::watch::progress;
@@ -35,7 +35,9 @@ const STREAMS_OF_ONE_MAX: usize = 64;
 /// Streams of all users.
 const STREAMS_MAX: usize = 512;
 /// News that may wait for the watcher.
-const NEWS_MAX: usize = 2;
+const NEWS_MAX: usize = 1;
+/// Bytes of one of them on the wire, or a few more; in memory it is some four times as large.
+const NEWS_BYTES: usize = 64 * 1024;
 /// Rows that are made before it is seen how large the page has become.
 const CHUNK_ROWS: u64 = 32;
 /// From one change to the next at least: what happens between is told as one.
@@ -227,7 +229,7 @@ impl Telling {
         }
         let mut news = v1::JobsNews { now_ms: clock::now().0, ..v1::JobsNews::default() };
         let mut bytes = 0;
-        while bytes < PAGE_BYTES {
+        while bytes < NEWS_BYTES {
             let Some((id, mut rows, begun)) = self.left.pop_front() else { break };
             let Some(job) = self.cluster.job(id) else { continue };
             let now = rows.take_first(CHUNK_ROWS);

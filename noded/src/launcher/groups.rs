@@ -4,8 +4,9 @@
 //! that whatever holds this launcher holds its tasks too. Not here: which attempt has which group, which is
 //! [`Grip`](super::grip::Grip)'s. Start with [`Groups::take`]; [`place`] finds where, [`part`] touches the files.
 
-use std::fs::{self, File};
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -79,7 +80,11 @@ impl Groups {
         }
         let (means, hierarchies) = place::find(&format!("covey-{launcher_id}"));
         let roots = hierarchies.iter().map(|hierarchy| format!("{}\n", hierarchy.root.display()));
-        if let Err(error) = fs::write(&list, roots.collect::<String>()) {
+        // The launcher masks nothing, so that the file's mode must be said.
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let noted = options.open(&list).and_then(|mut file| file.write_all(roots.collect::<String>().as_bytes()));
+        if let Err(error) = noted {
             // A later life in another group of its own would not find them.
             tracing::warn!(path = %list.display(), %error, "limits are sampled: cannot note where control groups are");
             return Ok(Self::default());
