@@ -46,7 +46,8 @@ fn what_a_users_jobs_bring_along_is_bounded_until_they_are_forgotten() {
     rig.submit(sized(0)).expect("what brings nothing");
     let targets = vec![first.to_string().parse().expect("a job's name")];
     let selection = Selection { targets, ..Selection::default() };
-    rig.ask(Input::Cancel { selection, asker: Asker { uid: 1, role: Role::User } }).expect("it waits, and is theirs");
+    rig.ask(Input::Cancel { selection, asker: Asker { uid: job().user.uid, role: Role::User } })
+        .expect("it waits, and is theirs");
     assert!(rig.submit(sized(1)).is_err(), "its script is kept with it");
     rig.now = rig.now.plus_ms(rig.settings.job_age_s_min * 1000 + 1);
     rig.input(Input::Tick);

@@ -41,7 +41,7 @@ impl Site {
         for (folder, mode) in [(rig.dir().parent().expect("a folder").to_owned(), 0o755), (rig.work(), 0o777)] {
             fs::set_permissions(folder, Permissions::from_mode(mode)).expect("chmod");
         }
-        fs::copy(COVEY, rig.dir().join("covey")).expect("copied");
+        rig.copy_binary();
         let token_file = house.token(&[]);
         let mut site = Site { house, token_file };
         for name in nodes {

@@ -107,7 +107,7 @@ fn register(number: usize) -> Register {
 
 #[test]
 fn submits_stay_quick_and_memory_bounded_while_all_nodes_come_back_at_once() {
-    let (nodes, clients) = (rounds(1_000, 10_000) as usize, rounds(100, 1_000) as usize);
+    let (nodes, clients) = (rounds(1_000, 10_000), rounds(100, 1_000));
     let mut rig = Rig::start_with(&[], "MaxConnections = 8192\n");
     let crowd = Arc::new(Crowd {
         endpoints: rig.endpoint().parse().expect("an address"),

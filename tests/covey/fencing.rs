@@ -27,7 +27,7 @@ fn identity(path: &Path) -> (u64, u64, i64, i64) {
 #[test]
 fn an_upload_that_is_finished_after_its_node_was_given_up_changes_nothing() {
     let mut rig = Rig::start_with(&[("a", &[])], SHORT);
-    for round in 0..rounds(3, 20) as usize {
+    for round in 0..rounds(3, 20) {
         let (from, to) = (rig.work().join(format!("from{round}")), rig.work().join(format!("to{round}")));
         fs::create_dir(&from).expect("a folder");
         fs::write(from.join("blob"), "x").expect("written");

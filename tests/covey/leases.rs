@@ -72,7 +72,7 @@ impl Beating {
 #[test]
 fn a_noded_stopped_past_its_lease_keeps_nothing_that_may_run_elsewhere() {
     let mut rig = Rig::start_with(&[("a", &["--cpus", "4"])], SHORT);
-    for round in 0..rounds(5, 50) as usize {
+    for round in 0..rounds(5, 50) {
         let beating = Beating::start(&rig, round, &[]);
         rig.start_node_anew("b", &["--cpus", "4"]);
         send(rig.node_pid("a"), "STOP");
@@ -93,7 +93,7 @@ fn a_noded_stopped_past_its_lease_keeps_nothing_that_may_run_elsewhere() {
 #[test]
 fn a_controller_stopped_past_all_leases_finds_what_ended_for_it_and_starts_it_again() {
     let rig = Rig::start_with(&[("a", &["--cpus", "4"])], SHORT);
-    for round in 0..rounds(5, 50) as usize {
+    for round in 0..rounds(5, 50) {
         let beating = Beating::start(&rig, round, &[]);
         send(rig.controller_pid(), "STOP");
         wait_for("what is leased ends", || !beating.lives(0) && !beating.lives(1));
@@ -130,7 +130,7 @@ fn clocks_that_are_set_by_an_hour_end_nothing_and_give_nobody_up() {
         rig.submit(&["-o", "none", "-t", "30", "--wrap", "echo $$ > long; while [ ! -e over ]; do sleep 0.02; done"]);
     wait_for("it runs", || rig.try_read("long").ends_with('\n') && rig.states(&long) == ["RUNNING"]);
     let pid = rig.read("long");
-    for round in 0..rounds(10, 100) as usize {
+    for round in 0..rounds(10, 100) {
         let set = |hours: i64| {
             fs::write(&aside, (hours * 3_600_000).to_string()).expect("written");
             fs::rename(&aside, &offset).expect("in one folder");

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
-use crate::rig::{COVEY, Rig, wait_for};
+use crate::rig::{Rig, wait_for};
 
 #[test]
 fn output_is_followed_while_a_job_waits_and_runs_and_read_again_when_it_is_over() {
@@ -77,7 +77,7 @@ fn nobody_reads_what_is_anothers() {
     for (folder, mode) in [(rig.dir().parent().expect("a folder").to_owned(), 0o755), (rig.work(), 0o777)] {
         fs::set_permissions(folder, fs::Permissions::from_mode(mode)).expect("chmod");
     }
-    fs::copy(COVEY, rig.dir().join("covey")).expect("copied");
+    rig.copy_binary();
     let as_nobody = |name: &str, args: &[&str]| {
         use std::os::unix::process::CommandExt;
         let mut command = std::process::Command::new(rig.dir().join("covey"));

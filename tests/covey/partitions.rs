@@ -95,7 +95,7 @@ fn a_node_that_is_cut_off_in_any_way_runs_nothing_that_runs_elsewhere() {
     let token = token.to_string_lossy().into_owned();
     rig.start_node_at("far", &format!("https://{address}"), &["--cpus", "4", "--token-file", &token]);
     wait_for("it is idle", || rig.node_state("far") == "idle");
-    for round in 0..rounds(5, 50) as usize {
+    for round in 0..rounds(5, 50) {
         let beating = Beating::start(&rig, round, &[]);
         // A node beside the controller, which no partition reaches.
         rig.under.nodes.clear();

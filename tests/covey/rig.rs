@@ -243,6 +243,13 @@ impl Rig {
         command
     }
 
+    /// Puts the binary into the cluster's folder, for users who cannot reach the one that was built. By another process: while this
+    /// one had it open for writing, a child of another test could, too, and it could not be run.
+    pub(crate) fn copy_binary(&self) {
+        let copied = Command::new("cp").arg(COVEY).arg(self.dir().join("covey")).status();
+        assert!(copied.expect("cp is there").success(), "the binary can be copied");
+    }
+
     /// A `PATH` in which Covey's commands come first, as on a cluster of its own.
     pub(crate) fn path(&self) -> String {
         let bin = self.folder.path().join("bin");

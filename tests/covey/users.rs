@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 
-use crate::rig::{COVEY, Rig, wait_for};
+use crate::rig::{Rig, wait_for};
 
 /// Another user than root, and their group.
 pub(crate) const NOBODY: u32 = 65_534;
@@ -19,7 +19,7 @@ pub(crate) fn open_house(settings: &str) -> Option<Rig> {
     for (folder, mode) in [(rig.dir().parent().expect("a folder").to_owned(), 0o755), (rig.work(), 0o777)] {
         fs::set_permissions(folder, fs::Permissions::from_mode(mode)).expect("chmod");
     }
-    fs::copy(COVEY, rig.dir().join("covey")).expect("copied");
+    rig.copy_binary();
     Some(rig)
 }
 

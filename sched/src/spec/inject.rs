@@ -32,6 +32,12 @@ impl InjectedFailure {
         InjectedFailure { seed, ..self }
     }
 
+    /// What the draws follow from, besides task and attempt.
+    #[must_use]
+    pub fn seed(self) -> u64 {
+        self.seed
+    }
+
     /// Whether this attempt of this task is to fail.
     #[must_use]
     pub fn hits(self, index: u32, attempt: u32) -> bool {

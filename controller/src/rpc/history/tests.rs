@@ -6,11 +6,14 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::history::tests::{cluster_with, fat_job, run};
 use crate::journal::{Commit, MemoryJournal};
-use crate::rpc::listing::{Outlet, PAGES_MAX};
+use crate::rpc::listing::Outlet;
+
+/// As many pages as a test here lists: they are read when all are made.
+const PAGES: usize = 16;
 
 /// The rows of a listing, as `state id_index`.
 fn listed(cluster: &Cluster, journal: &dyn Journal, request: &v1::ListHistoryRequest) -> Vec<String> {
-    let (sender, mut pages) = mpsc::channel(PAGES_MAX);
+    let (sender, mut pages) = mpsc::channel(PAGES);
     let jobs = request.jobs.clone().unwrap_or_default();
     let (wanted, unknown) = find(cluster, &jobs.ids).expect("sound ids");
     let window = Window { from_ms: request.from_ms, until_ms: request.until_ms };

@@ -34,6 +34,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(200);
 pub(super) struct Load {
     layout: Layout,
     submission: Submission,
+    inject: Option<InjectedFailure>,
     folder: PathBuf,
     acknowledged: Vec<u32>,
     refused: Vec<String>,
@@ -72,19 +73,24 @@ impl Load {
             format!("echo {word} $SLURM_ARRAY_JOB_ID $SLURM_ARRAY_TASK_ID ${{SLURM_RESTART_COUNT:-0}} >> '{log}'\n")
         };
         let script = format!("#!/bin/sh\n{}sleep {TASK_S}\n{}", line("begin"), line("end"));
-        let ask = Ask { output: Some("none".into()), inject_failure: inject, ..Ask::default() };
+        let ask = Ask { output: Some("none".into()), ..Ask::default() };
         let kind = work::Kind::Script(work::Script { arguments: Vec::new() });
         let mut spec = ask.spec("chaos".into(), "covey chaos".into(), kind, submitter);
         spec.array = format!("0-{}", TASKS - 1);
         let environment = export::environment(Some("NONE"), std::iter::empty());
         let submission = Submission { spec, script: Some(script.into_bytes()), environment, manifest: Vec::new() };
         let (acknowledged, refused) = Default::default();
-        Ok(Load { layout: layout.clone(), submission, folder, acknowledged, refused })
+        Ok(Load { layout: layout.clone(), submission, inject, folder, acknowledged, refused })
     }
 
     /// Submits one array after the other, as a user would whose commands come again while the controller is away.
     pub(super) async fn submit_until(&mut self, until: Instant) {
         while Instant::now() < until {
+            // Which tasks fail follows from the seed and the index alone: with one seed all arrays would fail alike.
+            let seed_of =
+                |inject: InjectedFailure| inject.with_seed(inject.seed().wrapping_add(self.acknowledged.len() as u64));
+            let inject = self.inject.map(|inject| seed_of(inject).to_string());
+            self.submission.spec.inject_failure = inject.unwrap_or_default();
             match self.submit().await {
                 Ok(job) => self.acknowledged.push(job),
                 Err(error) => self.refused.push(error.text()),
@@ -204,8 +210,8 @@ mod tests {
 
     fn load(acknowledged: Vec<u32>) -> Load {
         let layout = Layout::find(Some(std::path::Path::new("/nowhere"))).expect("a path");
-        let (submission, folder, refused) = Default::default();
-        Load { layout, submission, folder, acknowledged, refused }
+        let (submission, inject, folder, refused) = Default::default();
+        Load { layout, submission, inject, folder, acknowledged, refused }
     }
 
     fn row(job: u32, index: u32, state: JobState, attempts: u32) -> JobRow {
