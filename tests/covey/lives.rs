@@ -278,3 +278,16 @@ fn a_job_of_several_partitions_starts_where_there_is_room() {
     let last = rig.run("sacct", &["-XnP", "-j", &jobs[3], "-o", "Partition,NodeList"]);
     assert_eq!(last, "fast|linux1\n");
 }
+
+#[test]
+fn a_program_is_run_without_a_shell_and_its_array_has_outputs_of_its_own() {
+    let rig = Rig::start(1);
+    let job = rig.submit(&["--array=0-1", "-o", "said.%a", "--exec", "echo", "-n", "$HOME", "a  b"]);
+    assert_eq!(rig.wait_done(&job), ["COMPLETED"; 2]);
+    assert_eq!([rig.read("said.0"), rig.read("said.1")], ["$HOME a  b"; 2], "nobody has looked at the words");
+    let missing = rig.submit(&["-o", "none", "--exec", "./missing"]);
+    assert_eq!(rig.wait_done(&missing), ["FAILED"]);
+    script(&rig, "asks.sh", "#COVEY --exec");
+    let said = refused(&rig, "sbatch", &["asks.sh"]);
+    assert_eq!(said, "sbatch: error: --exec is for the command line, which names the program\n");
+}

@@ -1,4 +1,4 @@
-//! `sbatch`: submits a batch script, a wrapped command, or a map over blobs.
+//! `sbatch`: submits a batch script, a wrapped command, a program, or a map over blobs.
 //!
 //! Options are read in `sbatch/options`, the script in `sbatch/script`; here they become a [`Submission`], which is
 //! sent, and perhaps waited for. Start at [`run`].
@@ -106,7 +106,7 @@ pub(crate) fn waiting_failed(command: &str, job_id: u32, error: &CallError) -> F
     Failure::call(command, &format!("{command}: error: Job {job_id} is submitted, but its end was not seen: "), error)
 }
 
-/// What is to be sent. There is a script unless an op stands in for it.
+/// What is to be sent. There is a script unless an op or a program stands in for it.
 async fn submission(options: &Options, script: Option<Script>, submitter: &Submitter) -> Outcome<Submission> {
     check_array(options)?;
     let ask = &options.ask;
@@ -114,6 +114,12 @@ async fn submission(options: &Options, script: Option<Script>, submitter: &Submi
         Some(Script { text, name, command, arguments }) => {
             let work = Kind::Script(v1::work::Script { arguments });
             (ask.spec(name, command, work, submitter), Some(text))
+        }
+        None if options.exec => {
+            let words = script::texts(&options.words)?;
+            let name = words[0].rsplit('/').next().unwrap_or_default().to_owned();
+            let command = words.join(" ");
+            (ask.spec(name, command, Kind::Command(v1::work::Command { words }), submitter), None)
         }
         None => {
             let op = op(options.map_op.as_deref().unwrap_or_default())?;
@@ -210,6 +216,16 @@ mod tests {
         assert_eq!(submission.script, Some(script.text));
         let work = v1::work::Script { arguments: vec!["x".into()] };
         assert_eq!(spec.work, Some(v1::Work { kind: Some(Kind::Script(work)) }));
+    }
+
+    #[tokio::test]
+    async fn a_program_becomes_a_submission_without_a_script() {
+        let words = vec!["/bin/echo".into(), "a b".into()];
+        let options = Options { exec: true, words, ..Options::default() };
+        let submission = submission(&options, None, &Submitter::ada()).await.expect("all is well");
+        assert_eq!((submission.spec.name.as_str(), submission.script), ("echo", None));
+        let command = v1::work::Command { words: vec!["/bin/echo".into(), "a b".into()] };
+        assert_eq!(submission.spec.work, Some(v1::Work { kind: Some(Kind::Command(command)) }));
     }
 
     #[tokio::test]

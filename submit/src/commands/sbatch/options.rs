@@ -30,6 +30,7 @@ Examples:
   sbatch --array=0-99%8 -o out/%A_%a.log job.sh
   sbatch --wrap='echo hello from $(hostname)'
   sbatch --retries=3 --retry-on=75 --deadline=18:00 -t 30 fetch.sh
+  sbatch --array=0-99 --exec ./simulate --seed 7      (a program, without a shell around it)
   sbatch --map-from=az://input/ --map-to=az://output/ --map-op=grayscale
   sbatch --map-from='photos/*.jpg' --map-to=gray/ convert.sh     (the script sees COVEY_IN and COVEY_OUT)";
 
@@ -117,6 +118,9 @@ pub(super) struct Options {
     /// Run a command line instead of a script
     #[arg(long, value_name = "COMMAND")]
     pub(super) wrap: Option<String>,
+    /// Run the program SCRIPT itself with its arguments: no copy, no directives, no shell (a Covey option)
+    #[arg(long)]
+    pub(super) exec: bool,
     /// Show the options on stderr
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub(super) verbose: u8,
@@ -147,12 +151,12 @@ pub(super) struct Options {
     /// Map: at most so many tasks at a time (a Covey option)
     #[arg(long, value_name = "N")]
     pub(super) map_throttle: Option<u32>,
-    /// The script and its arguments; stdin when there is none
+    /// The script, or with --exec the program, and its arguments; the script is read from stdin when there is none
     #[arg(value_name = "SCRIPT", num_args = 0.., trailing_var_arg = true)]
     pub(super) words: Vec<OsString>,
 }
 
-/// Reads the three places, and the script, which is absent where an op needs none.
+/// Reads the three places, and the script, which is absent where an op or a program needs none.
 pub(super) fn read(args: &[OsString], submitter: &Submitter) -> Outcome<(Options, Option<Script>)> {
     let mut command = command();
     let (typed, _) = parse(&mut command, args)?;
@@ -174,6 +178,9 @@ pub(super) fn read(args: &[OsString], submitter: &Submitter) -> Outcome<(Options
         directives.into_iter().chain(of_environment(variable)).chain(args.iter().cloned()).collect();
     let (options, matches) = parse(&mut command, &words)?;
     options.ask.shape.check("sbatch")?;
+    if options.exec && !typed.exec {
+        return Err(Failure::new("sbatch: error: --exec is for the command line, which names the program"));
+    }
     if options.verbose > 0 {
         eprint!("{}", shown(&command, &matches));
     }
@@ -203,12 +210,18 @@ fn parse(command: &mut clap::Command, words: &[OsString]) -> Outcome<(Options, A
     Ok((options, matches))
 }
 
-/// The script: wrapped, a file, or stdin; none where the command line asks for an op and names no file.
+/// The script: wrapped, a file, or stdin; none where the command line asks for an op and names no file, or for a program.
 fn script(typed: &Options, submitter: &Submitter) -> Outcome<Option<Script>> {
+    let refused = |text: &str| Err(Failure::new(format_args!("sbatch: error: {text}")));
     match &typed.wrap {
-        Some(_) if !typed.words.is_empty() => {
-            Err(Failure::new("sbatch: error: Script arguments not permitted with --wrap option"))
+        _ if typed.exec && (typed.wrap.is_some() || typed.map_op.is_some()) => {
+            refused("--exec runs a program, and neither --wrap nor --map-op can be given with it")
         }
+        None if typed.exec && typed.words.is_empty() => {
+            refused("--exec needs a program: write sbatch --exec PROGRAM [ARGUMENTS]...")
+        }
+        None if typed.exec => Ok(None),
+        Some(_) if !typed.words.is_empty() => refused("Script arguments not permitted with --wrap option"),
         Some(command) => Ok(Some(Script::wrapped(command))),
         None if typed.words.is_empty() && typed.map_op.is_some() => Ok(None),
         None if typed.words.first().is_some_and(|word| word == ":") => Err(heterogeneous()),
@@ -464,6 +477,24 @@ mod tests {
 
     fn words_of_none() -> Vec<OsString> {
         Vec::new()
+    }
+
+    #[test]
+    fn a_program_takes_the_place_of_a_script() {
+        let script_of = |typed: &[&str]| {
+            let (options, _) = parse(&mut command(), &words(typed)).expect("known");
+            super::script(&options, &Submitter::ada()).map(|script| (options.words, script))
+        };
+        let program = script_of(&["--exec", "/bin/echo", "-n", "x"]).expect("there is nothing to read");
+        assert_eq!(program, (words(&["/bin/echo", "-n", "x"]), None));
+        for (typed, said) in [
+            (&["--exec"][..], "--exec needs a program"),
+            (&["--exec", "--wrap=true"], "neither --wrap nor --map-op"),
+            (&["--exec", "--map-op=grayscale"], "neither --wrap nor --map-op"),
+        ] {
+            let text = script_of(typed).expect_err(said).text();
+            assert!(text.starts_with("sbatch: error: --exec") && text.contains(said), "{text}");
+        }
     }
 
     #[test]

@@ -52,12 +52,7 @@ impl Script {
         let text = read_bounded(&path).map_err(|error| {
             Failure::new(format_args!("sbatch: error: Unable to open file {}", name.display())).hint(Some(error))
         })?;
-        let text_of = |word: &OsString| {
-            let refused =
-                || Failure::new(format_args!("sbatch: error: the argument {} is not valid UTF-8", word.display()));
-            word.to_str().map(str::to_owned).ok_or_else(refused)
-        };
-        let arguments = arguments.iter().map(text_of).collect::<Outcome<Vec<String>>>()?;
+        let arguments = texts(arguments)?;
         let command =
             std::iter::once(submitter.absolute(&path)).chain(arguments.iter().cloned()).collect::<Vec<_>>().join(" ");
         let base = path.file_name().unwrap_or(name).to_string_lossy().into_owned();
@@ -72,6 +67,16 @@ impl Script {
             Failure::new(lines.join("\n"))
         })
     }
+}
+
+/// Words that travel as text.
+pub(super) fn texts(words: &[OsString]) -> Outcome<Vec<String>> {
+    let text = |word: &OsString| {
+        let refused =
+            || Failure::new(format_args!("sbatch: error: the argument {} is not valid UTF-8", word.display()));
+        word.to_str().map(str::to_owned).ok_or_else(refused)
+    };
+    words.iter().map(text).collect()
 }
 
 /// A name with a dot or a slash in front is a path; any other is looked for here, then in PATH.
