@@ -14,6 +14,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("traces", &[]),
     ("controller", &["blobs", "proto", "sched", "traces"]),
     ("noded", &["blobs", "ops", "proto", "sched", "traces"]),
+    ("bench", &["noded", "proto", "sched"]),
     ("sim", &["noded", "proto", "sched"]),
     ("submit", &["blobs", "ops", "proto", "sched"]),
     ("covey", &["controller", "init", "noded", "submit"]),
