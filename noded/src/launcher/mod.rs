@@ -29,6 +29,7 @@ pub(crate) mod spawn;
 mod start;
 mod task;
 mod tree;
+mod vfork;
 mod watch;
 pub mod wire;
 

@@ -1,19 +1,22 @@
-//! Making processes and taking note of their ends: the one file with unsafe code, and the one to replace for speed.
+//! Making processes and taking note of their ends: with [`vfork`] the place of unsafe code.
 //!
 //! Decides nothing: [`start`] runs what it is given with files that are open already, [`reap`] says who has ended.
 
-use std::ffi::{CString, OsStr};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::ffi::{CString, OsStr, c_char, c_int};
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::ptr;
+use std::sync::{Arc, OnceLock};
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::unistd::execve;
+use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
 use rustix::fs::Mode;
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Resource, Rlimit, chdir, getrlimit, setrlimit, setsid, umask};
@@ -23,6 +26,7 @@ use super::frame::{Launch, Outcome, Usage};
 use super::grip::Entrances;
 use super::identity::become_user;
 use super::tree::{ATTEMPT_VARIABLE, LAUNCHER_VARIABLE};
+use super::vfork;
 
 /// The variable that tells a stepd the descriptors to which its tasks write themselves, a comma list.
 pub(crate) const ENTRANCES_VARIABLE: &str = "COVEY_STEP_ENTRANCES";
@@ -44,53 +48,41 @@ pub(crate) struct Reaped {
 /// Starts the program of `launch` in a session of its own and returns its pid once it was executed. Through the
 /// `entrances` the new process enters its control group; a stepd is told by a variable how its tasks enter theirs.
 pub(super) fn start(launch: &Launch, launcher_id: &str, streams: Streams, entrances: Entrances) -> io::Result<i32> {
-    let Some((program, arguments)) = launch.argv.split_first() else {
-        return Err(io::Error::from_raw_os_error(libc::EINVAL));
-    };
-    let mut command = Command::new(program.as_os_str());
-    command
-        .args(arguments.iter().map(|word| word.as_os_str()))
-        .env_clear()
-        .envs(launch.env.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str())))
-        .env(ATTEMPT_VARIABLE, launch.key.to_string())
-        .env(LAUNCHER_VARIABLE, launcher_id)
-        .stdin(streams.stdin)
-        .stdout(streams.stdout)
-        .stderr(streams.stderr);
-    if !entrances.of_tasks.is_empty() {
-        let numbers: Vec<String> = entrances.of_tasks.iter().map(|file| file.as_raw_fd().to_string()).collect();
-        command.env(ENTRANCES_VARIABLE, numbers.join(","));
-    }
-    let mut image = Image::of(&command)?;
+    let mut image = Image::of(launch, launcher_id, &entrances)?;
     let mask = Mode::from_raw_mode(launch.umask & 0o777);
     let cwd = CString::new(launch.cwd.as_os_str().as_encoded_bytes())?;
-    let open_files_max = launch.limits.open_files_max;
-    let (user, soft_limits) = (launch.user.clone(), launch.soft_limits.clone());
-    let complaints = complaints(&soft_limits);
-    let prepare = move || {
+    let complaints = complaints(&launch.soft_limits);
+    let ignored = ignored_signals();
+    let prepare = || {
+        dup2_stdin(&streams.stdin)?;
+        dup2_stdout(&streams.stdout)?;
+        dup2_stderr(&streams.stderr)?;
         for entrance in &entrances.own {
             rustix::io::write(entrance, b"0")?;
         }
         for entrance in &entrances.of_tasks {
             fcntl_setfd(entrance, FdFlags::empty())?;
         }
-        reset_signals();
+        reset_signals(ignored);
         setsid()?;
         umask(mask);
-        limit_open_files(open_files_max)?;
-        soft_limits.iter().try_for_each(set_soft_limit)?;
+        limit_open_files(launch.limits.open_files_max)?;
+        launch.soft_limits.iter().try_for_each(set_soft_limit)?;
         complain(complaints.as_bytes());
         // From here on with the rights of the user: that one enters the folder, too.
-        user.as_ref().map_or(Ok(()), become_user)?;
+        launch.user.as_ref().map_or(Ok(()), become_user)?;
         chdir(&cwd).or_else(|error| enter_tmp_instead(cwd.as_bytes(), error))?;
         image.execute()
     };
-    // SAFETY: `prepare` runs between fork and exec. It makes system calls, and allocates a few lists for them:
-    // the launcher has one thread, so that nobody can hold a lock that the child needs.
-    #[allow(unsafe_code, reason = "std offers no other way to enter a session of its own")]
-    let child = unsafe { command.pre_exec(prepare) }.spawn()?;
-    // Not waited for through `Child`: `reap` waits for all children at once, and dropping it does nothing.
-    Ok(child.id().cast_signed())
+    // SAFETY: `prepare` makes system calls and changes nothing of this process but `image`, which is the child's; the one list that it
+    // makes, of a user's groups, it drops again. The launcher has one thread.
+    #[allow(
+        unsafe_code,
+        reason = "std would copy this process for a session of its own, which costs more than the task"
+    )]
+    unsafe {
+        vfork::start(prepare)
+    }
 }
 
 /// A task of a step, ready to be started.
@@ -119,11 +111,12 @@ pub(crate) fn start_task(task: StepTask) -> io::Result<Child> {
     let words: Vec<usize> = argv.iter().map(address).chain([0]).collect();
     let mut pid_record = PID_RECORD.to_vec();
     let records: Vec<usize> = env.iter().map(address).chain([pid_record.as_mut_ptr().expose_provenance(), 0]).collect();
+    let ignored = ignored_signals();
     let prepare = move || {
         for entrance in entrances.iter() {
             rustix::io::write(entrance, b"0")?;
         }
-        reset_signals();
+        reset_signals(ignored);
         setsid()?;
         umask(Mode::from_raw_mode(mask & 0o777));
         for limit in &limits {
@@ -145,7 +138,7 @@ pub(crate) fn start_task(task: StepTask) -> io::Result<Child> {
 }
 
 /// `SLURM_TASK_PID=` and room for ten digits and a NUL byte.
-const PID_RECORD: &[u8] = b"SLURM_TASK_PID=\0\0\0\0\0\0\0\0\0\0\0";
+const PID_RECORD: &[u8; 26] = b"SLURM_TASK_PID=\0\0\0\0\0\0\0\0\0\0\0";
 const PID_AT: usize = 15;
 
 /// In the child: a number without `format!`, which allocates.
@@ -193,13 +186,32 @@ pub(super) fn close_inherited_on_exec() -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// What this process ignores, which its children would ignore in turn; handlers end with an exec by themselves. It does not change:
+/// nobody here sets signals once tasks are started.
+fn ignored_signals() -> &'static [c_int] {
+    static IGNORED: OnceLock<Vec<c_int>> = OnceLock::new();
+    IGNORED.get_or_init(|| (1..=libc::SIGRTMAX()).filter(|signal| is_ignored(*signal)).collect())
+}
+
+fn is_ignored(signal: c_int) -> bool {
+    // SAFETY: all zeroes is a valid sigaction, and the pointer is to a live one; a null pointer changes nothing.
+    #[allow(
+        unsafe_code,
+        reason = "neither std nor rustix tells what is done with a signal, and nix tells it by setting it"
+    )]
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, ptr::null(), &raw mut action) == 0 && action.sa_sigaction == libc::SIG_IGN
+    }
+}
+
 /// In the child: every signal does its default, and none is blocked.
-fn reset_signals() {
-    for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: SIG_DFL is no code of ours; numbers that cannot be set (KILL, STOP, libc's own) are refused harmlessly.
+fn reset_signals(ignored: &[c_int]) {
+    for signal in ignored {
+        // SAFETY: SIG_DFL is no code of ours.
         #[allow(unsafe_code, reason = "what the launcher ignores or inherited as ignored must not reach the task")]
         unsafe {
-            libc::signal(signal, libc::SIG_DFL);
+            libc::signal(*signal, libc::SIG_DFL);
         }
     }
     // Cannot fail: the set is valid.
@@ -217,29 +229,62 @@ fn limit_open_files(most: Option<u64>) -> io::Result<()> {
 /// A program, its arguments and its environment, as the kernel takes them.
 struct Image {
     program: CString,
-    arguments: Vec<CString>,
-    environment: Vec<CString>,
+    argv: Terminated,
+    envp: Terminated,
+    /// The last of the variables.
+    pid_record: [u8; PID_RECORD.len()],
+}
+
+/// Texts, and their addresses with two null pointers behind them: one more text finds room.
+struct Terminated {
+    texts: Vec<CString>,
+    addresses: Vec<*const c_char>,
+}
+
+impl Terminated {
+    fn of(texts: Vec<CString>) -> Terminated {
+        let addresses = texts.iter().map(|text| text.as_ptr()).chain([ptr::null(); 2]).collect();
+        Terminated { texts, addresses }
+    }
 }
 
 impl Image {
-    /// What a command would execute whose environment was cleared first.
-    fn of(command: &Command) -> io::Result<Image> {
-        let words = std::iter::once(command.get_program()).chain(command.get_args());
-        let variables = command.get_envs().filter_map(|(name, value)| {
-            Some(CString::new([name.as_encoded_bytes(), b"=", value?.as_encoded_bytes()].concat()))
-        });
+    fn of(launch: &Launch, launcher_id: &str, entrances: &Entrances) -> io::Result<Image> {
+        let program = launch.argv.first().ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
+        let numbers: Vec<String> = entrances.of_tasks.iter().map(|file| file.as_raw_fd().to_string()).collect();
+        let own = [
+            (ATTEMPT_VARIABLE, launch.key.to_string()),
+            (LAUNCHER_VARIABLE, launcher_id.to_owned()),
+            (ENTRANCES_VARIABLE, numbers.join(",")),
+        ];
+        let own =
+            own.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        let given = launch.env.iter().map(|(name, value)| (name.as_os_str().as_bytes(), value.as_os_str().as_bytes()));
+        // Of two with one name the later one counts.
+        let variables: BTreeMap<&[u8], &[u8]> = given.chain(own).collect();
+        let record = |(name, value): (&[u8], &[u8])| CString::new([name, b"=", value].concat());
+        let words = launch.argv.iter().map(|word| CString::new(word.as_os_str().as_bytes()));
+        let argv = words.collect::<Result<_, _>>()?;
+        let variables = variables.into_iter().map(record).collect::<Result<_, _>>()?;
         Ok(Image {
-            program: CString::new(command.get_program().as_encoded_bytes())?,
-            arguments: words.map(|word| CString::new(word.as_encoded_bytes())).collect::<Result<_, _>>()?,
-            environment: variables.collect::<Result<_, _>>()?,
+            program: CString::new(program.as_os_str().as_bytes())?,
+            argv: Terminated::of(argv),
+            envp: Terminated::of(variables),
+            pid_record: *PID_RECORD,
         })
     }
 
     /// In the child: executes it, with the one variable that nobody knows before. Comes back only with an error.
-    fn execute(&mut self) -> io::Result<()> {
-        self.environment.push(CString::new(format!("SLURM_TASK_PID={}", std::process::id()))?);
-        let Err(error) = execve(&self.program, &self.arguments, &self.environment);
-        Err(error.into())
+    fn execute(&mut self) -> io::Result<Infallible> {
+        write_digits(rustix::process::getpid().as_raw_nonzero().get().unsigned_abs(), &mut self.pid_record[PID_AT..]);
+        let last = self.envp.texts.len();
+        self.envp.addresses[last] = self.pid_record.as_ptr().cast();
+        // SAFETY: the addresses are those of texts that are kept beside them, each ended by a NUL byte, and end with a null pointer.
+        #[allow(unsafe_code, reason = "a list that std or nix made here would never be freed")]
+        unsafe {
+            libc::execve(self.program.as_ptr(), self.argv.addresses.as_ptr(), self.envp.addresses.as_ptr());
+        }
+        Err(io::Error::last_os_error())
     }
 }
 
