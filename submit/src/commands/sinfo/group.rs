@@ -4,7 +4,8 @@
 //! [`lines`].
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use proto::v1::{NodeRow, NodeState, PartitionRow};
 
@@ -34,7 +35,8 @@ pub(super) struct Grouping {
 /// Nodes of a partition on one line. Without nodes it stands for a partition of which nothing is shown.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
-    pub(super) partition: PartitionRow,
+    /// Shared, because it names all its nodes and there may be a line for each.
+    pub(super) partition: Rc<PartitionRow>,
     /// Where the partition stands among all.
     pub(super) rank: usize,
     pub(super) nodes: Vec<NodeRow>,
@@ -78,14 +80,14 @@ pub(super) fn lines(listing: &Listing, format: &Format<Line>, grouping: Grouping
 
 /// The partitions, each with its own lines; all of them as one where no column speaks of partitions. By node there is always
 /// one line for each pair, as in Slurm.
-fn partitions(listing: &Listing, apart: bool) -> Vec<PartitionRow> {
+fn partitions(listing: &Listing, apart: bool) -> Vec<Rc<PartitionRow>> {
     match listing.partitions.as_slice() {
         [first, _, ..] if !apart => {
-            let has = |name: &String| listing.partitions.iter().any(|partition| partition.nodes.contains(name));
-            let nodes = listing.nodes.iter().map(|node| node.name.clone()).filter(has).collect();
-            vec![PartitionRow { nodes, ..first.clone() }]
+            let members: HashSet<&String> = listing.partitions.iter().flat_map(|partition| &partition.nodes).collect();
+            let nodes = listing.nodes.iter().map(|node| &node.name).filter(|name| members.contains(name));
+            vec![Rc::new(PartitionRow { nodes: nodes.cloned().collect(), ..first.clone() })]
         }
-        all => all.to_vec(),
+        all => all.iter().cloned().map(Rc::new).collect(),
     }
 }
 
