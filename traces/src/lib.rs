@@ -9,7 +9,7 @@ pub mod scrape;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use file_rotate::compression::Compression;
 use file_rotate::suffix::AppendCount;
@@ -22,6 +22,8 @@ use tracing_subscriber::fmt::MakeWriter;
 pub const LOG_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// So many old files stay beside the one that is written; the oldest goes.
 pub const OLD_LOGS_MAX: usize = 3;
+/// Lines that wait for others ([`together`]) are written when they have this many bytes.
+const TOGETHER_BYTES_MAX: usize = 256 * 1024;
 /// The variable that filters, in the syntax of tracing's `EnvFilter`: `info`, `debug`, `controller::driver=trace`.
 pub const FILTER_VARIABLE: &str = "COVEY_LOG";
 
@@ -86,11 +88,14 @@ pub fn start(file: &Path, format: Format, filter: Option<&str>) -> Result<(), St
         Compression::None,
         None,
     );
+    let shared = Shared(Arc::new(Mutex::new(Lines { file: rotated, waiting: Vec::new(), holders: 0 })));
+    // A process has one log; who starts it twice is told so by tracing.
+    LINES.set(shared.clone()).ok();
     let lines = tracing_subscriber::fmt()
         .log_internal_errors(false)
         .with_env_filter(filter)
         .with_ansi(false)
-        .with_writer(Shared(Arc::new(Mutex::new(rotated))));
+        .with_writer(shared);
     match format {
         Format::Text => lines.init(),
         Format::Json => lines.json().flatten_event(true).init(),
@@ -98,19 +103,70 @@ pub fn start(file: &Path, format: Format, filter: Option<&str>) -> Result<(), St
     Ok(())
 }
 
-/// One file for all threads; a line is written by one call.
+/// The log of this process.
+static LINES: OnceLock<Shared> = OnceLock::new();
+
+/// Lets lines wait for one another until this is dropped, and then writes them by one call: for who has thousands to say at a time.
+/// What is killed meanwhile loses them.
+#[must_use]
+pub fn together() -> Together {
+    if let Some(lines) = LINES.get() {
+        lines.lock().holders += 1;
+    }
+    Together(())
+}
+
+/// Lines wait as long as it lives.
+pub struct Together(());
+
+impl Drop for Together {
+    fn drop(&mut self) {
+        if let Some(lines) = LINES.get() {
+            let mut lines = lines.lock();
+            lines.holders = lines.holders.saturating_sub(1);
+            lines.let_out();
+        }
+    }
+}
+
+/// One file for all threads.
 #[derive(Clone)]
-struct Shared(Arc<Mutex<FileRotate<AppendCount>>>);
+struct Shared(Arc<Mutex<Lines>>);
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Lines> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The file, and lines that wait for others.
+struct Lines {
+    file: FileRotate<AppendCount>,
+    waiting: Vec<u8>,
+    holders: usize,
+}
+
+impl Lines {
+    /// Writes what waits, unless there may be more soon.
+    fn let_out(&mut self) {
+        if !self.waiting.is_empty() && (self.holders == 0 || self.waiting.len() >= TOGETHER_BYTES_MAX) {
+            // A line that the disk refuses is lost; saying so on the same disk would only fail again.
+            self.file.write_all(&self.waiting).ok();
+            self.waiting.clear();
+        }
+    }
+}
 
 impl Write for Shared {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // A line that the disk refuses is lost; saying so on the same disk would only fail again.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all(line).ok();
+        let mut lines = self.lock();
+        lines.waiting.extend_from_slice(line);
+        lines.let_out();
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).flush().ok();
+        self.lock().file.flush().ok();
         Ok(())
     }
 }
@@ -136,6 +192,12 @@ mod tests {
         for _ in 0..(LOG_BYTES_MAX / 4096) * (OLD_LOGS_MAX + 3) {
             tracing::info!(job = 5, "{line}");
         }
+        let read = || std::fs::read_to_string(&file).expect("it is there");
+        let held = together();
+        tracing::info!("waits");
+        assert!(!read().contains("waits"));
+        drop(held);
+        assert!(read().contains("waits"), "it is written when nobody holds it");
         tracing::debug!("below the level");
         let files: Vec<_> = std::fs::read_dir(folder.path().join("log")).expect("the folder").flatten().collect();
         assert_eq!(files.len(), OLD_LOGS_MAX + 1);

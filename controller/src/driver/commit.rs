@@ -39,9 +39,11 @@ impl Driver {
             self.checkpoints.consider(self.sequence, record.len(), &self.cluster);
             self.retention.consider(batch.at, batch.history.len() as u64);
         }
+        let lines = traces::together();
         for event in &batch.events {
             info!(target: "covey::event", "{event}");
         }
+        drop(lines);
         for (reply, answer) in batch.replies {
             reply.send(Ok(answer));
         }
