@@ -23,7 +23,7 @@ pub(crate) fn describe(scope: &Scope) -> Result<String> {
     let kernel = read("/proc/sys/kernel/osrelease");
     let load = read("/proc/loadavg");
     let busy = load.split(' ').next().unwrap_or("unknown");
-    let version = output(Command::new(&scope.covey).args(["sbatch", "--version"]))?;
+    let version = output(Command::new(&scope.covey).args(["controller", "--version"]))?;
     let bytes = fs::metadata(&scope.covey)?.len();
     let size = if scope.quick { "a tenth of everything (--quick)" } else { "everything" };
     Ok(format!(

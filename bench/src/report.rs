@@ -81,7 +81,7 @@ impl Row {
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Row { item, what, unit, samples, target } = self;
-        let (median, spread) = (samples.median(), (unit.show(samples.min()), unit.show(samples.max())));
+        let (median, spread) = (samples.median(), samples.spread().map(|value| unit.show(value)));
         let (wanted, verdict) = match target {
             None => (String::new(), ""),
             Some(target) => {
@@ -93,7 +93,7 @@ impl fmt::Display for Row {
                 (format!("{word} {}", unit.show(*bound)), verdict)
             }
         };
-        write!(f, "| {item} | {what} | {} | {} to {} | {wanted} | {verdict} |", unit.show(median), spread.0, spread.1)
+        write!(f, "| {item} | {what} | {} | {} to {} | {wanted} | {verdict} |", unit.show(median), spread[0], spread[1])
     }
 }
 

@@ -24,12 +24,9 @@ impl Samples {
         self.percentile(50)
     }
 
-    pub(crate) fn min(&self) -> f64 {
-        self.percentile(0)
-    }
-
-    pub(crate) fn max(&self) -> f64 {
-        self.percentile(100)
+    /// Between which eight in ten are; of few, all.
+    pub(crate) fn spread(&self) -> [f64; 2] {
+        [self.percentile(10), self.percentile(90)]
     }
 }
 
@@ -57,7 +54,7 @@ mod tests {
     fn percentiles_are_values_that_were_measured() {
         let mut samples: Samples = [3.0, 1.0].into_iter().collect();
         samples.add(2.0);
-        assert_eq!((samples.min(), samples.median(), samples.max()), (1.0, 2.0, 3.0));
+        assert_eq!((samples.median(), samples.spread()), (2.0, [1.0, 3.0]));
         let hundred: Samples = (0..100).map(f64::from).collect();
         assert_eq!((hundred.percentile(99), hundred.median()), (99.0, 50.0));
     }

@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use crate::client::idle_job;
 use crate::cluster::Cluster;
+use crate::items::listings::FULL;
 use crate::process::timed;
 use crate::report::{Report, Row, Unit};
 use crate::sample::{Samples, ms, rate};
@@ -77,7 +78,8 @@ fn by_calls(scope: &Scope, report: &mut Report) -> Result<()> {
     let mut rates = Samples::default();
     for _ in 0..scope.rounds {
         // Anew each time: how cost grows with what waits is a table of its own.
-        let cluster = Cluster::start(scope)?;
+        let mut cluster = Cluster::start(scope)?;
+        cluster.add_crowd(FULL)?;
         rates.add(rate(count, cluster.client()?.submit(&idle_job(), count, CALLERS)?));
     }
     let what = format!("durable submits over one channel, {CALLERS} callers");
