@@ -81,8 +81,9 @@ impl Free<'_> {
         let mut after = self.left.clone();
         for (kept, whole) in shares.iter().zip(full.iter()) {
             let node = self.cluster.node(whole.node).ok_or(Refusal::NotRunning)?;
-            // A node that does not answer may not have heard of the suspend that lends these CPUs.
-            if !matches!(node.health, Health::Up { .. }) {
+            // A node that does not answer may not have heard of the suspend that lends these CPUs. One that was given up lends none,
+            // and what runs on goes on without it.
+            if matches!(node.health, Health::Silent { .. }) {
                 return Err(Refusal::NodeAway { node: node.name.clone() });
             }
             let free = after.entry(whole.node).or_insert_with(|| node.offer.amount.saturating_sub(&node.held));

@@ -20,6 +20,8 @@ pub(crate) struct Clients {
 struct Call {
     input: Input,
     tries: u32,
+    /// It was told to come again, and has not yet.
+    put_off: bool,
 }
 
 impl Clients {
@@ -32,7 +34,7 @@ impl Clients {
     /// A new call of any kind.
     pub(crate) fn call(&mut self, input: Input) -> Ticket {
         self.made += 1;
-        self.calls.insert(self.made, Call { input, tries: 0 });
+        self.calls.insert(self.made, Call { input, tries: 0, put_off: false });
         self.made
     }
 
@@ -40,7 +42,13 @@ impl Clients {
     pub(crate) fn ask(&mut self, ticket: Ticket) -> Option<(Input, u32)> {
         let call = self.calls.get_mut(&ticket)?;
         call.tries += 1;
+        call.put_off = false;
         Some((call.input.clone(), call.tries))
+    }
+
+    /// Nobody could answer it now; whether it comes again for that. However many tries are told so at once, it comes once.
+    pub(crate) fn comes_again(&mut self, ticket: Ticket) -> bool {
+        self.calls.get_mut(&ticket).is_some_and(|call| !std::mem::replace(&mut call.put_off, true))
     }
 
     /// Whether this try is the call's last so far, and it was not answered.

@@ -167,7 +167,7 @@ impl Node {
     fn keep_lease(&mut self, now_ms: u64) -> Vec<Wish> {
         let (own_ms, forgets) = (self.own_ms(now_ms), self.sabotage == Some(Sabotage::ForgetsLease));
         let Some(noded) = &mut self.noded else { return Vec::new() };
-        if !forgets && noded.tenure.take_end(own_ms) {
+        if noded.tenure.take_end(own_ms) && !forgets {
             noded.tenure.on_lost();
             noded.deaf = true;
             let hangs_up = noded.fall_silent();
@@ -199,7 +199,7 @@ impl Node {
         for word in words {
             let Some(noded) = &mut self.noded else { return wishes };
             if let Word::Hello { connection, .. } = &word {
-                noded.greeted = *connection;
+                noded.greeted = noded.greeted.max(*connection);
             }
             let acts = match word {
                 Word::Of(key, seen) => noded.roster.on_process(key, seen, now_ms),

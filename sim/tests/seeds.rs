@@ -125,7 +125,10 @@ fn a_node_that_forgets_its_claims_is_caught() {
 #[test]
 fn a_noded_that_asks_before_the_hello_is_caught() {
     assert_caught(Sabotage::AsksBeforeHello, |violation| {
-        matches!(violation, Violation::OverCommitted { .. } | Violation::CountedWhileLive(_))
+        matches!(
+            violation,
+            Violation::OverCommitted { .. } | Violation::CountedWhileLive(_) | Violation::LiveTwice { .. }
+        )
     });
 }
 

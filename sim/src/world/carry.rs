@@ -167,7 +167,9 @@ impl World {
 
     pub(super) fn answered(&mut self, ticket: Ticket, answer: Result<Answer, Unavailable>) -> Result<(), Violation> {
         let Ok(answer) = answer else {
-            self.put(AGAIN_MS, Happening::Asks { ticket });
+            if self.clients.comes_again(ticket) {
+                self.put(AGAIN_MS, Happening::Asks { ticket });
+            }
             return Ok(());
         };
         let Some(input) = self.clients.answered(ticket) else { return Ok(()) };

@@ -207,6 +207,9 @@ impl World {
     fn happen(&mut self, happening: Happening) -> Result<(), Violation> {
         if let Some(until_ms) = self.stands_still(&happening) {
             if matches!(happening, Happening::Turn) {
+                if self.turn_at_ms != Some(self.now_ms) {
+                    return Ok(());
+                }
                 self.turn_at_ms = Some(until_ms);
             }
             self.agenda.put(until_ms, happening);
@@ -290,6 +293,8 @@ impl World {
             (false, true) => Some(self.now_ms + 1),
             (false, false) => desk.next_wake().map(|at| at.ms_since(START).max(self.now_ms + 1)),
         };
+        // While its process stands still it has no turn.
+        let due = due.map(|at_ms| at_ms.max(self.still_until_ms));
         if due.is_some_and(|at_ms| self.turn_at_ms.is_none_or(|known_ms| at_ms < known_ms)) {
             self.turn_at_ms = due;
             self.agenda.put(due.expect("just seen"), Happening::Turn);
