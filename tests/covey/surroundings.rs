@@ -119,5 +119,7 @@ fn commands_work_in_a_pid_namespace_of_their_own() {
     };
     assert_eq!(inside(&["sbatch", "-W", "-o", "out", "--wrap", "echo in"]), "Submitted batch job 1\n");
     assert_eq!((rig.read("out"), inside(&["srun", "echo", "here"])), ("in\n".into(), "here\n".into()));
-    assert!(rig.run("scontrol", &["show", "job", "1"]).contains("AllocNode:Sid="), "shown without a session, too");
+    let shown = rig.run("scontrol", &["show", "job", "1"]);
+    let session = shown.split_whitespace().find(|word| word.starts_with("AllocNode:Sid=")).expect("it is shown");
+    assert!(session.ends_with(":0"), "that of a session which is not to be seen: {session}");
 }
