@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::disk::{Disk, with_own_mounts};
 use crate::load::Acknowledged;
-use crate::rig::{Rig, Seeded, rounds};
+use crate::rig::{Rig, Seeded, rounds, send};
 
 #[test]
 fn what_was_acknowledged_outlives_a_power_cut() {
@@ -30,7 +30,11 @@ fn what_was_acknowledged_outlives_a_power_cut() {
                 break;
             }
             let more = 1 + random.below(20);
-            acknowledged.submit_until(&rig, more as usize, || disk.cut_power());
+            // Everything on the machine goes with its power.
+            acknowledged.submit_until(&rig, more as usize, || {
+                disk.cut_power();
+                send(rig.controller_pid(), "KILL");
+            });
             rig.kill_controller();
             disk.unmount();
             disk.mount();
