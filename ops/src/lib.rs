@@ -6,6 +6,7 @@
 //! Start at [`run`]. What is read is a `source::Source`, what happens to its pixels is in `luma`, what is written is
 //! in `encode`; [`made`] draws pictures to try it all on.
 
+mod baseline;
 mod encode;
 mod error;
 mod facts;
