@@ -163,21 +163,36 @@ impl Bits {
 /// Which of the coefficients but the first are not zero: a bit for each, from the lowest on, in zigzag order.
 #[inline(always)]
 fn positions(block: &Block) -> u64 {
-    let (mut is_some, mut ordered) = ([0; 64], [0; 64]);
+    let mut is_some = [0; 64];
     for (is_some, value) in is_some.iter_mut().zip(block) {
         *is_some = u8::from(*value != 0);
     }
-    for (ordered, at) in ordered.iter_mut().zip(ZIGZAG_IN_COLUMNS) {
-        *ordered = is_some[at];
-    }
     let mut positions = 0;
-    for (i, eight) in ordered.as_chunks::<8>().0.iter().enumerate() {
+    for (column, in_zigzag) in is_some.as_chunks::<8>().0.iter().zip(&COLUMNS_IN_ZIGZAG) {
         // The product collects the lowest bits of eight bytes in the highest byte.
-        let collected = u64::from_le_bytes(*eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-        positions |= collected << (8 * i);
+        let collected = u64::from_le_bytes(*column).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        positions |= in_zigzag[collected as usize & 255];
     }
     positions & !1
 }
+
+/// What [`positions`] has for each set of places in each column of a block.
+static COLUMNS_IN_ZIGZAG: [[u64; 256]; 8] = {
+    let mut table = [[0; 256]; 8];
+    let mut at = 0;
+    while at < 64 {
+        let (column, row) = (ZIGZAG_IN_COLUMNS[at] / 8, ZIGZAG_IN_COLUMNS[at] % 8);
+        let mut places = 0;
+        while places < 256 {
+            if places >> row & 1 == 1 {
+                table[column][places] |= 1 << at;
+            }
+            places += 1;
+        }
+        at += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

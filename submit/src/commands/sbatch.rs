@@ -159,12 +159,13 @@ fn owned(mut spec: v1::JobSpec, options: &Options) -> Outcome<v1::JobSpec> {
 
 /// The op of this name.
 fn op(name: &str) -> Outcome<Op> {
-    let refused = |error| {
+    let refused = |error: &dyn std::error::Error| {
         Failure::new("sbatch: error: Invalid --map-op specification")
             .line(format_args!("sbatch: error: {error}"))
             .exit(BAD_OPTION)
     };
-    name.parse().map_err(|error: ops::UnknownOp| refused(error))
+    let op: Op = name.parse().map_err(|error: ops::UnknownOp| refused(&error))?;
+    op.built().map_err(|error| refused(&error))
 }
 
 /// Reads the array, so that a mistake in it costs no listing and no call.
