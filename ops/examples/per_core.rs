@@ -6,10 +6,11 @@
 
 use std::{env, error::Error, fs, hint::black_box, io, path::PathBuf};
 
-use ops::{Format, Limits, Op};
+use ops::{Format, Limits, Op, memory};
 use rustix::time::{ClockId, clock_gettime};
 
 fn main() -> Result<(), Box<dyn Error>> {
+    memory::keep_freed();
     let mut words = env::args_os().skip(1);
     let folder = words.next().map(PathBuf::from).ok_or("usage: per_core FOLDER [OP [ROUNDS]]")?;
     let op: Op = words.next().map_or(Ok(Op::Grayscale), |op| op.to_string_lossy().parse())?;

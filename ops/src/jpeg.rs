@@ -157,6 +157,11 @@ impl<'a> Jpeg<'a> {
         self.bytes.len() as u64 + self.coefficient_bytes(rows) + upsampled_rows
     }
 
+    /// Bytes of the file for each component, were they all alike.
+    pub(crate) fn component_bytes(&self) -> u64 {
+        self.bytes.len() as u64 / self.components.len().max(1) as u64
+    }
+
     /// Bytes that taking the brightness out takes, result included: all coefficients, and a file that is no longer than
     /// this one but for codes that fit it less, doubled as it grows and copied.
     pub(crate) fn lossless_bytes(&self) -> u64 {

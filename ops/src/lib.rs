@@ -15,8 +15,11 @@ mod jpeg;
 mod limits;
 mod luma;
 pub mod made;
+pub mod memory;
 mod op;
 mod source;
+#[cfg(test)]
+mod tests;
 #[cfg(feature = "turbojpeg")]
 mod turbo;
 mod whole;

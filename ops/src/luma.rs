@@ -78,58 +78,6 @@ where
     ImageBuffer::from_raw(width, height, samples).expect("one pixel was written for each that was read")
 }
 
-/// Writes the gray of three planes of equal length (YCbCr of JFIF 1.02, full range) over the first one, and drops the others.
-#[cfg(feature = "turbojpeg")]
-pub(crate) fn from_planes(planes: &mut Vec<u8>) {
-    let length = planes.len() / 3;
-    let (luma, colours) = planes.split_at_mut(length);
-    let (blue, red) = colours.split_at(length);
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has just said that it has what the function is compiled for.
-        #[expect(unsafe_code, reason = "the same loop, several times as fast")]
-        unsafe {
-            weighed_planes_avx2(luma, blue, red);
-        }
-        planes.truncate(length);
-        return;
-    }
-    weighed_planes(luma, blue, red);
-    planes.truncate(length);
-}
-
-#[cfg(all(feature = "turbojpeg", target_arch = "x86_64"))]
-#[target_feature(enable = "avx2")]
-fn weighed_planes_avx2(luma: &mut [u8], blue: &[u8], red: &[u8]) {
-    weighed_planes(luma, blue, red);
-}
-
-#[cfg(feature = "turbojpeg")]
-#[inline(always)]
-fn weighed_planes(luma: &mut [u8], blue: &[u8], red: &[u8]) {
-    for ((luma, blue), red) in luma.iter_mut().zip(blue).zip(red) {
-        *luma = from_ycbcr(*luma, *blue, *red);
-    }
-}
-
-/// Red, green and blue in 1/16 of a step, clipped to what a sample can be, and then weighed: JFIF 1.02, page 3.
-#[cfg(any(feature = "turbojpeg", test))]
-#[inline(always)]
-fn from_ycbcr(luma: u8, blue: u8, red: u8) -> u8 {
-    // The colours are centred on zero and scaled to the upper bits, the factors by 2^13, and the upper half of the product
-    // is taken, which leaves 1/16.
-    let scaled = |sample: u8, factor: f32| {
-        let centred = (i16::from(sample) - 128) << 7;
-        ((i32::from(centred) * (factor * 8192.0) as i32) >> 16) as i16
-    };
-    let luma = (i16::from(luma) << 4) + 1;
-    let r = luma + scaled(red, 1.402);
-    let g = luma - scaled(blue, 0.344_136) - scaled(red, 0.714_136);
-    let b = luma + scaled(blue, 1.772);
-    let part = |sample: i16, weight: u32| ((((sample.clamp(0, 4080) as u32) << 4) * weight) >> 16) as u16;
-    ((part(r, RED) + part(g, GREEN) + part(b, BLUE) + 129) >> 8) as u8
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,17 +109,5 @@ mod tests {
     fn gray_stays_what_it_was() {
         assert!((0..=255).all(|v| luma8(v, v, v) == v));
         assert!((0..=65_535).all(|v| luma16(v, v, v) == v));
-    }
-
-    #[test]
-    fn every_ycbcr_is_its_rgb_weighed() {
-        for ycbcr in 0..1_u32 << 24 {
-            let [_, y, blue, red] = ycbcr.to_be_bytes();
-            let (luma, cb, cr) = (f64::from(y), f64::from(blue) - 128.0, f64::from(red) - 128.0);
-            let rgb = [luma + 1.402 * cr, luma - 0.344_136 * cb - 0.714_136 * cr, luma + 1.772 * cb];
-            let [r, g, b] = rgb.map(|sample| sample.clamp(0.0, 255.0));
-            let off = f64::from(from_ycbcr(y, blue, red)) - reference(r, g, b);
-            assert!(off.abs() < 0.6, "{y} {blue} {red} is off by {off}");
-        }
     }
 }

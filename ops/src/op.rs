@@ -54,7 +54,10 @@ pub struct UnknownOp {
 
 /// An operation that was left out of this build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this covey was built without {op}: take the container image's, build it with --features turbojpeg, or use {}", Op::Grayscale)]
+#[error(
+    "this covey was built without {op}: take the container image's, build it with --features turbojpeg, or use {}",
+    Op::Grayscale
+)]
 pub struct NotBuilt {
     /// What was asked for.
     pub op: Op,

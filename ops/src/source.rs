@@ -102,12 +102,16 @@ impl<'a> Source<'a> {
             },
         };
         // Gray pixels, turned ones, those in the colours or byte order of the format, and an output that grows by doubling.
-        let written = gray.saturating_mul(match self.format {
-            Format::Pnm => 3,
-            Format::Jpeg | Format::Tiff | Format::Bmp => 5,
-            Format::Png | Format::WebP => 7,
-            Format::Gif => 9,
-        });
+        // A JPEG's is about as long as its source's share for the brightness.
+        let written = match &self.coding {
+            Coding::Jpeg(jpeg) => gray * 2 + jpeg.component_bytes() * 4,
+            Coding::Other(_) => gray.saturating_mul(match self.format {
+                Format::Pnm => 3,
+                Format::Jpeg | Format::Tiff | Format::Bmp => 5,
+                Format::Png | Format::WebP => 7,
+                Format::Gif => 9,
+            }),
+        };
         colour.saturating_add(scratch.max(gray)).max(written).saturating_add(FIXED_BYTES)
     }
 
@@ -125,12 +129,6 @@ impl<'a> Source<'a> {
 
     /// Decodes and drops the colours.
     pub(crate) fn gray(self) -> Result<DynamicImage, OpError> {
-        #[cfg(feature = "turbojpeg")]
-        if let Coding::Jpeg(jpeg) = &self.coding
-            && let Some(gray) = crate::turbo::gray(jpeg)
-        {
-            return Ok(gray);
-        }
         luma::grayscale(self.decode()?)
     }
 

@@ -1,40 +1,18 @@
-//! JPEG by libjpeg-turbo, in builds with the feature `turbojpeg`.
+//! The brightness of a JPEG without decoding it, by libjpeg-turbo, in builds with the feature `turbojpeg`.
 //!
-//! Two things that the Rust decoder cannot: planes of brightness and colour as they are in the file ([`gray`]), so that no
-//! RGB is made only to be added up again, and the brightness moved to a new file without being decoded ([`lossless`]).
-//! What libjpeg-turbo warns of is an error here. The results are still written by [`baseline`](crate::baseline): the
-//! interface of this library takes a quality, and what is wanted is the source's own quantization table.
+//! Only this, because only this is out of reach of the Rust codecs. Decoding by libjpeg-turbo would save a tenth of
+//! `grayscale`'s time, but rounds otherwise: one pixel in 5000 comes out two steps off, and results would depend on the build.
+//! Encoding would not save anything, and takes a quality where the source's own table is wanted. What libjpeg-turbo warns of
+//! is an error here.
 
-use image::{DynamicImage, GrayImage, metadata::Orientation};
-use turbojpeg::{Colorspace, Decompressor, Subsamp, Transform, Transformer, YuvImage};
+use image::metadata::Orientation;
+use turbojpeg::{Transform, Transformer};
 
 use crate::{
     error::OpError,
     format::Format,
     jpeg::{Jpeg, SCANS_MAX, exif},
-    luma,
 };
-
-/// Decodes a picture whose colours have as many samples as its brightness, and weighs them by Rec. 709.
-///
-/// Gives none for any other picture, and for one that libjpeg-turbo has something against: the caller has a second, strict
-/// decoder to ask, so that both builds accept the same files.
-pub(crate) fn gray(jpeg: &Jpeg<'_>) -> Option<DynamicImage> {
-    if !jpeg.has_luma() || jpeg.is_gray() || jpeg.scans > SCANS_MAX {
-        return None;
-    }
-    let mut decoder = Decompressor::new().ok()?;
-    let header = decoder.read_header(jpeg.bytes).ok()?;
-    if header.subsamp != Subsamp::None || header.colorspace != Colorspace::YCbCr {
-        return None;
-    }
-    let (width, height) = (header.width, header.height);
-    let mut samples = vec![0; 3 * width * height];
-    let planes = YuvImage { pixels: &mut samples[..], width, align: 1, height, subsamp: header.subsamp };
-    decoder.decompress_to_yuv(jpeg.bytes, planes).ok()?;
-    luma::from_planes(&mut samples);
-    GrayImage::from_raw(jpeg.width.into(), jpeg.height.into(), samples).map(DynamicImage::ImageLuma8)
-}
 
 /// Writes the brightness (Rec. 601, as it is in the file) as a gray JPEG, without decoding: no pixel changes.
 ///

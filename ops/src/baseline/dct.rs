@@ -114,8 +114,7 @@ mod tests {
         let scale = |k: usize| if k == 0 { 0.5_f64.sqrt() } else { 1.0 };
         let wave = |at: usize, k: usize| ((2 * at + 1) as f64 * k as f64 * std::f64::consts::PI / 16.0).cos();
         let coefficient = |u: usize, v: usize| {
-            let sum: f64 =
-                (0..64).map(|i| (block[i / 8][i % 8] - 128.0) * wave(i % 8, u) * wave(i / 8, v)).sum();
+            let sum: f64 = (0..64).map(|i| (block[i / 8][i % 8] - 128.0) * wave(i % 8, u) * wave(i / 8, v)).sum();
             sum * scale(u) * scale(v) / 4.0 / value
         };
         (0..64).map(|i| coefficient(i / 8, i % 8)).collect()

@@ -9,8 +9,10 @@ struct Table<const N: usize> {
 }
 
 /// Bits of the difference to the block before (table K.3).
-const DC: Table<12> =
-    Table { lengths: [0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0], symbols: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11] };
+const DC: Table<12> = Table {
+    lengths: [0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0],
+    symbols: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11],
+};
 
 /// Zeros before a value in the upper, bits of the value in the lower half (table K.5).
 #[rustfmt::skip]
