@@ -45,7 +45,7 @@ fn the_labs_pictures_are_within_one() {
 fn steep_and_clipped_colours_are_within_one() {
     let (width, height) = (131_u16, 77_u16);
     let shapes: [fn(usize) -> u8; 3] =
-        [|i| (i * i / 97 % 256) as u8, |i| (i / 24 * 91) as u8, |i| (i * 7919 >> 5) as u8];
+        [|i| (i * i / 97 % 256) as u8, |i| (i / 24 * 91) as u8, |i| ((i * 7919) >> 5) as u8];
     let samplings = [SamplingFactor::F_1_1, SamplingFactor::F_2_1, SamplingFactor::F_1_2, SamplingFactor::F_2_2];
     for (shape, samples) in shapes.into_iter().enumerate() {
         for (coding, of_pixel) in [(ColorType::Rgb, 3), (ColorType::Luma, 1)] {

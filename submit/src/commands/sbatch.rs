@@ -231,4 +231,11 @@ mod tests {
             assert!(refusal.starts_with("sbatch: error: ") && refusal.contains(text), "{refusal}");
         }
     }
+
+    #[cfg(not(feature = "turbojpeg"))]
+    #[test]
+    fn an_op_that_this_build_is_without_is_refused_with_the_fix() {
+        let refusal = op("grayscale:lossless").expect_err("it was left out").text();
+        assert!(refusal.contains("build it with --features turbojpeg"), "{refusal}");
+    }
 }
