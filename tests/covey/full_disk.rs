@@ -55,14 +55,17 @@ fn a_full_disk_of_the_journal_refuses_submits_and_loses_no_end() {
             reserve(&rig, 0);
             disk.fill(2 << 10);
             let mut kept = 0;
-            let (update, comment) = (format!("jobid={waiting}"), format!("comment={}", "x".repeat(4 << 10)));
+            let update = format!("jobid={waiting}");
+            let mut tries = 0;
             wait_for("the disk takes nothing more", || {
                 let submitted = rig.try_run("sbatch", &["--hold", &large_script(&rig, &mut random)]);
                 kept += usize::from(submitted.status.success());
                 if submitted.status.success() {
                     return false;
                 }
-                // A submit that is too large for what is left is not even tried.
+                // A submit that is too large for what is left is not even tried. A change that changes nothing is not written.
+                tries += 1;
+                let comment = format!("comment={tries}{}", "x".repeat(4 << 10));
                 let change = rig.try_run("scontrol", &["update", &update, &comment]);
                 !change.status.success() && said(&change).contains("make room on its disk")
             });
