@@ -70,7 +70,7 @@ impl Audit {
         }
     }
 
-    /// Waits until all that was added so far is in the files, and gives the time of the last line.
+    /// Waits until all that was added so far is in the files, and gives a time up to which all lines are, and none that comes later.
     pub(crate) async fn settled(&self) -> Option<i64> {
         let (told, settled) = oneshot::channel();
         let letters = self.letters.clone();

@@ -54,6 +54,8 @@ impl Writer {
                 Ok(Letter::Settle(told)) => {
                     let counts = self.fold.counts();
                     counts.into_iter().for_each(|line| self.write(line));
+                    // Also before the first line of this life, those of earlier ones are up to now.
+                    self.last_us = self.last_us.max(clock::now().0.saturating_mul(1000));
                     // Who asked may have gone away.
                     told.send(self.last_us).ok();
                 }
