@@ -26,7 +26,11 @@ const SETTINGS_BYTES_MAX: u64 = 64 << 10;
 /// Whether a variable may hold a key of a store, or name a file that does: what a process is not to inherit that needs none.
 #[must_use]
 pub fn is_setting(name: &str) -> bool {
-    name == SETTINGS_VARIABLE || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    name == SETTINGS_VARIABLE || is_of_a_store(name)
+}
+
+fn is_of_a_store(name: &str) -> bool {
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// The settings of all cloud stores, by the name of their variable.
@@ -68,7 +72,7 @@ impl Environment {
         for (number, line) in (1..).zip(text.lines().map(str::trim)) {
             match line.split_once('=') {
                 _ if line.is_empty() || line.starts_with('#') => {}
-                Some((name, value)) if PREFIXES.iter().any(|prefix| name.starts_with(prefix)) => {
+                Some((name, value)) if is_of_a_store(name) => {
                     pairs.push((name.trim_end(), value.trim_start()));
                 }
                 _ => return Err(BlobError::BadSetting { file, line: number }),
@@ -80,7 +84,7 @@ impl Environment {
     /// Keeps of `pairs` what concerns stores; an empty value counts as unset.
     pub fn from_pairs<K: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (K, V)>) -> Self {
         let pairs = pairs.into_iter().map(|(name, value)| (name.into(), value.into()));
-        Self(pairs.filter(|(name, value)| !value.is_empty() && PREFIXES.iter().any(|p| name.starts_with(p))).collect())
+        Self(pairs.filter(|(name, value)| !value.is_empty() && is_of_a_store(name)).collect())
     }
 
     /// The value of one variable.

@@ -13,6 +13,7 @@ use tracing::error;
 
 use crate::config::ConfigFile;
 use crate::driver::CHECKPOINT_RECORDS;
+use crate::error_chain::chain;
 use crate::serve::{Serve, ServeError, serve};
 use crate::tls::{Lives, is_host_name};
 
@@ -83,13 +84,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!(error = &*error as &dyn std::error::Error, "the controller cannot go on");
-            let mut line = format!("covey controller: error: {error}");
-            let mut source = error.source();
-            while let Some(cause) = source {
-                line.push_str(&format!(": {cause}"));
-                source = cause.source();
-            }
-            eprintln!("{line}");
+            eprintln!("covey controller: error: {}", chain(&*error));
             ExitCode::FAILURE
         }
     }

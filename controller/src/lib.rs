@@ -12,6 +12,7 @@ mod clock;
 pub mod config;
 mod door;
 mod driver;
+mod error_chain;
 mod history;
 mod inflow;
 pub mod journal;

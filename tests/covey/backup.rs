@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use crate::load::Acknowledged;
-use crate::rig::{Rig, wait_for};
+use crate::rig::{Rig, is_root, wait_for};
 
 const ALL_JOBS: &[&str] = &["-h", "-t", "all", "-o", "%i %j %T %u %P %Z %k"];
 const ALL_HISTORY: &[&str] = &["-n", "-P", "-S", "2020-01-01", "-o", "JobID,JobName,State,ExitCode,Submit,End"];
@@ -180,7 +180,7 @@ fn cut_tail(db: &Path) {
 #[test]
 fn only_administrators_make_backups() {
     use std::os::unix::process::CommandExt;
-    if !rustix::process::geteuid().is_root() {
+    if !is_root() {
         return;
     }
     let rig = Rig::start(0);

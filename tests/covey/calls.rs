@@ -1,8 +1,7 @@
 //! Commands on nodes that have joined over TLS, in jobs and beside them, without any token: what they can do, for whom a node may
 //! speak, and that a node which lies gains nothing.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -16,7 +15,7 @@ use proto::v1::controller_client::ControllerClient;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 
-use crate::rig::{COVEY, PATIENCE, wait_for};
+use crate::rig::{COVEY, PATIENCE, is_root, wait_for};
 use crate::tls::{House, block_on, detail};
 
 /// Another user than root, and their group.
@@ -33,15 +32,12 @@ struct Site {
 impl Site {
     /// `None` where this is not root, who alone can be somebody else.
     fn open(nodes: &[&str]) -> Option<Site> {
-        if fs::metadata("/proc/self").expect("/proc is mounted").uid() != 0 {
+        if !is_root() {
             return None;
         }
         let house = House::open(&[]);
         let rig = &house.rig;
-        for (folder, mode) in [(rig.dir().parent().expect("a folder").to_owned(), 0o755), (rig.work(), 0o777)] {
-            fs::set_permissions(folder, Permissions::from_mode(mode)).expect("chmod");
-        }
-        rig.copy_binary();
+        rig.let_others_in();
         let token_file = house.token(&[]);
         let mut site = Site { house, token_file };
         for name in nodes {

@@ -3,7 +3,7 @@
 //! Python and its packages are those of `clients.rs`; the stubs are made of `proto/` for each test run.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 
 use crate::clients::{CLIENTS, environment, told};
-use crate::rig::{Rig, wait_for};
+use crate::rig::{Rig, is_root, wait_for};
 use crate::tls::House;
 
 const CLIENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/clients/python");
@@ -110,12 +110,10 @@ fn the_python_client_works_over_the_unix_socket() {
 
 /// A token of a user who is no administrator where there is such a one: root's tests take nobody.
 fn token(house: &House) -> PathBuf {
-    let as_root = fs::metadata("/proc/self").expect("/proc is mounted").uid() == 0;
+    let as_root = is_root();
     let options: &[&str] = if as_root { &["--user", "nobody"] } else { &[] };
     if as_root {
-        let open = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("ours");
-        open(house.rig.dir().parent().expect("a folder"), 0o755);
-        open(&house.rig.work(), 0o777);
+        house.rig.let_others_in();
     }
     let made = house.rig.run("user", &[&["token", "create"], options].concat());
     let path = house.rig.work().join("user.token");

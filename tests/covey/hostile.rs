@@ -13,7 +13,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::clients::{CLIENTS, told};
 use crate::grpc;
-use crate::rig::{PATIENCE, Rig, wait_for};
+use crate::rig::{PATIENCE, Rig, is_root, wait_for};
 use crate::tls::{House, files};
 
 /// What a controller may have needed at most while it was under attack, in MiB. Idle it needs some 30.
@@ -344,7 +344,7 @@ fn limits_of_one_user_leave_room_for_others() {
 /// Nobody's connections are counted, and root's are not.
 #[test]
 fn one_user_takes_a_quarter_of_the_seats_at_most() {
-    if fs::metadata("/proc/self").expect("/proc is mounted").uid() != 0 {
+    if !is_root() {
         return;
     }
     let rig = Rig::start_with(&[("linux0", &[])], "MaxConnections = 40\n");

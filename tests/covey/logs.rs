@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
-use crate::rig::{Rig, wait_for};
+use crate::rig::{Rig, is_root, wait_for};
 
 #[test]
 fn output_is_followed_while_a_job_waits_and_runs_and_read_again_when_it_is_over() {
@@ -74,10 +74,7 @@ fn nobody_reads_what_is_anothers() {
         return;
     }
     let rig = Rig::start(1);
-    for (folder, mode) in [(rig.dir().parent().expect("a folder").to_owned(), 0o755), (rig.work(), 0o777)] {
-        fs::set_permissions(folder, fs::Permissions::from_mode(mode)).expect("chmod");
-    }
-    rig.copy_binary();
+    rig.let_others_in();
     let as_nobody = |name: &str, args: &[&str]| {
         use std::os::unix::process::CommandExt;
         let mut command = std::process::Command::new(rig.dir().join("covey"));
@@ -103,9 +100,4 @@ fn nobody_reads_what_is_anothers() {
     let refused = as_nobody("logs", &[&theirs]);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(refused.stdout.is_empty() && said.contains("Permission denied"), "{refused:?}");
-}
-
-fn is_root() -> bool {
-    use std::os::unix::fs::MetadataExt;
-    fs::metadata("/proc/self").expect("/proc is mounted").uid() == 0
 }

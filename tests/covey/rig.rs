@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread;
@@ -17,6 +18,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// How often a fault is tried: in a test run, or all night (`tests/nightly`).
 pub(crate) fn rounds(in_a_run: usize, at_night: usize) -> usize {
     if std::env::var_os("COVEY_TEST_NIGHTLY").is_some() { at_night } else { in_a_run }
+}
+
+/// Whether this is root, who alone can be somebody else.
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 /// The binary under test.
@@ -243,9 +249,13 @@ impl Rig {
         command
     }
 
-    /// Puts the binary into the cluster's folder, for users who cannot reach the one that was built. By another process: while this
-    /// one had it open for writing, a child of another test could, too, and it could not be run.
-    pub(crate) fn copy_binary(&self) {
+    /// Lets other users in, who submit in the folder of the jobs, and gives them a binary in the cluster's folder, as they may not
+    /// reach the one that was built. It is copied by another process: while this one had it open for writing, a child of another
+    /// test could, too, and it could not be run.
+    pub(crate) fn let_others_in(&self) {
+        for (folder, mode) in [(self.folder.path().to_owned(), 0o755), (self.work(), 0o777)] {
+            fs::set_permissions(folder, fs::Permissions::from_mode(mode)).expect("ours");
+        }
         let copied = Command::new("cp").arg(COVEY).arg(self.dir().join("covey")).status();
         assert!(copied.expect("cp is there").success(), "the binary can be copied");
     }

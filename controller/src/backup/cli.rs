@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::BackupError;
-use super::fsck::{self, Findings, Verdict, chain};
+use super::fsck::{self, Findings, Verdict};
 use super::restore::{Contents, restore};
+use crate::error_chain::chain;
 
 /// Numbers of jobs that are left out after a restore: more than jobs came between two backups.
 const SKIP_JOBS: u32 = 10_000;

@@ -12,6 +12,7 @@ use super::save::{Moment, save};
 use super::scratch::Scratch;
 use super::{BackupError, restore};
 use crate::clock;
+use crate::error_chain::chain;
 use crate::journal::{Examined, Journal, JournalError, SledJournal};
 use crate::pack::{UnpackError, unpack_cluster, unpack_record};
 
@@ -258,15 +259,4 @@ fn advice(findings: &Findings, kept: bool) -> String {
              {whole_to}), of which covey restore makes a journal; what came later is lost"
         ),
     }
-}
-
-/// An error and its causes in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }

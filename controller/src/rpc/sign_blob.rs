@@ -22,6 +22,7 @@ use tracing::info;
 
 use crate::briefs::Manifest;
 use crate::driver::Published;
+use crate::error_chain::chain;
 use crate::journal::{Journal, JournalError};
 
 /// How long a URL is good; nodes ask when they are about to use it.
@@ -93,12 +94,8 @@ impl Signatory {
         signed.map_err(|error| {
             info!(attempt = %key, error = &error as &dyn std::error::Error, "nothing is signed");
             // What the store or the journal has to say goes on one line, to whoever reads of the task.
-            let mut text = error.to_string();
-            let mut source = std::error::Error::source(&error).and_then(std::error::Error::source);
-            while let Some(cause) = source {
-                text.push_str(&format!(": {cause}"));
-                source = cause.source();
-            }
+            let cause = std::error::Error::source(&error).and_then(std::error::Error::source);
+            let text = cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {}", chain(cause)));
             refused(ErrorReason::NotSigned, "no signed URL", Some(&text))
         })
     }
