@@ -3,11 +3,12 @@
 //! Files are opened here and not in the child, so that a missing folder is an answer and not an exit code. They are
 //! opened, and written to, with the rights of the task's user.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use super::frame::{FileSpec, Launch, Outcome, StartStep, StopWhy};
@@ -51,14 +52,12 @@ pub(super) fn not_started(step: StartStep, path: &Path, error: &io::Error) -> Ou
     Outcome::NotStarted { step, path, error: words(error) }
 }
 
-/// Whether a start failed because an output's folder is not there.
+/// Whether a start failed because an output's folder is not there. It may be there by now: a program that makes it may
+/// have been quicker than this question.
 pub(super) fn lacks_folder(outcome: &Outcome) -> bool {
-    let Outcome::NotStarted { step: StartStep::OpenOutput | StartStep::OpenError, path, .. } = outcome else {
-        return false;
-    };
-    Path::new(path)
-        .parent()
-        .is_some_and(|folder| fs::metadata(folder).is_err_and(|e| e.kind() == io::ErrorKind::NotFound))
+    // A file that is opened is made where it is missing, so that only a folder can be what was not found.
+    matches!(outcome, Outcome::NotStarted { step: StartStep::OpenOutput | StartStep::OpenError, error, .. }
+        if error == Errno::ENOENT.desc())
 }
 
 /// Tells the reader of a task's stderr why the program could not be executed, as Slurm does.
@@ -127,5 +126,34 @@ fn note(path: &Path, text: &str) {
 
 /// The system's words for an error, without Rust's ` (os error N)`.
 fn words(error: &io::Error) -> String {
-    error.raw_os_error().map_or_else(|| error.to_string(), |raw| nix::errno::Errno::from_raw(raw).desc().to_owned())
+    error.raw_os_error().map_or_else(|| error.to_string(), |raw| Errno::from_raw(raw).desc().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opened_in(folder: &Path) -> Outcome {
+        let path = folder.join("out");
+        let error = open(OpenOptions::new().append(true).create(true), &path).expect_err("it cannot be opened");
+        not_started(StartStep::OpenOutput, &path, &error)
+    }
+
+    #[test]
+    fn a_folder_that_came_meanwhile_was_still_missing() {
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = home.path().join("later");
+        let outcome = opened_in(&folder);
+        std::fs::create_dir(&folder).expect("a folder");
+        assert!(lacks_folder(&outcome), "{outcome:?}");
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_the_folder_is_not_waited_for() {
+        let home = tempfile::tempdir().expect("a folder");
+        let file = home.path().join("file");
+        std::fs::write(&file, "").expect("a file");
+        let outcome = opened_in(&file);
+        assert!(!lacks_folder(&outcome), "{outcome:?}");
+    }
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::frame::{Launch, Outcome, Request, RunKey};
 
-/// How long a missing folder is waited for.
-const FOLDER_WAIT: Duration = Duration::from_secs(1);
+/// How long a missing folder is waited for: longer than a busy machine keeps a program from making it.
+const FOLDER_WAIT: Duration = Duration::from_secs(3);
 
 /// The pause between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
