@@ -68,7 +68,7 @@ impl Folder {
             fs::remove_dir_all(&making).map_err(|source| folder(&making, source))?;
         }
         if self.store().exists() {
-            return self.drop_torn_snapshots();
+            return self.end_snapshots();
         }
         for entry in self.entries(&self.dir)? {
             if !matches!(entry.file_name().and_then(|name| name.to_str()), Some("journal.lock" | "lost+found")) {
@@ -133,21 +133,41 @@ impl Folder {
         JournalError::Damaged { dir: self.dir.clone(), what: what.to_owned() }
     }
 
-    /// Deletes snapshots that a crash left half-written: sled fails on them, and can do without.
-    fn drop_torn_snapshots(&self) -> Result<(), JournalError> {
+    /// Ends what a crash left of sled's writing a snapshot: a whole one counts from now on, as it may have acted on it; a torn one
+    /// goes, because sled fails on it and can do without.
+    fn end_snapshots(&self) -> Result<(), JournalError> {
         for path in self.entries(&self.store())? {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             if name.starts_with("snap.") && name.ends_with(".generating") {
-                fs::remove_file(&path).map_err(|source| folder(&path, source))?;
+                let end = || {
+                    if is_whole(&fs::read(&path)?) {
+                        fs::rename(&path, path.with_extension(""))
+                    } else {
+                        fs::remove_file(&path)
+                    }
+                };
+                end().map_err(|source| folder(&path, source))?;
             }
         }
-        Ok(())
+        self.sync_store()
+    }
+
+    /// Makes it durable which files the store has. sled leaves that open for its snapshots, and overwrites what older ones need.
+    pub(super) fn sync_store(&self) -> Result<(), JournalError> {
+        sync(&self.store())
     }
 
     fn entries(&self, dir: &Path) -> Result<Vec<PathBuf>, JournalError> {
         let list = |entries: fs::ReadDir| entries.map(|entry| Ok(entry?.path())).collect();
         fs::read_dir(dir).and_then(list).map_err(|source| folder(dir, source))
     }
+}
+
+/// Whether a snapshot of sled's is all there: its last four bytes are the checksum of all but the last twelve (sled 0.34, `write_snapshot`).
+fn is_whole(snapshot: &[u8]) -> bool {
+    let Some((rest, checksum)) = snapshot.split_last_chunk() else { return false };
+    let Some((content, _length)) = rest.split_last_chunk::<8>() else { return false };
+    !content.is_empty() && crc32fast::hash(content) == u32::from_le_bytes(*checksum)
 }
 
 fn write_mark(store: &Path, next_sequence: u64, epoch: u64) -> io::Result<()> {

@@ -15,6 +15,7 @@ mod memory;
 mod rows;
 mod shelf;
 mod sled_journal;
+mod watch;
 
 use std::ops::Range;
 

@@ -1,16 +1,20 @@
 //! The one place that touches sled: one tree, opened, read and made durable as its measured flaws demand.
 //!
 //! sled panics on some damaged files instead of returning an error; here a panic becomes an error. Its `flush` leaves
-//! the last step to the kernel; [`Shelf::persist`] takes it. It knows nothing of what the rows mean.
+//! the last step to the kernel; [`Shelf::persist`] takes it. It may wait for ever on a broken disk; what writes is watched. It
+//! knows nothing of what the rows mean.
 
 use std::fs::File;
 use std::ops::{Bound, RangeBounds};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use sled::{Batch, IVec, Mode};
 
 use super::Cause;
+use super::watch::{Patience, Watch};
 
 /// Memory for pages; beyond it sled reads them again from disk.
 const CACHE_BYTES: u64 = 64 << 20;
@@ -19,14 +23,19 @@ const CACHE_BYTES: u64 = 64 << 20;
 const SEGMENT_BYTES: usize = 4 << 20;
 /// Rows fetched at a time by [`Shelf::scan`].
 const PAGE_ROWS: usize = 256;
+/// For what writes: longer than a slow disk takes.
+const PATIENCE: Patience = Patience { look_every: Duration::from_secs(1), nudge_after: 10, give_up_after: 120 };
+/// What the program ends with when a call does not return: sysexits.h's "input/output error".
+const EX_IOERR: i32 = 74;
 
 /// A row as stored: key and value.
 pub(super) type Row = (IVec, IVec);
 
 /// An open store.
 pub(super) struct Shelf {
-    db: sled::Db,
+    db: Arc<sled::Db>,
     file: File,
+    watch: Watch,
 }
 
 impl Shelf {
@@ -39,9 +48,11 @@ impl Shelf {
             .mode(Mode::HighThroughput)
             .use_compression(false)
             .flush_every_ms(None);
-        let db = caught(|| config.open())?;
+        let db = Arc::new(caught(|| config.open())?);
         let file = File::open(dir.join("db"))?;
-        Ok(Shelf { db, file })
+        let nudged = Arc::downgrade(&db);
+        let watch = Watch::new(PATIENCE, move |looks| nudge(&nudged, looks), give_up);
+        Ok(Shelf { db, file, watch })
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<IVec>, Cause> {
@@ -49,17 +60,19 @@ impl Shelf {
     }
 
     pub(super) fn put(&self, key: &[u8], value: Vec<u8>) -> Result<(), Cause> {
-        caught(|| self.db.insert(key, value)).map(drop)
+        self.watch.over(|| caught(|| self.db.insert(key, value))).map(drop)
     }
 
     pub(super) fn apply(&self, batch: &Batch) -> Result<(), Cause> {
-        caught(|| self.db.apply_batch(batch.clone()))
+        self.watch.over(|| caught(|| self.db.apply_batch(batch.clone())))
     }
 
     /// Makes everything written so far survive a power cut.
     pub(super) fn persist(&self) -> Result<(), Cause> {
-        caught(|| self.db.flush())?;
-        Ok(self.file.sync_data()?)
+        self.watch.over(|| {
+            caught(|| self.db.flush())?;
+            Ok(self.file.sync_data()?)
+        })
     }
 
     pub(super) fn first(&self, range: impl RangeBounds<Vec<u8>>) -> Result<Option<Row>, Cause> {
@@ -90,14 +103,34 @@ impl Shelf {
 
     /// Closes the store. Not a mere drop, because sled may panic when its last write fails.
     pub(super) fn close(self) {
-        let dropped = caught(|| {
-            drop(self);
-            Ok(())
+        let Shelf { db, file: _, watch } = self;
+        let dropped = watch.over(|| {
+            caught(|| {
+                drop(db);
+                Ok(())
+            })
         });
         if let Err(source) = dropped {
             tracing::warn!(%source, "the journal's store did not close cleanly");
         }
     }
+}
+
+/// Makes sled look at its errors. By a thread of its own, which may be held up in its turn.
+fn nudge(db: &Weak<sled::Db>, looks: u32) {
+    tracing::warn!(seconds = looks, "the journal's store does not answer");
+    if let Some(db) = db.upgrade() {
+        std::thread::spawn(move || {
+            if let Err(source) = caught(|| db.flush()) {
+                tracing::warn!(%source, "the journal's store has failed");
+            }
+        });
+    }
+}
+
+fn give_up(looks: u32) {
+    tracing::error!(seconds = looks, "the journal's store does not answer: look at the disk, and start again");
+    std::process::exit(EX_IOERR);
 }
 
 fn caught<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, Cause> {

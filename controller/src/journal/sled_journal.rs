@@ -376,6 +376,7 @@ fn load(folder: &Folder) -> Result<(Shelf, Head), JournalError> {
     folder.await_release()?;
     let open = |source| JournalError::Open { dir: folder.dir().to_owned(), source };
     let shelf = Shelf::open(&folder.store()).map_err(open)?;
+    folder.sync_store()?;
     check_format(folder, shelf.get(rows::FORMAT_KEY).map_err(open)?)?;
     let head = shelf.get(rows::HEAD_KEY).map_err(open)?.as_ref().and_then(Head::decode);
     let head = head.ok_or_else(|| folder.damaged("its head is missing or unreadable"))?;
