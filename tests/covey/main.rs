@@ -41,6 +41,7 @@ mod scontrol;
 mod service;
 mod services;
 mod signals;
+mod skew;
 mod starts;
 mod steps;
 mod stores;
