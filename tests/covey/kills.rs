@@ -13,6 +13,9 @@ use std::time::Instant;
 
 use crate::rig::{COVEY, Rig, kill, rounds, send, wait_for};
 
+/// All jobs stay in the books, however many there are.
+const LIMITLESS: &str = "MinJobAge = 86400\nMaxJobCount = 1000000\nMaxJobsPerUser = 0\nMaxSubmitSizePerUser = 0\n";
+
 /// Loops that submit.
 const LOOPS: usize = 4;
 
@@ -30,6 +33,9 @@ impl Submitter {
         command.args(["sbatch", "--parsable", "-o", "none", "--wrap", &self.script]).current_dir(&self.work);
         command.env("COVEY_CONTROLLER", &self.endpoint).env("COVEY_CONNECT_TIMEOUT", "60").stdin(Stdio::null());
         let output = command.output().expect("the binary can be started");
+        if !output.status.success() {
+            eprintln!("{}", String::from_utf8_lossy(&output.stderr));
+        }
         output.status.success().then(|| {
             let text = String::from_utf8(output.stdout).expect("text");
             text.trim().parse().expect("a job's number")
@@ -40,7 +46,7 @@ impl Submitter {
 #[test]
 fn a_controller_killed_under_submit_load_loses_no_job_and_gives_no_number_twice() {
     let kills = rounds(100, 1_000);
-    let mut rig = Rig::start_with(&[("a", &[]), ("b", &[])], "MinJobAge = 86400\n");
+    let mut rig = Rig::start_with(&[("a", &[]), ("b", &[])], LIMITLESS);
     let ran = rig.work().join("ran");
     let script = format!("echo $SLURM_JOB_ID >> {}", ran.display());
     let submitter = Submitter { endpoint: rig.endpoint(), work: rig.work(), script };
