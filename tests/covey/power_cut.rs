@@ -45,9 +45,10 @@ impl Cuts {
 
     fn make_on(&self, rig: &mut Rig) -> (usize, Duration) {
         let disk = Disk::new(&rig.work().join("disk"), &rig.dir(), 2048);
-        fs::write(rig.dir().join("covey.toml"), "MaxJobCount = 100000\n").expect("written");
+        fs::write(rig.dir().join("covey.toml"), "MaxJobCount = 100000\nMaxSubmitSizePerUser = 0\n").expect("written");
         rustix::fs::sync();
-        let mut acknowledged = Acknowledged::default();
+        // So much that every life of the controller writes where the disk has no room yet, which only a sync makes durable.
+        let mut acknowledged = Acknowledged::with_ballast(100_000);
         let mut random = Seeded(self.seed);
         let mut slowest = Duration::ZERO;
         for round in 0..=self.rounds {

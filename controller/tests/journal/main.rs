@@ -109,11 +109,17 @@ fn a_torn_snapshot_does_no_harm() {
 /// sled overwrites what an older snapshot needs before the disk has the newer one under its name.
 #[test]
 fn a_snapshot_that_lost_its_name_in_a_power_cut_still_counts() {
-    let dir = tempfile::tempdir().expect("a temporary folder");
-    commit_next(&open(dir.path())).expect("an append");
+    // What an older snapshot needs differs from store to store: one in two could be read without the newer one.
+    let cuts: usize = (0..8).map(|_| lose_names(tempfile::tempdir().expect("a temporary folder").path())).sum();
+    assert!(cuts >= 8, "starts give up segments: {cuts}");
+}
+
+/// Starts a new journal again and again; answers how often a segment was given up, and the snapshot's name lost.
+fn lose_names(dir: &Path) -> usize {
+    commit_next(&open(dir)).expect("an append");
     let mut blobs = Vec::new();
-    let cuts = (0..6_u8).filter(|round| {
-        let journal = open(dir.path());
+    let cuts = (0..3_u8).filter(|round| {
+        let journal = open(dir);
         // What follows on the older snapshot gives rows up, and ends in another segment.
         for hash in std::mem::take(&mut blobs) {
             journal.drop_blob(&hash).expect("dropped");
@@ -125,21 +131,21 @@ fn a_snapshot_that_lost_its_name_in_a_power_cut_still_counts() {
         }
         commit_next(&journal).expect("an append");
         drop(journal);
-        let older = snapshot(dir.path());
-        let (older_bytes, before) = (fs::read(&older).expect("readable"), segments_in_use(dir.path()));
-        let next = open(dir.path()).next_sequence();
-        if segments_in_use(dir.path()).is_superset(&before) {
+        let older = snapshot(dir);
+        let (older_bytes, before) = (fs::read(&older).expect("readable"), segments_in_use(dir));
+        let next = open(dir).next_sequence();
+        if segments_in_use(dir).is_superset(&before) {
             return false;
         }
-        let newer = snapshot(dir.path());
+        let newer = snapshot(dir);
         fs::rename(&newer, OsString::from_iter([newer.as_os_str(), ".generating".as_ref()])).expect("renamed");
         fs::write(&older, older_bytes).expect("written");
-        let journal = open(dir.path());
+        let journal = open(dir);
         assert_eq!(journal.next_sequence(), next);
         assert!(blobs.iter().all(|hash| matches!(journal.get_blob(hash), Ok(Some(_)))), "round {round}");
         true
     });
-    assert!(cuts.count() > 2, "starts give up segments");
+    cuts.count()
 }
 
 /// The numbers of the store's segments that are not all zeros.
