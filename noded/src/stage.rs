@@ -150,6 +150,7 @@ impl Pipeline {
         memory_bytes_max: u64,
     ) -> Result<(Pipeline, mpsc::Receiver<Moved>), rayon::ThreadPoolBuildError> {
         let Access { auth, environment, signatures, courier } = access;
+        ops::memory::keep_freed();
         let name = |i| format!("op-{i}");
         // A panic in a decoder fails its own task: the sender of its result is dropped.
         let on_panic = |_| tracing::error!("an operation has panicked");

@@ -4,10 +4,11 @@
 
 use std::{env, error::Error, fs, io, path::PathBuf, time::Instant};
 
-use ops::{Limits, Op};
+use ops::{Limits, Op, memory};
 use rayon::prelude::*;
 
 fn main() -> Result<(), Box<dyn Error>> {
+    memory::keep_freed();
     let mut words = env::args_os().skip(1);
     let (Some(from), Some(to)) = (words.next().map(PathBuf::from), words.next().map(PathBuf::from)) else {
         return Err("usage: convert_folder FROM TO [THREADS]".into());

@@ -6,18 +6,18 @@ use image::{
     DynamicImage, ImageError,
     codecs::png::{CompressionType, FilterType, PngEncoder},
 };
-use jpeg_encoder::{ColorType, Encoder, QuantizationTableType};
 
-use crate::{error::OpError, format::Format, jpeg::Quantization};
+use crate::{baseline, error::OpError, format::Format, jpeg::Quantization};
 
-/// The quality of a JPEG whose source had no readable quantization table.
-const QUALITY_DEFAULT: u8 = 90;
+/// The table of a JPEG whose own was not readable, in zigzag order: quality 90 of ITU-T T.81, table K.1.
+#[rustfmt::skip]
+const TABLE_DEFAULT: Quantization = [
+     3,  2,  2,  3,  2,  2,  3,  3,  3,  3,  4,  3,  3,  4,  5,  8,  5,  5,  4,  4,  5, 10,  7,  7,  6,  8, 12, 10, 12, 12, 11, 10,
+    11, 11, 13, 14, 18, 16, 13, 14, 17, 14, 11, 11, 16, 22, 16, 17, 19, 20, 21, 21, 21, 12, 15, 23, 24, 22, 20, 24, 18, 20, 21, 20,
+];
 
 /// What a format writes beside samples; more makes the output grow once.
 const HEADER_BYTES: usize = 4096;
-
-/// Where a quantization table in zigzag order has its values in rows (ITU-T T.81, figure A.6).
-const ZIGZAG: [usize; 64] = zigzag();
 
 /// Writes a gray picture, in the same format and as near to it as the format allows.
 pub(crate) fn encode(format: Format, gray: DynamicImage, table: Option<Quantization>) -> Result<Vec<u8>, OpError> {
@@ -50,49 +50,12 @@ fn widened(format: Format, gray: DynamicImage) -> DynamicImage {
     }
 }
 
+/// Writes with the table of the source, so that it keeps the quality that it came with.
 fn jpeg(gray: &DynamicImage, table: Option<Quantization>) -> Result<Vec<u8>, OpError> {
     let too_wide = || OpError::Unsupported { what: "a JPEG with a side over 65535 pixels".into() };
     let width = u16::try_from(gray.width()).map_err(|_| too_wide())?;
     let height = u16::try_from(gray.height()).map_err(|_| too_wide())?;
-    let mut out = Vec::with_capacity(gray.as_bytes().len() / 4);
-    let mut encoder = Encoder::new(&mut out, QUALITY_DEFAULT);
-    if let Some(table) = table {
-        let luma = QuantizationTableType::Custom(Box::new(in_rows(table)));
-        encoder.set_quantization_tables(luma.clone(), luma);
-    }
-    encoder
-        .encode(gray.as_bytes(), width, height, ColorType::Luma)
-        .map_err(|error| OpError::Encode { format: Format::Jpeg, source: error.into() })?;
-    Ok(out)
-}
-
-/// Reorders a table for the encoder, which writes values of one byte.
-fn in_rows(table: Quantization) -> [u16; 64] {
-    let mut rows = [0; 64];
-    for (value, at) in table.into_iter().zip(ZIGZAG) {
-        rows[at] = value.clamp(1, 255);
-    }
-    rows
-}
-
-const fn zigzag() -> [usize; 64] {
-    let mut order = [0; 64];
-    let (mut row, mut column) = (0_usize, 0_usize);
-    let mut i = 0;
-    while i < 64 {
-        order[i] = row * 8 + column;
-        // Diagonals with an even sum run up to the right, the others down to the left; both turn at the edges.
-        match ((row + column).is_multiple_of(2), row, column) {
-            (true, _, 7) => row += 1,
-            (true, 0, _) => column += 1,
-            (true, ..) => (row, column) = (row - 1, column + 1),
-            (false, 7, _) => column += 1,
-            (false, _, 0) => row += 1,
-            (false, ..) => (row, column) = (row + 1, column - 1),
-        }
-        i += 1;
-    }
-    order
+    Ok(baseline::encode(gray.as_bytes(), width, height, &table.unwrap_or(TABLE_DEFAULT)))
 }
 
 /// A graymap, or the arbitrary map that alpha needs; samples of two bytes are big-endian.
@@ -114,18 +77,4 @@ fn pnm(gray: &DynamicImage) -> Vec<u8> {
         out.extend_from_slice(gray.as_bytes());
     }
     out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_zigzag_turns_where_the_standard_does() {
-        assert_eq!(ZIGZAG[..12], [0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25]);
-        assert_eq!(ZIGZAG[60..], [61, 54, 47, 55, 62, 63][2..]);
-        let mut sorted = ZIGZAG;
-        sorted.sort_unstable();
-        assert!(sorted.into_iter().eq(0..64));
-    }
 }

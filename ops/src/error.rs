@@ -4,7 +4,7 @@ use std::{error::Error, fmt, io::ErrorKind};
 
 use image::ImageError;
 
-use crate::format::Format;
+use crate::{format::Format, op::NotBuilt};
 
 /// What a decoder or encoder said.
 type Cause = Box<dyn Error + Send + Sync>;
@@ -46,6 +46,9 @@ pub enum OpError {
         #[source]
         source: Cause,
     },
+    /// An operation that this build is without.
+    #[error(transparent)]
+    NotBuilt(#[from] NotBuilt),
     /// The result could not be written.
     #[error("cannot write the result as {format}: convert the picture to another format first")]
     Encode {
@@ -95,6 +98,7 @@ impl OpError {
             | Self::TooLarge { .. }
             | Self::Unsupported { .. }
             | Self::Decode { .. }
+            | Self::NotBuilt(_)
             | Self::Encode { .. } => true,
         }
     }

@@ -2,7 +2,7 @@
 
 use image::DynamicImage;
 
-use crate::{error::OpError, format::Format, limits::Limits, source::Source};
+use crate::{error::OpError, format::Format, limits::Limits, op::Op, source::Source};
 
 /// What [`inspect`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct PictureFacts {
 /// # Errors
 /// As [`run`](crate::run), but for those of writing.
 pub fn inspect(bytes: &[u8]) -> Result<PictureFacts, OpError> {
-    let source = Source::open(bytes, &Limits::default())?;
+    let source = Source::open(Op::Grayscale, bytes, &Limits::default())?;
     let (format, orientation) = (source.format, source.orientation);
     let mut picture = source.decode()?;
     let gray = is_gray(&picture);

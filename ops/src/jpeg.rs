@@ -16,13 +16,13 @@ pub(crate) type Quantization = [u16; 64];
 
 /// Scans that a picture may have; over it the decoder refuses. Encoders write about ten, and a file of a few kilobytes
 /// could otherwise ask for thousands of passes over a large picture.
-const SCANS_MAX: usize = 100;
+pub(crate) const SCANS_MAX: usize = 100;
 
 const TRUNCATED: OpError = OpError::Truncated { format: Format::Jpeg };
 
 /// What the markers of a JPEG file say.
 pub(crate) struct Jpeg<'a> {
-    bytes: &'a [u8],
+    pub(crate) bytes: &'a [u8],
     pub(crate) width: u16,
     pub(crate) height: u16,
     pub(crate) orientation: Orientation,
@@ -32,9 +32,13 @@ pub(crate) struct Jpeg<'a> {
     buffered: bool,
     /// Where the Adobe segment says how colours are coded.
     transform_at: Option<usize>,
+    has_jfif: bool,
+    /// Passes over the pixels.
+    pub(crate) scans: usize,
 }
 
 struct Component {
+    id: u8,
     /// Blocks across and down in each unit of the picture.
     sampling: (u8, u8),
     /// Which quantization table it uses.
@@ -53,8 +57,9 @@ impl<'a> Jpeg<'a> {
             tables: [None; 4],
             buffered: false,
             transform_at: None,
+            has_jfif: false,
+            scans: 0,
         };
-        let mut scans = 0;
         let mut at = 2;
         loop {
             let (marker, start) = next_marker(bytes, at).ok_or(TRUNCATED)?;
@@ -66,11 +71,12 @@ impl<'a> Jpeg<'a> {
                 0xC4 | 0xC8 | 0xCC => {}
                 0xC0..=0xCF => jpeg.on_frame(marker, segment)?,
                 // A table that comes after pixels is not the first component's.
-                0xDB if scans == 0 => jpeg.on_tables(segment),
+                0xDB if jpeg.scans == 0 => jpeg.on_tables(segment),
                 0xDA => {
-                    scans += 1;
+                    jpeg.scans += 1;
                     jpeg.buffered |= segment.first().is_some_and(|n| usize::from(*n) < jpeg.components.len());
                 }
+                0xE0 => jpeg.has_jfif |= segment.starts_with(b"JFIF\0"),
                 0xE1 => jpeg.on_exif(segment),
                 0xEE if segment.starts_with(b"Adobe") && segment.len() >= 12 => {
                     jpeg.transform_at = Some(start + 2 + 11)
@@ -97,7 +103,7 @@ impl<'a> Jpeg<'a> {
             .as_chunks()
             .0
             .iter()
-            .map(|&[_id, sampling, table]| Component { sampling: (sampling >> 4, sampling & 15), table })
+            .map(|&[id, sampling, table]| Component { id, sampling: (sampling >> 4, sampling & 15), table })
             .collect();
         Ok(())
     }
@@ -130,16 +136,53 @@ impl<'a> Jpeg<'a> {
         self.components.len() == 1
     }
 
+    /// Whether the first component is the brightness (Rec. 601): gray pictures and YCbCr. Red, green and blue are told by
+    /// the Adobe segment, or by their initials where no segment says anything, as libjpeg does.
+    pub(crate) fn has_luma(&self) -> bool {
+        let ids = || self.components.iter().map(|component| component.id);
+        match (self.components.len(), self.transform_at) {
+            (1, _) => true,
+            (3, Some(at)) => self.bytes[at] == 1,
+            (3, None) => self.has_jfif || !ids().eq(*b"RGB"),
+            _ => false,
+        }
+    }
+
     /// Bytes that decoding takes beside its result: coefficients of two bytes, for the whole picture or a row of blocks,
     /// and a copy of the metadata, or of the file where [`rgb_samples`] needs one.
     pub(crate) fn scratch_bytes(&self) -> u64 {
-        let sampling = || self.components.iter().map(|c| (u64::from(c.sampling.0), u64::from(c.sampling.1)));
-        let (across, down) = sampling().fold((1, 1), |most, one| (most.0.max(one.0), most.1.max(one.1)));
-        let units_across = u64::from(self.width).div_ceil(8 * across);
-        let units_down = u64::from(self.height).div_ceil(8 * down);
-        let row = units_across * 128 * sampling().map(|(h, v)| h * v).sum::<u64>();
-        let upsampled_rows = 4 * units_across * across * down * 128 * self.components.len() as u64;
-        self.bytes.len() as u64 + row * if self.buffered { units_down } else { 1 } + upsampled_rows
+        let (across, down) = self.unit();
+        let upsampled_rows = 4 * self.units().0 * across * down * 128 * self.components.len() as u64;
+        let rows = if self.buffered { self.units().1 } else { 1 };
+        self.bytes.len() as u64 + self.coefficient_bytes(rows) + upsampled_rows
+    }
+
+    /// Bytes of the file for each component, were they all alike.
+    pub(crate) fn component_bytes(&self) -> u64 {
+        self.bytes.len() as u64 / self.components.len().max(1) as u64
+    }
+
+    /// Bytes that taking the brightness out takes, result included: all coefficients, and a file that is no longer than
+    /// this one but for codes that fit it less, doubled as it grows and copied.
+    pub(crate) fn lossless_bytes(&self) -> u64 {
+        self.coefficient_bytes(self.units().1) + 6 * self.bytes.len() as u64
+    }
+
+    fn coefficient_bytes(&self, rows: u64) -> u64 {
+        let blocks = self.components.iter().map(|c| u64::from(c.sampling.0) * u64::from(c.sampling.1)).sum::<u64>();
+        self.units().0 * rows * 128 * blocks
+    }
+
+    /// Blocks across and down in a unit of the picture.
+    fn unit(&self) -> (u64, u64) {
+        let samplings = self.components.iter().map(|c| (u64::from(c.sampling.0), u64::from(c.sampling.1)));
+        samplings.fold((1, 1), |most, one| (most.0.max(one.0), most.1.max(one.1)))
+    }
+
+    /// Units across and down.
+    fn units(&self) -> (u64, u64) {
+        let (across, down) = self.unit();
+        (u64::from(self.width).div_ceil(8 * across), u64::from(self.height).div_ceil(8 * down))
     }
 
     /// Decodes to gray or RGB.
@@ -180,6 +223,13 @@ fn samples(bytes: &[u8], colours: ColorSpace) -> Result<Vec<u8>, OpError> {
 
 fn damaged(error: DecodeErrors) -> OpError {
     OpError::Decode { format: Format::Jpeg, source: error.into() }
+}
+
+/// The smallest EXIF block that says how to turn a picture (1 to 8, TIFF 6.0 tag 274).
+pub(crate) fn exif(orientation: u8) -> Vec<u8> {
+    let mut block = b"MM\0\x2A\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+    block.extend([orientation, 0, 0, 0, 0, 0, 0]);
+    block
 }
 
 /// Finds the next marker from `at` on, and where its segment starts. Pixels are passed over: in them, 0xFF is followed by

@@ -6,6 +6,7 @@
 //! Start at [`run`]. What is read is a `source::Source`, what happens to its pixels is in `luma`, what is written is
 //! in `encode`; [`made`] draws pictures to try it all on.
 
+mod baseline;
 mod encode;
 mod error;
 mod facts;
@@ -14,15 +15,20 @@ mod jpeg;
 mod limits;
 mod luma;
 pub mod made;
+pub mod memory;
 mod op;
 mod source;
+#[cfg(test)]
+mod tests;
+#[cfg(feature = "turbojpeg")]
+mod turbo;
 mod whole;
 
 pub use error::{Bound, OpError};
 pub use facts::{PictureFacts, inspect};
 pub use format::Format;
 pub use limits::Limits;
-pub use op::{Op, UnknownOp};
+pub use op::{NotBuilt, Op, UnknownOp};
 
 use source::Source;
 
@@ -32,13 +38,19 @@ use source::Source;
 /// an orientation in the metadata is applied, and the metadata is dropped (an RGB colour profile would be wrong on gray).
 /// Of an animation the first frame is kept; WebP is written lossless, JPEG baseline, a palette becomes gray samples.
 ///
+/// [`Op::GrayscaleLossless`] differs for JPEG with a brightness of its own (not CMYK, not RGB): that brightness is Rec. 601,
+/// is copied coefficient by coefficient, and keeps its orientation as a tag.
+///
 /// # Errors
-/// Every [`OpError`]; all are properties of the input, so that a second try ends the same way.
+/// Every [`OpError`]; all are properties of the input and the build, so that a second try ends the same way.
 pub fn run(op: Op, input: &[u8], limits: &Limits) -> Result<Vec<u8>, OpError> {
-    let Op::Grayscale = op;
-    let source = Source::open(input, limits)?;
+    let source = Source::open(op.built()?, input, limits)?;
+    #[cfg(feature = "turbojpeg")]
+    if let Some(jpeg) = source.lossless() {
+        return turbo::lossless(jpeg);
+    }
     let (format, orientation, quantization) = (source.format, source.orientation, source.quantization());
-    let mut picture = luma::grayscale(source.decode()?)?;
+    let mut picture = source.gray()?;
     picture.apply_orientation(orientation);
     encode::encode(format, picture, quantization)
 }
@@ -48,6 +60,5 @@ pub fn run(op: Op, input: &[u8], limits: &Limits) -> Result<Vec<u8>, OpError> {
 /// # Errors
 /// [`OpError::TooLarge`] for a picture over `limits`, without having allocated for it, and what else the header shows.
 pub fn cost_bytes(op: Op, input: &[u8], limits: &Limits) -> Result<u64, OpError> {
-    let Op::Grayscale = op;
-    Ok(Source::open(input, limits)?.cost_bytes())
+    Ok(Source::open(op.built()?, input, limits)?.cost_bytes())
 }

@@ -11,6 +11,8 @@ use png::{BitDepth, Compression, Filter};
 
 use canvas::Canvas;
 
+use crate::jpeg::exif;
+
 /// How many pictures there are.
 pub const COUNT: usize = 49;
 
@@ -68,13 +70,6 @@ fn photo(index: usize) -> Result<Vec<u8>, EncodingError> {
     }
     encoder.encode(canvas.rgb(), width, height, ColorType::Rgb)?;
     Ok(out)
-}
-
-/// The smallest EXIF block that says how to turn a picture (1 to 8, TIFF 6.0 tag 274).
-fn exif(orientation: u8) -> Vec<u8> {
-    let mut block = b"MM\0\x2A\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
-    block.extend([orientation, 0, 0, 0, 0, 0, 0]);
-    block
 }
 
 fn cutout(index: usize) -> Result<Vec<u8>, png::EncodingError> {

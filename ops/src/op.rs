@@ -7,17 +7,33 @@ use std::{fmt, str::FromStr};
 pub enum Op {
     /// Luma Rec. 709; the picture's format, size, bit depth and alpha stay.
     Grayscale,
+    /// The same but for JPEG, whose own brightness (Rec. 601) is kept as it is coded, so that no pixel changes. Needs a
+    /// build with the feature `turbojpeg`.
+    GrayscaleLossless,
 }
 
 impl Op {
     /// Every operation, in the order in which messages list them.
-    pub const ALL: [Self; 1] = [Self::Grayscale];
+    pub const ALL: [Self; 2] = [Self::Grayscale, Self::GrayscaleLossless];
 
     /// The name that users type.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Grayscale => "grayscale",
+            Self::GrayscaleLossless => "grayscale:lossless",
+        }
+    }
+
+    /// Says whether this build can run it. Names are known in every build, so that whoever submits hears of the build at
+    /// once, and not of an unknown name.
+    ///
+    /// # Errors
+    /// [`NotBuilt`] for an operation that needs a feature which was left out.
+    pub const fn built(self) -> Result<Self, NotBuilt> {
+        match self {
+            Self::GrayscaleLossless if !cfg!(feature = "turbojpeg") => Err(NotBuilt { op: self }),
+            Self::Grayscale | Self::GrayscaleLossless => Ok(self),
         }
     }
 }
@@ -34,6 +50,17 @@ impl fmt::Display for Op {
 pub struct UnknownOp {
     /// What was asked for.
     pub name: String,
+}
+
+/// An operation that was left out of this build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this covey was built without {op}: take the container image's, build it with --features turbojpeg, or use {}",
+    Op::Grayscale
+)]
+pub struct NotBuilt {
+    /// What was asked for.
+    pub op: Op,
 }
 
 impl FromStr for Op {
@@ -58,6 +85,17 @@ mod tests {
     #[test]
     fn an_unknown_op_is_answered_with_the_known_ones() {
         let refusal = "sepia".parse::<Op>().expect_err("there is no such op");
-        assert_eq!(refusal.to_string(), r#"unknown op "sepia": known are grayscale"#);
+        assert_eq!(refusal.to_string(), r#"unknown op "sepia": known are grayscale, grayscale:lossless"#);
+    }
+
+    #[cfg(not(feature = "turbojpeg"))]
+    #[test]
+    fn what_was_left_out_is_told_with_the_way_to_get_it() {
+        let refusal = Op::GrayscaleLossless.built().expect_err("this build is without it");
+        assert_eq!(
+            refusal.to_string(),
+            "this covey was built without grayscale:lossless: take the container image's, build it with \
+             --features turbojpeg, or use grayscale"
+        );
     }
 }

@@ -9,6 +9,8 @@ use crate::{
     format::Format,
     jpeg::{Jpeg, Quantization},
     limits::Limits,
+    luma,
+    op::Op,
     whole,
 };
 
@@ -19,6 +21,7 @@ pub(crate) struct Source<'a> {
     pub(crate) orientation: Orientation,
     width: u32,
     height: u32,
+    op: Op,
     coding: Coding<'a>,
 }
 
@@ -28,26 +31,29 @@ enum Coding<'a> {
 }
 
 impl<'a> Source<'a> {
-    pub(crate) fn open(bytes: &'a [u8], limits: &Limits) -> Result<Self, OpError> {
-        let format = Format::of(bytes)?;
-        let source =
-            if format == Format::Jpeg { Self::open_jpeg(bytes) } else { Self::open_other(format, bytes, limits) }?;
+    /// Reads the header of what an operation will be done to.
+    pub(crate) fn open(op: Op, bytes: &'a [u8], limits: &Limits) -> Result<Self, OpError> {
+        let source = match Format::of(bytes)? {
+            Format::Jpeg => Self::open_jpeg(op, bytes),
+            format => Self::open_other(op, format, bytes, limits),
+        }?;
         limits.admit(source.width, source.height, source.cost_bytes())?;
         Ok(source)
     }
 
-    fn open_jpeg(bytes: &'a [u8]) -> Result<Self, OpError> {
+    fn open_jpeg(op: Op, bytes: &'a [u8]) -> Result<Self, OpError> {
         let jpeg = Jpeg::read(bytes)?;
         Ok(Self {
             format: Format::Jpeg,
             orientation: jpeg.orientation,
             width: jpeg.width.into(),
             height: jpeg.height.into(),
+            op,
             coding: Coding::Jpeg(Box::new(jpeg)),
         })
     }
 
-    fn open_other(format: Format, bytes: &'a [u8], limits: &Limits) -> Result<Self, OpError> {
+    fn open_other(op: Op, format: Format, bytes: &'a [u8], limits: &Limits) -> Result<Self, OpError> {
         whole::check(format, bytes)?;
         let refused = |error| OpError::decoding(format, error);
         let mut reader = ImageReader::with_format(Cursor::new(bytes), format.image_format());
@@ -58,7 +64,15 @@ impl<'a> Source<'a> {
         let mut decoder = reader.into_decoder().map_err(refused)?;
         let orientation = decoder.orientation().map_err(refused)?;
         let (width, height) = decoder.dimensions();
-        Ok(Self { format, orientation, width, height, coding: Coding::Other(Box::new(decoder)) })
+        Ok(Self { format, orientation, width, height, op, coding: Coding::Other(Box::new(decoder)) })
+    }
+
+    /// The JPEG whose brightness is taken out as it is, if that is what the operation does to this picture.
+    pub(crate) fn lossless(&self) -> Option<&Jpeg<'a>> {
+        match (&self.coding, self.op) {
+            (Coding::Jpeg(jpeg), Op::GrayscaleLossless) if jpeg.has_luma() => Some(jpeg),
+            _ => None,
+        }
     }
 
     /// The table to write a JPEG with, so that it keeps the quality that it came with.
@@ -72,6 +86,9 @@ impl<'a> Source<'a> {
     /// Bytes of memory from here to the written result: the most of what reading, converting and writing hold at a time.
     /// `tests/memory.rs` measures that it is enough.
     pub(crate) fn cost_bytes(&self) -> u64 {
+        if let Some(jpeg) = self.lossless() {
+            return jpeg.lossless_bytes().saturating_add(FIXED_BYTES);
+        }
         let (colour_bytes, gray_bytes) = self.pixel_bytes();
         let pixels = u64::from(self.width) * u64::from(self.height);
         let (colour, gray) = (pixels.saturating_mul(colour_bytes), pixels.saturating_mul(gray_bytes));
@@ -85,12 +102,16 @@ impl<'a> Source<'a> {
             },
         };
         // Gray pixels, turned ones, those in the colours or byte order of the format, and an output that grows by doubling.
-        let written = gray.saturating_mul(match self.format {
-            Format::Pnm => 3,
-            Format::Jpeg | Format::Tiff | Format::Bmp => 5,
-            Format::Png | Format::WebP => 7,
-            Format::Gif => 9,
-        });
+        // A JPEG's is about as long as its source's share for the brightness.
+        let written = match &self.coding {
+            Coding::Jpeg(jpeg) => gray * 2 + jpeg.component_bytes() * 4,
+            Coding::Other(_) => gray.saturating_mul(match self.format {
+                Format::Pnm => 3,
+                Format::Jpeg | Format::Tiff | Format::Bmp => 5,
+                Format::Png | Format::WebP => 7,
+                Format::Gif => 9,
+            }),
+        };
         colour.saturating_add(scratch.max(gray)).max(written).saturating_add(FIXED_BYTES)
     }
 
@@ -104,6 +125,11 @@ impl<'a> Source<'a> {
                 (colour.bytes_per_pixel().into(), (sample * if colour.has_alpha() { 2 } else { 1 }).into())
             }
         }
+    }
+
+    /// Decodes and drops the colours.
+    pub(crate) fn gray(self) -> Result<DynamicImage, OpError> {
+        luma::grayscale(self.decode()?)
     }
 
     pub(crate) fn decode(self) -> Result<DynamicImage, OpError> {

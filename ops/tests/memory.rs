@@ -94,6 +94,11 @@ fn cost_is_an_upper_bound_and_not_a_wild_one() {
     inputs.push(("png of 16 bits", saved(&picture.to_rgba16().into(), ImageFormat::Png)));
     let gray = DynamicImage::from(picture.to_luma8());
     inputs.push(("gray jpeg", saved(&gray, ImageFormat::Jpeg)));
+    // The longest file that a picture can become: black or white by chance, and nothing rounded away.
+    let chance: Vec<u8> = gray.as_bytes().iter().map(|sample| if *sample < 128 { 0 } else { 255 }).collect();
+    let mut longest = Vec::new();
+    Encoder::new(&mut longest, 100).encode(&chance, 900, 700, ColorType::Luma).unwrap();
+    inputs.push(("gray jpeg of chance", longest));
     // As many colours as fit a palette: reducing more would take seconds.
     inputs.push(("gif", saved(&gray.to_rgb8().into(), ImageFormat::Gif)));
     inputs.push(("tiff of 16 bits", saved(&picture.to_rgba16().into(), ImageFormat::Tiff)));

@@ -6,6 +6,8 @@
 
 mod damage;
 mod jpeg;
+#[cfg(feature = "turbojpeg")]
+mod lossless;
 mod others;
 mod paint;
 mod png;

@@ -24,6 +24,14 @@ fn pictures_of_other_formats_are_named() {
     );
 }
 
+#[cfg(not(feature = "turbojpeg"))]
+#[test]
+fn an_operation_that_was_left_out() {
+    let input = ops::made::picture(0).bytes;
+    let refusal = ops::run(Op::GrayscaleLossless, &input, &Limits::default()).unwrap_err();
+    assert!(refusal.is_permanent() && refusal.to_string().contains("build it with --features turbojpeg"), "{refusal}");
+}
+
 /// A PNG of a few bytes that announces a size.
 fn bomb(width: u32, height: u32) -> Vec<u8> {
     let mut out = Vec::new();

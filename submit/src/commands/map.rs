@@ -48,7 +48,7 @@ struct Options {
     /// Names of the outputs, of {name} {stem} {ext} {job} {index}
     #[arg(long, value_name = "TEMPLATE", default_value = NAME_DEFAULT)]
     name: String,
-    /// A built-in operation instead of a command: grayscale
+    /// A built-in operation instead of a command: grayscale, grayscale:lossless
     #[arg(long, value_name = "OP")]
     op: Option<Op>,
     /// At most so many tasks at a time; 0 is no limit
@@ -87,7 +87,10 @@ fn work(options: &Options) -> Outcome<Kind> {
     };
     let has = |place: &str| options.words.iter().any(|word| word.contains(place));
     match (options.op, options.words.as_slice()) {
-        (Some(op), []) => Ok(Kind::Op(op.name().into())),
+        (Some(op), []) => match op.built() {
+            Ok(op) => Ok(Kind::Op(op.name().into())),
+            Err(error) => Err(Failure::new(format_args!("covey map: error: {error}"))),
+        },
         (Some(_), _) => refused("give an --op or a command, not both"),
         (None, []) => refused("there is no command"),
         (None, _) if !has("{in}") => refused("the command has no {in}: it would not read its blob"),
@@ -198,7 +201,7 @@ mod tests {
             ([&urls[..], &["--op=grayscale", "cp", "{in}"]].concat(), "covey map: error: give an --op or a command"),
             (
                 [&urls[..], &["--op=sepia"]].concat(),
-                "covey map: error: Invalid --op specification\ncovey map: error: unknown op \"sepia\": known are grayscale\n",
+                "covey map: error: Invalid --op specification\ncovey map: error: unknown op \"sepia\": known are grayscale, grayscale:lossless\n",
             ),
             ([&urls[..], &["--bogus"]].concat(), "covey map: unrecognized option '--bogus'\nTry \"covey map --help\""),
         ] {

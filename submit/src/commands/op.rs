@@ -16,7 +16,7 @@ use crate::local::arguments::parsed;
 
 /// Runs a built-in operation on a file: what a map does with each blob.
 ///
-/// The known one is grayscale. The output appears whole or not at all, and replaces what was there.
+/// Known are grayscale and grayscale:lossless. The output appears whole or not at all, and replaces what was there.
 #[derive(Debug, Parser)]
 #[command(
     name = "covey op",

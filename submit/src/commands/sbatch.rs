@@ -165,12 +165,13 @@ fn owned(mut spec: v1::JobSpec, options: &Options) -> Outcome<v1::JobSpec> {
 
 /// The op of this name.
 fn op(name: &str) -> Outcome<Op> {
-    let refused = |error| {
+    let refused = |error: &dyn std::error::Error| {
         Failure::new("sbatch: error: Invalid --map-op specification")
             .line(format_args!("sbatch: error: {error}"))
             .exit(BAD_OPTION)
     };
-    name.parse().map_err(|error: ops::UnknownOp| refused(error))
+    let op: Op = name.parse().map_err(|error: ops::UnknownOp| refused(&error))?;
+    op.built().map_err(|error| refused(&error))
 }
 
 /// Reads the array, so that a mistake in it costs no listing and no call.
@@ -245,5 +246,12 @@ mod tests {
             let refusal = submission(&options, script, &Submitter::ada()).await.expect_err(text).text();
             assert!(refusal.starts_with("sbatch: error: ") && refusal.contains(text), "{refusal}");
         }
+    }
+
+    #[cfg(not(feature = "turbojpeg"))]
+    #[test]
+    fn an_op_that_this_build_is_without_is_refused_with_the_fix() {
+        let refusal = op("grayscale:lossless").expect_err("it was left out").text();
+        assert!(refusal.contains("build it with --features turbojpeg"), "{refusal}");
     }
 }

@@ -142,7 +142,7 @@ pub(super) struct Options {
     /// Map: where the outputs appear (a Covey option)
     #[arg(long, value_name = "URL")]
     pub(super) map_to: Option<String>,
-    /// Map: a built-in operation instead of a script: grayscale (a Covey option)
+    /// Map: a built-in operation instead of a script: grayscale, grayscale:lossless (a Covey option)
     #[arg(long, value_name = "OP")]
     pub(super) map_op: Option<String>,
     /// Map: names of the outputs, of {name} {stem} {ext} {job} {index} (a Covey option) [default: {name}]
