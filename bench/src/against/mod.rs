@@ -1,5 +1,6 @@
 //! The same work by other programs, measured in the same run, for comparison.
 
+mod pictures;
 mod slurm;
 mod xargs;
 
@@ -10,6 +11,14 @@ use crate::items::Item;
 use crate::report::Report;
 use crate::scope::Scope;
 
+/// What is to be reached on one core, as multiples of a rival: contenders as `bench/pictures` calls them.
+const OF_PILLOW: [(&str, f64); 3] = [
+    ("covey grayscale, default build", 1.2),
+    ("covey grayscale, feature turbojpeg", 1.6),
+    ("covey grayscale:lossless", 2.3),
+];
+const OF_IMAGEMAGICK: [(&str, f64); 1] = [("covey grayscale, default build", 10.0)];
+
 /// Another program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Against {
@@ -17,6 +26,10 @@ pub(crate) enum Against {
     Slurm,
     /// xargs, which starts programs and nothing else
     Xargs,
+    /// Pillow at its best, on the lab's pictures
+    Pillow,
+    /// ImageMagick, a process for each of the lab's pictures
+    Imagemagick,
 }
 
 impl Against {
@@ -25,6 +38,8 @@ impl Against {
         match self {
             Against::Slurm => "the same by Slurm",
             Against::Xargs => "the same by xargs",
+            Against::Pillow => "pictures by Pillow",
+            Against::Imagemagick => "pictures by ImageMagick",
         }
     }
 
@@ -33,7 +48,11 @@ impl Against {
         match self {
             Against::Slurm => slurm::measure(scope, report, wanted),
             Against::Xargs if wanted(&Item::Tasks) => xargs::measure(scope, report),
-            Against::Xargs => Ok(()),
+            Against::Pillow if wanted(&Item::Pictures) => pictures::measure(scope, report, "pillow", &OF_PILLOW),
+            Against::Imagemagick if wanted(&Item::Pictures) => {
+                pictures::measure(scope, report, "imagemagick", &OF_IMAGEMAGICK)
+            }
+            Against::Xargs | Against::Pillow | Against::Imagemagick => Ok(()),
         }
     }
 }

@@ -1,12 +1,10 @@
 //! What is measured: a file for each promise, in the order of the table in `docs/performance.md`.
-//!
-//! Item 8 of that table is pictures. It is no item of this list so far: it gets a file of its own beside the others, a variant in
-//! [`Item`], and its rivals one each in [`Against`](crate::against::Against).
 
 pub(crate) mod arrays;
 mod idle;
 pub(crate) mod listings;
 mod memory;
+mod pictures;
 mod starts;
 pub(crate) mod submits;
 pub(crate) mod tasks;
@@ -42,13 +40,16 @@ pub(crate) enum Item {
     /// Many idle nodes
     #[value(name = "7", alias = "idle")]
     Idle,
+    /// The lab's pictures
+    #[value(name = "8", alias = "pictures")]
+    Pictures,
     /// How cost grows with tasks, jobs and nodes
     #[value(name = "growth")]
     Growth,
 }
 
 impl Item {
-    pub(crate) const ALL: [Item; 8] = [
+    pub(crate) const ALL: [Item; 9] = [
         Item::Tasks,
         Item::Arrays,
         Item::Submits,
@@ -56,6 +57,7 @@ impl Item {
         Item::Listings,
         Item::Memory,
         Item::Idle,
+        Item::Pictures,
         Item::Growth,
     ];
 
@@ -69,6 +71,7 @@ impl Item {
             Item::Listings => "5",
             Item::Memory => "6",
             Item::Idle => "7",
+            Item::Pictures => "8",
             Item::Growth => "growth",
         }
     }
@@ -83,6 +86,7 @@ impl Item {
             Item::Listings => "listings and scancel",
             Item::Memory => "memory and restarts",
             Item::Idle => "idle nodes",
+            Item::Pictures => "pictures",
             Item::Growth => "how cost grows",
         }
     }
@@ -96,6 +100,7 @@ impl Item {
             Item::Listings => listings::measure(scope, report),
             Item::Memory => memory::measure(scope, report),
             Item::Idle => idle::measure(scope, report),
+            Item::Pictures => pictures::measure(scope, report),
             Item::Growth => growth::measure(scope, report),
         }
     }
