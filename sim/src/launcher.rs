@@ -79,6 +79,10 @@ pub(crate) enum Fact {
         key: AttemptKey,
         number: u32,
     },
+    /// A process is told to end because its lease is over.
+    Leaves {
+        key: AttemptKey,
+    },
     Over {
         key: AttemptKey,
         how: How,
@@ -91,6 +95,7 @@ impl fmt::Display for Fact {
             Fact::Began { key, .. } => write!(f, "{key} begins"),
             Fact::Stands { key, still } => write!(f, "{key} {}", if *still { "stands still" } else { "goes on" }),
             Fact::Signalled { key, number } => write!(f, "{key} hears its signal {number}"),
+            Fact::Leaves { key } => write!(f, "{key} has no lease any more"),
             Fact::Over { key, how } => write!(f, "{key} is over: {how:?}"),
         }
     }
@@ -300,10 +305,13 @@ impl Launcher {
     /// Tells what is leased to end, once the lease is over.
     fn keep_lease(&mut self, now_ms: u64) {
         let (true, Some(over_ms)) = (self.is_lease_over(now_ms), self.lease_over_ms()) else { return };
-        for record in self.records.values_mut() {
+        for (key, record) in &mut self.records {
             if let Record::Runs(process) = record
                 && process.leased
             {
+                if !process.stopped {
+                    self.facts.push(Fact::Leaves { key: *key });
+                }
                 process.stop(StopWhy::NodeDown, over_ms.saturating_sub(now_ms), now_ms);
             }
         }

@@ -55,6 +55,8 @@ struct Live {
     process: bool,
     /// The process stands still.
     still: bool,
+    /// Its lease is over, and its launcher has told it to end.
+    leaves: bool,
 }
 
 impl Witness {
@@ -67,7 +69,8 @@ impl Witness {
                 }
                 let amount = |cpus: Cpus, memory_mib| Amount { cpus, memory_mib, ..Amount::default() };
                 let shares = shares.into_iter().map(|share| (share.node, amount(share.cpus, share.memory_mib)));
-                let live = Live { attempt: key.attempt, shares: shares.collect(), process, still: false };
+                let live =
+                    Live { attempt: key.attempt, shares: shares.collect(), process, still: false, leaves: false };
                 if let Some(first) = self.live.insert((key.job, key.index), live) {
                     let first = AttemptKey { attempt: first.attempt, ..key };
                     return Err(Violation::LiveTwice { first, second: key, node: node.to_owned() });
@@ -77,6 +80,10 @@ impl Witness {
             Fact::Stands { key, still } => {
                 let live = self.live.get_mut(&(key.job, key.index)).filter(|live| live.attempt == key.attempt);
                 live.expect("only what runs is suspended").still = still;
+            }
+            Fact::Leaves { key } => {
+                let live = self.live.get_mut(&(key.job, key.index)).filter(|live| live.attempt == key.attempt);
+                live.expect("only what runs is told to end").leaves = true;
             }
             Fact::Signalled { key, number } => return self.post.on_reached(key, number),
             Fact::Over { key, how } => {
@@ -235,7 +242,7 @@ impl Witness {
 
     /// What is told to stop goes on for the short time that it takes to leave.
     fn is_still(&self, key: &AttemptKey, live: &Live) -> bool {
-        live.still || self.stopped.contains(key) || self.given_up.contains(key)
+        live.still || live.leaves || self.stopped.contains(key) || self.given_up.contains(key)
     }
 
     /// What is held of a node by all that runs: by those that lend their CPUs, its other amounts alone.

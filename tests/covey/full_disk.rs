@@ -125,9 +125,8 @@ fn a_full_disk_of_output_fails_the_task_that_writes_and_nothing_else() {
     with_own_mounts(|| {
         let rig = Rig::start(1);
         let disk = Small::new(&rig.work().join("out"), 16);
-        for round in 0..rounds(3, 20) {
-            let path = format!("out/{round}");
-            let writes = ["-o", &path, "--wrap", "set -e; head -c 1000000 /dev/zero; echo >&2 done"];
+        for _ in 0..rounds(3, 20) {
+            let writes = ["-o", "out/all", "--wrap", "set -e; head -c 1000000 /dev/zero; echo >&2 done"];
             disk.fill(100);
             let job = rig.submit(&writes);
             assert_eq!(rig.wait_done(&job), ["FAILED"]);
@@ -136,6 +135,7 @@ fn a_full_disk_of_output_fails_the_task_that_writes_and_nothing_else() {
             disk.empty();
             let again = rig.submit(&writes);
             assert_eq!(rig.wait_done(&again), ["COMPLETED"]);
+            fs::remove_file(rig.work().join("out/all")).expect("it was written");
         }
     });
 }
