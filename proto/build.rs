@@ -12,6 +12,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .bytes(".covey.v1.JobBrief")
         .bytes(".covey.v1.SubmitPart")
         .bytes(".covey.v1.BackupPart")
+        // Most rows have none, and it is as large as the rest of them.
+        .boxed(".covey.v1.JobRow.detail")
         // Those that hold a secret print without it (`secret.rs`).
         .skip_debug(
             ["JoinRequest", "CreateNodeTokenReply", "CreateUserTokenReply", "SignedRequest", "StartStep", "StepdHello"]

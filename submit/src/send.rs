@@ -17,6 +17,8 @@ const PIECE_BYTES_MAX: usize = 1024 * 1024;
 const REPEAT_MAX: Duration = Duration::from_secs(30);
 /// The pause before the first repetition; it doubles each time.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
+/// The longest pause, so that whoever waited out a long restart is not kept waiting for as long once more.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// A job, ready to go.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -73,7 +75,7 @@ async fn call(
             Err(status) if is_lost(&status) && Instant::now() + pause < deadline => sleep(pause).await,
             Err(status) => return Err(status.into()),
         }
-        pause *= 2;
+        pause = (pause * 2).min(PAUSE_MAX);
     }
 }
 

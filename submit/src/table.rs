@@ -108,7 +108,8 @@ impl<R> Format<R> {
     }
 
     fn line(&self, value: impl Fn(&Column<R>) -> (String, Cut)) -> String {
-        let mut line = String::new();
+        // A line of a terminal, mostly.
+        let mut line = String::with_capacity(96);
         for piece in &self.pieces {
             match piece {
                 Piece::Literal(text) => line.push_str(text),
@@ -125,23 +126,37 @@ impl<R> Format<R> {
 /// Adds a text in its column.
 fn place(line: &mut String, text: &str, width: Width, right: bool, cut: Cut) {
     let Width::Characters(width) = width else { return line.push_str(text) };
-    let length = text.chars().count();
-    let gap = std::iter::repeat_n(' ', width.saturating_sub(length));
+    let length = if text.is_ascii() { text.len() } else { text.chars().count() };
+    let gap = width.saturating_sub(length);
     let stays = cut == Cut::OnlyLeft || (cut == Cut::NodesStay && !text.starts_with('('));
     let fits = length <= width || (right && stays);
     match (fits, cut) {
         (true, _) if right => {
-            line.extend(gap);
+            pad(line, gap);
             line.push_str(text);
         }
         (true, _) => {
             line.push_str(text);
-            line.extend(gap);
+            pad(line, gap);
         }
         (false, Cut::KeepStar) if text.ends_with('*') => {
-            line.extend(text.chars().take(width.saturating_sub(1)));
+            line.push_str(start(text, width.saturating_sub(1)));
             line.push('*');
         }
-        (false, _) => line.extend(text.chars().take(width)),
+        (false, _) => line.push_str(start(text, width)),
     }
+}
+
+fn pad(line: &mut String, mut gap: usize) {
+    const BLANKS: &str = "                                ";
+    while gap > 0 {
+        let some = gap.min(BLANKS.len());
+        line.push_str(&BLANKS[..some]);
+        gap -= some;
+    }
+}
+
+/// The first characters of a text.
+fn start(text: &str, characters: usize) -> &str {
+    text.char_indices().nth(characters).map_or(text, |(at, _)| &text[..at])
 }

@@ -293,7 +293,7 @@ impl RowMaker<'_> {
             qos: spec.labels.qos.clone(),
             wckey: spec.labels.wckey.clone(),
             reservation: spec.labels.reservation.clone(),
-            detail: self.detail.then(|| job_detail(job, spec, id, index)),
+            detail: self.detail.then(|| Box::new(job_detail(job, spec, id, index))),
             ..v1::JobRow::default()
         }
     }

@@ -251,7 +251,7 @@ mod tests {
             state: JobState::Running.into(),
             started_ms: 1,
             batch_host: "n0".into(),
-            detail: Some(JobDetail { batch: true, ..JobDetail::default() }),
+            detail: Some(Box::new(JobDetail { batch: true, ..JobDetail::default() })),
             steps: vec![step(0, 2), step(1, 0), step(2, 0)],
             ..JobRow::default()
         };

@@ -16,7 +16,7 @@ pub(crate) fn document<'a>(rows: &'a [JobRow], meta: &'a Meta, now_ms: i64) -> D
 
 fn job(row: &JobRow, cluster: &str, now_ms: i64) -> Value {
     let none = JobDetail::default();
-    let detail = row.detail.as_ref().unwrap_or(&none);
+    let detail = row.detail.as_deref().unwrap_or(&none);
     let batch = (detail.batch && row.started_ms != 0).then(|| steps::batch(row, now_ms));
     let numbered = row.steps.iter().map(|step| steps::step(row, step, now_ms));
     let steps: Vec<Value> = batch.into_iter().chain(numbered).collect();

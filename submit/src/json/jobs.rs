@@ -16,7 +16,7 @@ pub(crate) fn document<'a>(rows: &'a [JobRow], meta: &'a Meta, now_ms: i64) -> D
 
 fn job(row: &JobRow, cluster: &str) -> Value {
     let none = JobDetail::default();
-    let detail = row.detail.as_ref().unwrap_or(&none);
+    let detail = row.detail.as_deref().unwrap_or(&none);
     joined([
         identity(row, cluster),
         course(row, detail),

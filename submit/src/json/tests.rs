@@ -65,7 +65,7 @@ fn job() -> JobRow {
         memory_held_mib: 300,
         account: "lab".into(),
         attempts: 1,
-        detail: Some(detail),
+        detail: Some(detail.into()),
         steps: vec![step],
         usage: Some(usage),
         ..JobRow::default()

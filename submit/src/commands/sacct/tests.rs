@@ -98,7 +98,7 @@ fn every_field_says_what_is_known_of_it() {
     let detail =
         JobDetail { batch: true, work_dir: "/w".into(), stdout: "/w/slurm-5.out".into(), ..JobDetail::default() };
     let full = JobRow {
-        detail: Some(detail),
+        detail: Some(detail.into()),
         time_limit_minutes: Some(90),
         memory_mib: 1536,
         attempts: 2,
@@ -228,7 +228,7 @@ fn stepped() -> JobRow {
         ended_ms: 0,
         usage: usage(1_000_000, 1024),
         derived_exit_code: 7,
-        detail: Some(detail),
+        detail: Some(detail.into()),
         steps: vec![step, last],
         ..ran(5, JobState::Running)
     }

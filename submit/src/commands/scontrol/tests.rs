@@ -40,7 +40,7 @@ fn row() -> JobRow {
         processes: 2,
         cpus_per_process: 2,
         memory_mib: 400,
-        detail: Some(detail),
+        detail: Some(detail.into()),
         ..JobRow::default()
     }
 }
@@ -206,7 +206,7 @@ fn what_jobs_say_of_themselves_stands_where_slurm_has_it() {
         mail_user: "ada".into(),
         mail_type: "END".into(),
         time_min_minutes: Some(5),
-        ..row().detail.expect("a detail")
+        ..*row().detail.expect("a detail")
     };
     let labelled = JobRow {
         account: "ai".into(),
@@ -215,7 +215,7 @@ fn what_jobs_say_of_themselves_stands_where_slurm_has_it() {
         reservation: "r".into(),
         derived_exit_code: 3,
         shares: vec![HeldShare { nodes: "n[1-2]".into(), cpus: 2, memory_mib: 400, gres: String::new() }],
-        detail: Some(detail),
+        detail: Some(detail.into()),
         ..row()
     };
     let text = show_job::block(&labelled, 0, true).text(Style::Lines);

@@ -123,11 +123,15 @@ pub(super) fn rows_of(
     by_partition: bool,
 ) -> impl Iterator<Item = Listed> + use<> {
     let shown = Rc::clone(shown);
-    let mut rows = if by_task { expanded(row) } else { vec![row] };
-    if by_partition {
-        rows = rows.into_iter().flat_map(parted).collect();
-    }
-    rows.into_iter().map(move |row| Listed { row, shown: Rc::clone(&shown) })
+    // Nearly always it is one, which needs no list.
+    let (one, mut several) = if by_task { (None, expanded(row)) } else { (Some(row), Vec::new()) };
+    let one = if by_partition {
+        several = one.into_iter().chain(several).flat_map(parted).collect();
+        None
+    } else {
+        one
+    };
+    one.into_iter().chain(several).map(move |row| Listed { row, shown: Rc::clone(&shown) })
 }
 
 fn parted(row: JobRow) -> Vec<JobRow> {

@@ -97,7 +97,7 @@ fn compare(letter: char) -> Option<Compare> {
 }
 
 fn by_detail(a: &JobRow, b: &JobRow, field: fn(&JobDetail) -> &String) -> Ordering {
-    a.detail.as_ref().map(field).cmp(&b.detail.as_ref().map(field))
+    a.detail.as_deref().map(field).cmp(&b.detail.as_deref().map(field))
 }
 
 /// 0 is no time.

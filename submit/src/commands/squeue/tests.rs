@@ -124,7 +124,7 @@ fn states_reasons_and_ends_read_as_in_slurm() {
 #[test]
 fn every_letter_of_the_contract_prints_something_under_its_header() {
     let detail = JobDetail { work_dir: "/w".into(), command: "job.sh".into(), ..JobDetail::default() };
-    let full = JobRow { memory_mib: 300, detail: Some(detail), group: "users".into(), gid: 100, ..running(3) };
+    let full = JobRow { memory_mib: 300, detail: Some(detail.into()), group: "users".into(), gid: 100, ..running(3) };
     for (letters, header, values) in [
         ("%i %A %F %K", "JOBID JOBID ARRAY_JOB_ID ARRAY_TASK_ID", "3 3 3 N/A"),
         ("%t %T %j %u %U %a %P", "ST STATE NAME USER UID ACCOUNT PARTITION", "R RUNNING train ada 1000 (null) normal"),
@@ -266,7 +266,7 @@ fn only_what_is_shown_is_asked_for() {
 #[test]
 fn rows_are_kept_by_what_only_the_counter_looks_at() {
     let licensed = JobDetail { licenses: "matlab:2,abc:1".into(), ..JobDetail::default() };
-    let row = JobRow { account: "lab".into(), qos: "high".into(), detail: Some(licensed), ..running(1) };
+    let row = JobRow { account: "lab".into(), qos: "high".into(), detail: Some(licensed.into()), ..running(1) };
     let keeps = |words: &[&str]| asked(words, &[]).expect("known").keeps(&row);
     assert!(keeps(&["-Ax,lab"]) && keeps(&["-qhigh"]) && keeps(&["-L", "abc"]) && keeps(&["-L", "x,matlab"]));
     let mine = JobRow { uid: rustix::process::getuid().as_raw(), ..row.clone() };

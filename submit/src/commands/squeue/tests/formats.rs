@@ -46,7 +46,7 @@ fn full() -> JobRow {
         nice: 100,
         attempts: 2,
         exit_code: 3,
-        detail: Some(detail),
+        detail: Some(detail.into()),
         ..running(3)
     }
 }

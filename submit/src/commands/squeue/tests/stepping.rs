@@ -20,7 +20,7 @@ fn step(number: u32, name: &str) -> StepRow {
 }
 
 fn rows() -> Vec<JobRow> {
-    let detail = Some(JobDetail { batch: true, ..JobDetail::default() });
+    let detail = Some(Box::new(JobDetail { batch: true, ..JobDetail::default() }));
     let ended = StepRow { ended_ms: 5, ..step(0, "done") };
     let job = JobRow { steps: vec![ended, step(1, "astep"), step(2, "bstep")], detail: detail.clone(), ..running(5) };
     let task = JobRow { id: 8, array_id: 7, index: Some(3), detail, partition: "early".into(), ..running(8) };
