@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use proto::link::ToNode;
 use sched::cluster::Cluster;
-use sched::depend::follow;
+use sched::depend::{follow, left_of};
 use sched::ids::{BlobHash, NodeId};
 use sched::node::Health;
 use sched::plan::Planner;
@@ -305,6 +305,7 @@ impl Driver {
     fn apply(&mut self, event: sched::event::Event, batch: &mut Batch) {
         let mut next = VecDeque::from([event]);
         while let Some(event) = next.pop_front() {
+            let Some(event) = left_of(&self.cluster, event) else { continue };
             batch.note_before(&self.cluster, &event);
             self.planner.note(&self.cluster, &event);
             self.cluster.apply(batch.at, &event);

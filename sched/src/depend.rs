@@ -1,7 +1,7 @@
 //! Dependencies as facts: what becomes true because another job has started or ended.
 //!
 //! [`follow`] is asked after each fact has been applied, and its answers are applied in turn: so a chain of any length
-//! unwinds in a loop, one step for each job. A term that is met is dropped for good, and one that has failed stays failed,
+//! unwinds in a loop, one step for each job. [`left_of`] is asked before each fact is applied. A term that is met is dropped for good, and one that has failed stays failed,
 //! even when its target is requeued and succeeds later (Slurm's rule).
 
 use serde::{Deserialize, Serialize};
@@ -87,6 +87,26 @@ pub(crate) fn target_of(cluster: &Cluster, term: &Term) -> Option<JobId> {
             let id = JobId(target.job);
             cluster.job(id).map(|job| job.id).or_else(|| cluster.task_of(id).map(|(job, _)| job))
         }
+    }
+}
+
+/// What is left of an event that was decided together with others, once those have become true: of tasks that ended meanwhile, for
+/// instance because what they waited for did, no second end is counted. `cluster` is as it is just before it.
+#[must_use]
+pub fn left_of(cluster: &Cluster, event: Event) -> Option<Event> {
+    let waiting = |id: JobId, mut tasks: IndexSet| {
+        let job = cluster.job(id)?;
+        let only = if tasks.len() == 1 { tasks.iter().next() } else { None };
+        match only {
+            Some(index) if job.waits_with(index) => {}
+            _ => tasks.intersect_with(&job.waiting_tasks()),
+        }
+        (!tasks.is_empty()).then_some(tasks)
+    };
+    match event {
+        Event::Cancelled { job, tasks, uid } => waiting(job, tasks).map(|tasks| Event::Cancelled { job, tasks, uid }),
+        Event::Expired { job, tasks } => waiting(job, tasks).map(|tasks| Event::Expired { job, tasks }),
+        event => Some(event),
     }
 }
 

@@ -2,10 +2,12 @@
 
 mod rig;
 
-use rig::{Rig, array, job};
+use rig::{ADA, Rig, array, job};
+use sched::event::Event;
 use sched::ids::{AttemptKey, JobId};
 use sched::reason::{Ending, Reason};
 use sched::refusal::Refusal;
+use sched::select::Selection;
 use sched::spec::job::JobDraft;
 use sched::step::Input;
 use sched::wake::next_wake;
@@ -174,6 +176,37 @@ fn what_can_never_be_is_cancelled_where_that_was_asked_for() {
     let second = rig.cluster.job(JobId(2)).expect("there");
     assert_eq!((second.is_done(), second.tally.cancelled), (true, 1));
     assert!(runs(&rig, 3), "its end lets the next one go");
+}
+
+#[test]
+fn what_several_reasons_end_at_once_ends_once() {
+    let mut rig = Rig::with_nodes(1, 1);
+    rig.submit(JobDraft { hold: true, ..job() }).expect("accepted");
+    let deadline = Some(rig.now.plus_ms(60_000));
+    let ends_with = |dependency: &str| JobDraft { kill_on_invalid_dep: true, ..after(dependency) };
+    rig.submit(JobDraft { deadline, hold: true, ..job() }).expect("accepted");
+    rig.submit(JobDraft { deadline, ..ends_with("afterok:2") }).expect("accepted");
+    rig.submit(ends_with("afterok:2,afterok:1")).expect("accepted");
+    // Its deadline, and that of what it waits for.
+    rig.now = rig.now.plus_ms(60_001);
+    rig.input(Input::Tick);
+    let ends = |rig: &Rig, id| {
+        let of_job = |event: &Event| match event {
+            Event::Cancelled { job, .. } | Event::Expired { job, .. } => *job == JobId(id),
+            _ => false,
+        };
+        rig.events.iter().filter(|(_, event)| of_job(event)).count()
+    };
+    assert_eq!([2, 3, 4].map(|id| ends(&rig, id)), [1, 1, 1]);
+    // Whoever cancels it, and what it waits for.
+    rig.submit(ends_with("afterok:1")).expect("accepted");
+    rig.cancel("1").expect("there");
+    assert_eq!([1, 5].map(|id| ends(&rig, id)), [1, 1]);
+    rig.submit(JobDraft { hold: true, ..job() }).expect("accepted");
+    rig.submit(ends_with("afterok:6")).expect("accepted");
+    let targets = ["6", "7"].map(|target| target.parse().expect("a job's name")).to_vec();
+    rig.input(Input::Cancel { selection: Selection { targets, ..Selection::default() }, asker: ADA });
+    assert_eq!([6, 7].map(|id| ends(&rig, id)), [1, 1]);
 }
 
 #[test]

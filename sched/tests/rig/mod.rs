@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sched::allow::Role;
 use sched::cluster::Cluster;
-use sched::depend::follow;
+use sched::depend::{follow, left_of};
 use sched::event::{Effect, Event, effects};
 use sched::hold::HoldVerb;
 use sched::ids::{AttemptKey, BlobHash, JobId, NodeId, RequestId, Timestamp};
@@ -86,9 +86,18 @@ impl Rig {
         pass
     }
 
+    /// Applies what was decided, and after each event what follows on it, as the controller does.
     pub(crate) fn apply(&mut self, events: Vec<Event>) {
-        let mut next = VecDeque::from(events);
+        events.into_iter().for_each(|event| self.apply_one(event));
+        if !self.unchecked {
+            self.cluster.check().expect("every invariant holds after every input");
+        }
+    }
+
+    fn apply_one(&mut self, event: Event) {
+        let mut next = VecDeque::from([event]);
         while let Some(event) = next.pop_front() {
+            let Some(event) = left_of(&self.cluster, event) else { continue };
             self.planner.note(&self.cluster, &event);
             self.cluster.apply(self.now, &event);
             if let Event::Started { job, placements } = &event {
@@ -100,9 +109,6 @@ impl Rig {
             next.extend(follow(&self.cluster, &event));
             self.effects.extend(effects(&event));
             self.events.push((self.now, event));
-        }
-        if !self.unchecked {
-            self.cluster.check().expect("every invariant holds after every input");
         }
     }
 

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use proto::link::{FromNode, Register, ToNode};
 use sched::cluster::Cluster;
-use sched::depend::follow;
+use sched::depend::{follow, left_of};
 use sched::event::{Effect, Event};
 use sched::ids::{AttemptKey, NodeId, StepKey, Timestamp};
 use sched::lease::keeps_its_name;
@@ -302,7 +302,8 @@ impl Desk {
 
     fn apply(&mut self, event: Event, batch: &mut Batch) {
         let mut next = VecDeque::from([event]);
-        while let Some(mut event) = next.pop_front() {
+        while let Some(event) = next.pop_front() {
+            let Some(mut event) = left_of(&self.cluster, event) else { continue };
             self.spoil(&mut event);
             self.planner.note(&self.cluster, &event);
             self.cluster.apply(batch.at, self.misread(&event).as_ref().unwrap_or(&event));
