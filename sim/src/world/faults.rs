@@ -340,7 +340,9 @@ impl World {
     /// From here on nothing breaks, and what is broken is repaired; but one machine may be gone for good.
     pub(super) fn calm_down(&mut self) {
         self.tell(|| "calm".to_owned());
-        self.calm_since_ms = Some(self.now_ms);
+        // What a stopped process has put off, as its dialling, happens when it would have gone on.
+        let put_off = self.nodes.iter().filter_map(|node| node.still_until_ms).max();
+        self.calm_since_ms = Some(self.now_ms.max(self.still_until_ms).max(put_off.unwrap_or(0)));
         self.network.heal();
         (self.disk.1, self.fate, self.still_until_ms) = (0, Fate::Lives, 0);
         self.clients.give_up_changes();
