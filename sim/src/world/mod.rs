@@ -36,7 +36,7 @@ const START: Timestamp = Timestamp(1_800_000_000_000);
 /// Memory of a node for each of its CPUs.
 const CPU_MEMORY_MIB: u64 = 1000;
 /// After so many happenings a run counts as going in circles.
-const STEPS_MAX: u64 = 400_000;
+const STEPS_MAX: u64 = 1_000_000;
 /// After the last fault, everything must have ended within this time.
 const REST_MS_MAX: u64 = 4 * 60 * 60 * 1000;
 /// After the last fault, every node is heard of again within this time.
