@@ -12,7 +12,7 @@ use sim::sabotage::Sabotage;
 /// Seeds without `COVEY_SIM_SEEDS`.
 const SEEDS: u64 = 2_000;
 /// A sabotaged run must be caught within so many seeds.
-const SEEDS_TO_CATCH: u64 = 3_000;
+const SEEDS_TO_CATCH: u64 = 20_000;
 fn seeds() -> u64 {
     std::env::var("COVEY_SIM_SEEDS").ok().and_then(|count| count.parse().ok()).unwrap_or(SEEDS)
 }

@@ -340,17 +340,14 @@ impl World {
     /// From here on nothing breaks, and what is broken is repaired; but one machine may be gone for good.
     pub(super) fn calm_down(&mut self) {
         self.tell(|| "calm".to_owned());
-        // What a stopped process has put off, as its dialling, happens when it would have gone on.
-        let put_off = self.nodes.iter().filter_map(|node| node.still_until_ms).max();
-        self.calm_since_ms = Some(self.now_ms.max(self.still_until_ms).max(put_off.unwrap_or(0)));
+        // Who stands still goes on when the time has come, and not before what came to it meanwhile.
+        let stopped_until_ms = self.nodes.iter().filter_map(|node| node.still_until_ms).max().unwrap_or(0);
+        self.calm_since_ms = Some(self.now_ms.max(self.still_until_ms).max(stopped_until_ms));
         self.network.heal();
-        (self.disk.1, self.fate, self.still_until_ms) = (0, Fate::Lives, 0);
+        (self.disk.1, self.fate) = (0, Fate::Lives);
         self.clients.give_up_changes();
         self.put(1, Happening::Fault(Fault::StartController));
         for node in 0..self.nodes.len() {
-            if self.nodes[node].still_until_ms.is_some() {
-                self.nodes[node].stand(None, self.now_ms);
-            }
             self.put(1, Happening::Fault(Fault::PowerOn { node, wiped: false }));
             self.put(2, Happening::Fault(Fault::StartNoded { node }));
             self.put(3, Happening::Fault(Fault::StartLauncher { node }));
