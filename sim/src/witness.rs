@@ -78,12 +78,10 @@ impl Witness {
             }
             Fact::Stands { key, .. } if self.fenced.contains(&key) => {}
             Fact::Stands { key, still } => {
-                let live = self.live.get_mut(&(key.job, key.index)).filter(|live| live.attempt == key.attempt);
-                live.expect("only what runs is suspended").still = still;
+                self.live_mut(key).expect("only what runs is suspended").still = still;
             }
             Fact::Leaves { key } => {
-                let live = self.live.get_mut(&(key.job, key.index)).filter(|live| live.attempt == key.attempt);
-                live.expect("only what runs is told to end").leaves = true;
+                self.live_mut(key).expect("only what runs is told to end").leaves = true;
             }
             Fact::Signalled { key, number } => return self.post.on_reached(key, number),
             Fact::Over { key, how } => {
@@ -263,6 +261,11 @@ impl Witness {
     fn running(&self) -> impl Iterator<Item = (AttemptKey, &Live)> {
         let key = |job, index, attempt| AttemptKey { job, index, attempt };
         self.live.iter().map(move |((job, index), live)| (key(*job, *index, live.attempt), live))
+    }
+
+    /// An attempt, while it runs.
+    fn live_mut(&mut self, key: AttemptKey) -> Option<&mut Live> {
+        self.live.get_mut(&(key.job, key.index)).filter(|live| live.attempt == key.attempt)
     }
 
     /// Whether nothing runs.

@@ -21,7 +21,7 @@ fn what_was_acknowledged_outlives_a_power_cut() {
 #[test]
 fn a_disk_that_dies_alone_leaves_nobody_waiting() {
     let rounds = rounds(4, 40);
-    // Trims history at each checkpoint, so that more than one thread is caught in a write.
+    // Checkpoints often, so that the store also gives up what it wrote before.
     let cuts = Cuts { rounds, everything: false, checkpoint_records: "5", seed: 0x5eed_0011 };
     let (acknowledged, slowest) = cuts.make();
     println!("{rounds} power cuts of the disk alone, {acknowledged} acknowledged, 0 lost; slowest start {slowest:?}");

@@ -243,7 +243,12 @@ impl Rig {
 
     /// A command of this cluster, in the folder where jobs are submitted.
     pub(crate) fn command(&self, name: &str, args: &[&str]) -> Command {
-        let mut command = Command::new(COVEY);
+        self.command_by(Path::new(COVEY), name, args)
+    }
+
+    /// The same by another binary.
+    pub(crate) fn command_by(&self, covey: &Path, name: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(covey);
         command.arg(name).args(args).current_dir(self.work());
         command.env("COVEY_CONTROLLER", self.endpoint()).env("COVEY_DIR", self.dir()).stdin(Stdio::null());
         command
@@ -361,7 +366,7 @@ fn is_launcher(pid: u32) -> bool {
     words.split(|byte| *byte == 0).any(|word| word == b"launcher")
 }
 
-fn daemon(command: &mut Command) -> Child {
+pub(crate) fn daemon(command: &mut Command) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().expect("the binary can be started")
 }

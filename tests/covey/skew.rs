@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use crate::rig::{Rig, rounds, wait_for};
+use crate::rig::{Rig, daemon, rounds, wait_for};
 
 /// The other version.
 struct Other {
@@ -21,16 +21,12 @@ impl Other {
         let mut command = Command::new(&self.covey);
         command.args(["noded", "--name", name, "--cpus", "2", "--memory", "2G", "--controller"]);
         command.arg(rig.endpoint()).arg("--dir").arg(rig.dir());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        rig.adopt(name, command.spawn().expect("the binary can be started"));
+        rig.adopt(name, daemon(&mut command));
         wait_for("the other version's node is idle", || rig.node_state(name) == "idle");
     }
 
     fn run(&self, rig: &Rig, name: &str, args: &[&str]) -> String {
-        let mut command = Command::new(&self.covey);
-        command.arg(name).args(args).current_dir(rig.work()).stdin(Stdio::null());
-        command.env("COVEY_CONTROLLER", rig.endpoint()).env("COVEY_DIR", rig.dir());
-        let output = command.output().expect("the binary can be started");
+        let output = rig.command_by(&self.covey, name, args).output().expect("the binary can be started");
         assert!(output.status.success(), "{name} {args:?}: {output:?}");
         String::from_utf8(output.stdout).expect("text")
     }
