@@ -162,7 +162,7 @@ impl Briefs {
             Some(map) => Some(Arc::new(Manifest::read(self.blob(&map.manifest)?))),
             None => None,
         };
-        let work = match &spec.work {
+        let work = match &*spec.work {
             SpecWork::Script { script, arguments } => {
                 Work::Script { text: self.blob(script)?.into(), arguments: arguments.clone() }
             }
@@ -172,25 +172,25 @@ impl Briefs {
         };
         let brief = Brief {
             job: job.id,
-            name: spec.name.clone(),
-            user: spec.user.clone(),
-            request: Request { memory, ..spec.request.clone() },
+            name: spec.name.to_string(),
+            user: (*spec.user).clone(),
+            request: Request { memory, ..(*spec.request).clone() },
             work,
             map: spec.map.as_ref().map(|map| MapUrls {
                 from: map.from.clone(),
                 to: map.to.clone(),
                 output_name: map.output_name.clone(),
             }),
-            files: spec.files.clone(),
-            origin: spec.origin.clone(),
+            files: (*spec.files).clone(),
+            origin: (*spec.origin).clone(),
             export: spec.export.clone(),
             environment: Bytes::from(self.blob(&spec.environment)?),
             partition: name.to_string(),
             time_limit: terms.time_limit,
             warning: spec.warning,
-            labels: spec.labels.clone(),
+            labels: (*spec.labels).clone(),
             dependency: spec.dependency.as_ref().map(ToString::to_string).unwrap_or_default(),
-            limits: spec.limits.clone(),
+            limits: (*spec.limits).clone(),
             login_environment: spec.login_environment,
             requeue: spec.requeue,
             array: spec.array.as_ref().map(|array| ArrayFacts {

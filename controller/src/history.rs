@@ -192,19 +192,19 @@ pub(crate) fn rows(cluster: &Cluster, job: &Job) -> Vec<OwnedRow> {
     add(row);
     let mut tasks: Vec<PastTask> = Vec::new();
     let mut bytes = 0;
-    for (index, done) in &job.done {
-        let task = past_task(cluster, *index, done);
+    for (index, done) in job.done.iter() {
+        let task = past_task(cluster, index, &done);
         let nodes = task.held.as_ref().map_or(0, |held| held.nodes.len() + held.batch_host.len());
         bytes += task.done.terms.as_ref().map_or(0, |terms| pack(terms).len());
         bytes += 100 + nodes + done.outcome.note.as_ref().map_or(0, |note| note.len());
         tasks.push(task);
-        for (number, step) in job.steps_of(*index) {
+        for (number, step) in job.steps_of(index) {
             let step = PastStep::of(cluster, number, step).past();
             bytes += step.bytes();
             if bytes > TASKS_BYTES_MAX {
                 add(pack(&tasks));
                 bytes = 100 + step.bytes();
-                tasks = vec![more_of(*index, done)];
+                tasks = vec![more_of(index, &done)];
             }
             tasks.last_mut().expect("one was pushed").steps.push(step);
         }
@@ -243,11 +243,11 @@ pub(crate) fn runs(cluster: &Cluster, at: Timestamp, event: &Event) -> Vec<Owned
         }
         Event::Undone { job, tasks, .. } => {
             let Some(job) = cluster.job(*job) else { return Vec::new() };
-            let done = tasks.iter().filter_map(|index| Some((index, job.done.get(&index)?)));
+            let done = tasks.iter().filter_map(|index| Some((index, job.done.get(index)?)));
             let ran = done.filter(|(_, done)| done.started.is_some());
             ran.take(RUNS_MAX)
                 .filter_map(|(index, done)| {
-                    run_row(cluster, job, index, Run { done: done.clone(), requeued: false, accounted: true })
+                    run_row(cluster, job, index, Run { done, requeued: false, accounted: true })
                 })
                 .collect()
         }
@@ -334,7 +334,7 @@ fn job_row(job: &Job, pack: &dyn Fn(&Job) -> Vec<u8>, bytes_max: usize) -> Optio
         return Some(full);
     }
     let spec = past_spec(&job.terms.spec, SHORT_TEXT_BYTES_MAX);
-    let bare = JobDraft { request: Request::default(), ..JobDraft::clone(&spec) }.check().expect("a bare job is sound");
+    let bare = JobDraft { request: Request::default().into(), ..JobDraft::clone(&spec) }.check().expect("a bare job is sound");
     let row = Some(pack(&past_job(job, bare))).filter(fits);
     if row.is_none() {
         error!(job = %job.id, "the job is too large for history and will be missing there");
@@ -380,33 +380,34 @@ fn past_spec(spec: &JobSpec, text_bytes_max: usize) -> JobSpec {
     let array = spec.array.as_ref().map(|array| {
         ArraySpec::counted(NonZeroU32::MIN, array.throttle(), INDEX_MAX).expect("one task is within every limit")
     });
-    let work = match &spec.work {
+    let work = match &*spec.work {
         Work::Script { script, .. } => Work::Script { script: *script, arguments: Vec::new() },
         Work::Command(words) => Work::Command(words.iter().take(1).map(|word| text(word)).collect()),
         Work::Op(op) => Work::Op(text(op)),
         Work::Allocation => Work::Allocation,
     };
-    let map = spec.map.as_ref().map(|map| Map {
+    let short_map = |map: &Map| Map {
         from: text(&map.from),
         to: text(&map.to),
         output_name: text(&map.output_name),
-        ..map.clone()
-    });
-    let (user, files, origin) = (&spec.user, &spec.files, &spec.origin);
+        manifest: map.manifest,
+    };
+    let (user, files, origin) = (&*spec.user, &*spec.files, &*spec.origin);
     let draft = JobDraft {
-        name: text(&spec.name),
-        user: User { name: text(&user.name).into(), group: text(&user.group).into(), ..user.clone() },
+        name: text(&spec.name).into(),
+        user: User { name: text(&user.name).into(), group: text(&user.group).into(), ..user.clone() }.into(),
         partitions: Vec::new(),
         array,
-        work,
-        map,
+        work: work.into(),
+        map: spec.map.as_deref().map(short_map).map(Into::into),
         files: Files {
             work_dir: text(&files.work_dir),
             stdin: pattern(&files.stdin),
             stdout: pattern(&files.stdout),
             stderr: pattern(&files.stderr),
             ..files.clone()
-        },
+        }
+        .into(),
         dependency: None,
         comment: text(&spec.comment),
         export: String::new(),
@@ -416,9 +417,10 @@ fn past_spec(spec: &JobSpec, text_bytes_max: usize) -> JobSpec {
             command: text(&origin.command),
             line: text(&origin.line),
             ..*origin
-        },
-        labels: past_labels(&spec.labels, text_bytes_max),
-        limits: Vec::new(),
+        }
+        .into(),
+        labels: past_labels(&spec.labels, text_bytes_max).into(),
+        limits: Vec::new().into(),
         ..JobDraft::clone(spec)
     };
     draft.check().expect("less of a sound job is sound")

@@ -1,4 +1,5 @@
-//! How facts and states become bytes: MessagePack, structs as arrays, after one byte that says which format this is.
+//! How facts and states become bytes: MessagePack, structs as arrays, after one byte that says which format this is. What jobs have in common
+//! is written once in each piece ([`sched::shared`]).
 //!
 //! A new field goes to the end of its struct with a default, and then old bytes still open. Anything else is a new format
 //! number, and reading the old one stays here.
@@ -6,11 +7,15 @@
 use sched::cluster::Cluster;
 use sched::event::Event;
 use sched::ids::Timestamp;
+use sched::shared::together;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// The format that is written. Format 1 was that of builds before the first release, and no release reads it.
-const FORMAT: u8 = 2;
+/// The format that is written. In format 2, which is still read, nothing was shared, and the rows of done tasks were a map. Format 1 was that
+/// of builds before the first release, and no release reads it.
+const FORMAT: u8 = 3;
+/// The format before parts were shared.
+const FORMAT_APART: u8 = 2;
 
 /// All facts of one commit, and when it was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,10 +62,11 @@ pub enum UnpackError {
     },
 }
 
-/// Packs a record.
+/// Packs a record of these facts.
 #[must_use]
-pub fn pack_record(record: &Record) -> Vec<u8> {
-    pack(record)
+pub fn pack_record(at: Timestamp, events: &[Event]) -> Vec<u8> {
+    // As the fields of a `Record` are.
+    pack(&(at, events))
 }
 
 /// Unpacks a record.
@@ -88,16 +94,18 @@ pub fn unpack_cluster(bytes: &[u8]) -> Result<Cluster, UnpackError> {
 /// Packs anything that goes into the journal.
 pub(crate) fn pack<T: Serialize>(value: &T) -> Vec<u8> {
     let mut bytes = vec![FORMAT];
-    rmp_serde::encode::write(&mut bytes, value)
+    together(|| rmp_serde::encode::write(&mut bytes, value))
         .expect("memory takes what is written, and every type here can be packed");
     bytes
 }
 
 pub(crate) fn unpack<'a, T: Deserialize<'a>>(what: &'static str, bytes: &'a [u8]) -> Result<T, UnpackError> {
+    let damaged = |source| UnpackError::Damaged { what, source };
     match bytes {
         [] => Err(UnpackError::Empty(what)),
-        [FORMAT, packed @ ..] => rmp_serde::from_slice(packed).map_err(|source| UnpackError::Damaged { what, source }),
-        [format, ..] if *format < FORMAT => Err(UnpackError::Older { what, format: *format }),
+        [FORMAT, packed @ ..] => together(|| rmp_serde::from_slice(packed)).map_err(damaged),
+        [FORMAT_APART, packed @ ..] => rmp_serde::from_slice(packed).map_err(damaged),
+        [format, ..] if *format < FORMAT_APART => Err(UnpackError::Older { what, format: *format }),
         [format, ..] => Err(UnpackError::Newer { what, format: *format }),
     }
 }
@@ -119,7 +127,7 @@ mod tests {
             usage: Usage::default(),
         };
         let record = Record { at: Timestamp(1_800_000_000_000), events: (0..100).map(ended).collect() };
-        let mut bytes = pack_record(&record);
+        let mut bytes = pack_record(record.at, &record.events);
         assert_eq!(unpack_record(&bytes).expect("it opens"), record);
         assert!(bytes.len() < 100 * 40, "{} bytes for 100 ends", bytes.len());
         bytes[0] = 9;

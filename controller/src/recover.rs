@@ -1,5 +1,8 @@
 //! From the journal to the state that was last acknowledged: the newest checkpoint, and every record after it.
 
+use std::panic::resume_unwind;
+use std::sync::mpsc::sync_channel;
+
 use sched::check::Broken;
 use sched::cluster::Cluster;
 use thiserror::Error;
@@ -7,6 +10,9 @@ use tracing::{info, warn};
 
 use crate::journal::{Journal, JournalError};
 use crate::pack::{UnpackError, unpack_cluster, unpack_record};
+
+/// So many records may be unpacked and not yet applied.
+const RECORDS_AHEAD: usize = 64;
 
 /// Why the journal cannot be followed. Nothing was changed.
 #[derive(Debug, Error)]
@@ -41,17 +47,39 @@ pub(crate) fn replay(journal: &dyn Journal) -> Result<Cluster, RecoverError> {
         Some((sequence, bytes)) => (sequence, unpack_cluster(&bytes)?),
         None => (0, Cluster::default()),
     };
-    for row in journal.read(from) {
-        let (_, bytes) = row?;
-        let record = unpack_record(&bytes)?;
-        for event in &record.events {
-            cluster.apply(record.at, event);
-        }
-    }
-    cluster.check()?;
+    follow(journal, from, &mut cluster)?;
+    std::thread::scope(|scope| {
+        let index = scope.spawn(|| cluster.check_index());
+        cluster.check_books()?;
+        index.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })?;
     let (jobs, records) = (cluster.job_count(), journal.next_sequence() - from);
     info!(jobs, nodes = cluster.nodes().count(), checkpoint = from, records, "recovered");
     Ok(cluster)
+}
+
+/// Applies every record from one on. Records are read and unpacked ahead by another thread, which takes as long as applying them.
+fn follow(journal: &dyn Journal, from: u64, cluster: &mut Cluster) -> Result<(), RecoverError> {
+    let (ahead, records) = sync_channel(RECORDS_AHEAD);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for row in journal.read(from) {
+                let record = row.map_err(RecoverError::from).and_then(|(_, bytes)| Ok(unpack_record(&bytes)?));
+                let ends = record.is_err();
+                // Nobody listens any more where applying has panicked.
+                if ahead.send(record).is_err() || ends {
+                    return;
+                }
+            }
+        });
+        for record in records {
+            let record = record?;
+            for event in &record.events {
+                cluster.apply(record.at, event);
+            }
+        }
+        Ok(())
+    })
 }
 
 /// Drops journal blobs that no job names: a crash came between a blob and the record that would have named it.

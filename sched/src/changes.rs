@@ -40,8 +40,8 @@ pub fn between<'a>(before: &'a Cluster, after: &'a Cluster) -> impl Iterator<Ite
 #[must_use]
 pub fn rows(job: &Job) -> IndexSet {
     let mut rows = IndexSet::new();
-    for index in job.tasks.keys().chain(job.done.keys()) {
-        rows.insert(*index);
+    for index in job.tasks.keys().copied().chain(job.done.indices()) {
+        rows.insert(index);
     }
     rows
 }
@@ -56,7 +56,9 @@ fn rows_changed(old: &Job, job: &Job) -> IndexSet {
     // And those of what waits.
     let mut changed = if old.reason == job.reason { IndexSet::new() } else { job.requeued.clone() };
     keys_changed(&old.tasks, &job.tasks, |index| *index, &mut changed);
-    keys_changed(&old.done, &job.done, |index| *index, &mut changed);
+    for index in old.done.changed(&job.done) {
+        changed.insert(index);
+    }
     keys_changed(&old.steps, &job.steps, |(index, _)| *index, &mut changed);
     changed
 }

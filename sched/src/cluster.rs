@@ -75,7 +75,7 @@ impl Cluster {
     /// The job and task that own a number: a task's own number, or a job's.
     #[must_use]
     pub fn task_of(&self, id: JobId) -> Option<(JobId, u32)> {
-        self.index.task_ids.get(&id).copied()
+        self.index.task_ids.get(id)
     }
 
     /// The job that this request made, if it was seen before.
@@ -142,7 +142,7 @@ impl Cluster {
     #[must_use]
     pub fn user_on(&self, node: NodeId, uid: u32, gid: u32) -> Option<&User> {
         let jobs = self.attempts_on(node).map(|key| key.job).chain(self.steps_on(node).map(|key| key.attempt.job));
-        let users = jobs.filter_map(|job| self.jobs.get(&job)).map(|job| &job.terms.spec.user);
+        let users = jobs.filter_map(|job| self.jobs.get(&job)).map(|job| &*job.terms.spec.user);
         users.filter(|user| user.uid == uid).max_by_key(|user| user.gid == gid)
     }
 
@@ -183,7 +183,7 @@ impl Cluster {
 
     /// The first job that is not done among those with this one's user and name.
     pub(crate) fn first_namesake(&self, job: &Job) -> Option<JobId> {
-        let least = (job.terms.spec.user.uid, Name::from(job.terms.spec.name.as_str()), JobId(0));
+        let least = (job.terms.spec.user.uid, job.terms.spec.name.clone(), JobId(0));
         let first = self.index.namesakes.get_next(&least)?;
         (first.0 == least.0 && first.1 == least.1).then_some(first.2)
     }
@@ -198,7 +198,7 @@ impl Cluster {
     #[must_use]
     pub(crate) fn id_after(&self, last: Option<JobId>) -> JobId {
         let mut id = last.map_or(JobId::FIRST, JobId::next);
-        while self.jobs.contains_key(&id) || self.index.task_ids.contains_key(&id) {
+        while self.jobs.contains_key(&id) || self.index.task_ids.get(id).is_some() {
             id = id.next();
         }
         id
@@ -207,7 +207,7 @@ impl Cluster {
 
 /// A job's place among those of its user and name.
 pub(crate) fn namesake(job: &Job) -> (u32, Name, JobId) {
-    (job.terms.spec.user.uid, Name::from(job.terms.spec.name.as_str()), job.id)
+    (job.terms.spec.user.uid, job.terms.spec.name.clone(), job.id)
 }
 
 /// The jobs that a job waits for, each with the job.
@@ -218,7 +218,7 @@ pub(crate) fn targets(job: &Job) -> impl Iterator<Item = (JobId, JobId)> {
 
 /// The journal blobs that a job needs, each named once.
 pub(crate) fn blobs_of(spec: &JobSpec) -> impl Iterator<Item = BlobHash> {
-    let script = match &spec.work {
+    let script = match &*spec.work {
         Work::Script { script, .. } => Some(*script),
         Work::Command(_) | Work::Op(_) | Work::Allocation => None,
     };

@@ -236,9 +236,10 @@ impl Counts {
             return Counts { waiting: job.waiting_count(), running: job.running_count(), not_ok };
         };
         let mut counts = Counts { waiting: 0, running: 0, not_ok: 0 };
+        let mut endings = job.done.endings();
         for index in tasks.iter() {
-            match job.done.get(&index) {
-                Some(done) if done.outcome.ending == Ending::Completed => {}
+            match endings.of(index) {
+                Some(Ending::Completed) => {}
                 Some(_) => counts.not_ok += 1,
                 None if job.waits_with(index) => counts.waiting += 1,
                 None if job.tasks.contains_key(&index) => counts.running += 1,
@@ -253,8 +254,9 @@ impl Counts {
 /// `aftercorr`: my tasks whose counterparts have been decided; only the one named, or all.
 fn settle_tasks(job: &Job, wait: &Wait, target: &Job, task: Option<u32>) -> Option<Event> {
     let (mut met, mut failed) = (IndexSet::new(), IndexSet::new());
-    let mut look = |index: u32| match target.done.get(&index) {
-        Some(done) if done.outcome.ending == Ending::Completed => {
+    let mut endings = target.done.endings();
+    let mut look = |index: u32| match endings.of(index) {
+        Some(Ending::Completed) => {
             met.insert(index);
         }
         Some(_) => {

@@ -39,6 +39,7 @@ pub enum Event {
         /// The request that brought it.
         request: RequestId,
         /// What was asked for, and what the controller made of it.
+        #[serde(with = "crate::shared::arc")]
         terms: Arc<Terms>,
     },
     /// Tasks of a job were given to a node.

@@ -44,10 +44,10 @@ impl FailureRun {
         if outcome.ending == Ending::Completed {
             self.jobs.clear();
         } else if matches!(outcome.ending, Ending::Failed | Ending::LaunchFailed) && ran_ms <= AT_ONCE_MS {
-            let (uid, name) = (job.terms.spec.user.uid, job.terms.spec.name.as_str());
-            let known = self.jobs.iter().any(|(other, named)| *other == uid && **named == *name);
+            let (uid, name) = (job.terms.spec.user.uid, &job.terms.spec.name);
+            let known = self.jobs.iter().any(|(other, named)| *other == uid && named == name);
             if !known && self.jobs.len() < FAILURES_MAX as usize {
-                self.jobs.push((uid, name.into()));
+                self.jobs.push((uid, name.clone()));
             }
         }
     }

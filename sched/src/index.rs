@@ -2,7 +2,10 @@
 //!
 //! [`Cluster::restored`] computes all of it anew, and [`Cluster::check`] compares that with what the changes kept.
 
+mod task_ids;
+
 use std::cmp::Reverse;
+use std::fmt;
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
@@ -15,6 +18,7 @@ use crate::spec::job::{JobSpec, Request};
 use crate::steps::Step;
 use crate::task::{Task, TaskState};
 use crate::terms::Terms;
+pub(crate) use task_ids::TaskIds;
 
 /// What stands in the queue: the tasks of a job that wait together, or one task that stands for itself.
 pub(crate) type Entry = (JobId, Option<u32>);
@@ -27,7 +31,7 @@ pub(crate) struct Index {
     /// Nodes in the order of their names, numbers in names counted as numbers.
     pub(crate) by_name: OrdMap<NodeOrder, NodeId>,
     /// Tasks whose own number is not their job's.
-    pub(crate) task_ids: OrdMap<JobId, (JobId, u32)>,
+    pub(crate) task_ids: TaskIds,
     /// The attempts on each node, by the node of their batch process.
     pub(crate) attempts: OrdSet<(NodeId, AttemptKey)>,
     /// Jobs that are done, by when.
@@ -44,6 +48,8 @@ pub(crate) struct Index {
     pub(crate) namesakes: OrdSet<(u32, Name, JobId)>,
     /// What each user has.
     pub(crate) loads: OrdMap<u32, Load>,
+    /// What each of them submitted last, for [`Terms::beside`].
+    pub(crate) newest: Newest,
     /// How many jobs use each journal blob.
     pub(crate) blob_uses: OrdMap<BlobHash, u32>,
     /// How many of each license are held by attempts.
@@ -56,6 +62,37 @@ pub(crate) struct Index {
     pub(crate) step_parts: OrdSet<(NodeId, StepKey)>,
     /// When those that run reach a limit of their own.
     pub(crate) step_limits: OrdSet<(Timestamp, StepKey)>,
+}
+
+/// The terms of the newest job of each user who has any. Who shares memory with whom is no part of the state: two of these are always
+/// equal, and read alike.
+#[derive(Clone, Default)]
+pub(crate) struct Newest(OrdMap<u32, Arc<Terms>>);
+
+impl PartialEq for Newest {
+    fn eq(&self, _: &Newest) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for Newest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Newest")
+    }
+}
+
+impl Newest {
+    /// These terms, sharing what they can with what the same user submitted last.
+    pub(crate) fn beside(&self, terms: &Arc<Terms>) -> Arc<Terms> {
+        self.0.get(&terms.spec.user.uid).map_or_else(|| terms.clone(), |newest| terms.beside(newest))
+    }
+
+    /// Terms that a job is about to have, which are the newest of its user from now on.
+    pub(crate) fn taken_in(&mut self, terms: &Arc<Terms>) -> Arc<Terms> {
+        let terms = self.beside(terms);
+        self.0.insert(terms.spec.user.uid, terms.clone());
+        terms
+    }
 }
 
 /// What a user has, for the limits on one user.
@@ -101,7 +138,19 @@ impl Cluster {
     /// A cluster read from a checkpoint, with everything computed that a checkpoint leaves out.
     #[must_use]
     pub fn restored(mut self) -> Cluster {
-        let mut index = Index::default();
+        let mut newest = Newest::default();
+        let ids: Vec<JobId> = self.jobs.keys().copied().collect();
+        for id in ids {
+            let job = Arc::make_mut(self.jobs.get_mut(&id).expect("it was there a moment ago"));
+            job.terms = newest.taken_in(&job.terms);
+        }
+        self.index.newest = newest;
+        self.indexed()
+    }
+
+    /// The same with the index computed anew.
+    pub(crate) fn indexed(mut self) -> Cluster {
+        let mut index = Index { newest: std::mem::take(&mut self.index.newest), ..Index::default() };
         for (id, node) in &self.nodes {
             index.by_name.insert(NodeOrder::of(&node.name), *id);
         }
@@ -135,9 +184,9 @@ impl Cluster {
             self.index.dependents.extend(targets(job));
         }
         let rows = job.tasks.iter().map(|(index, task)| (*index, task.id));
-        for (index, id) in rows.chain(job.done.iter().map(|(index, done)| (*index, done.id))) {
+        for (index, id) in rows.chain(job.done.iter().map(|(index, done)| (index, done.id))) {
             if id != job.id {
-                self.index.task_ids.insert(id, (job.id, index));
+                self.index.task_ids.insert(id, job.id, index);
             }
         }
         for (index, task) in &job.tasks {
@@ -226,6 +275,7 @@ impl Index {
         change(&mut load, spec.bytes);
         if load == Load::default() {
             self.loads.remove(&uid);
+            self.newest.0.remove(&uid);
         } else {
             self.loads.insert(uid, load);
         }

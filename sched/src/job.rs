@@ -10,12 +10,13 @@ use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
 use crate::depend::Waits;
+use crate::done::DoneTasks;
 use crate::ids::{AttemptKey, JobId, Name, NodeId, Timestamp};
 use crate::reason::{Ending, Outcome, Reason};
 use crate::resources::Share;
 use crate::spec::index_set::IndexSet;
 use crate::steps::Step;
-use crate::task::{Done, EndedTasks, Own, Task, TaskState};
+use crate::task::{EndedTasks, Own, Task, TaskState};
 use crate::terms::{Hold, Terms};
 
 /// What was submitted, and how far it is.
@@ -24,6 +25,7 @@ pub struct Job {
     /// The number that `sbatch` printed.
     pub id: JobId,
     /// What holds for all its tasks that have no terms of their own.
+    #[serde(with = "crate::shared::arc")]
     pub terms: Arc<Terms>,
     /// At most so many of its tasks run at the same time.
     pub throttle: Option<NonZeroU32>,
@@ -52,7 +54,7 @@ pub struct Job {
     /// Those of `requeued` that have something of their own, and a place of their own in the queue.
     pub apart: IndexSet,
     /// Rows of the tasks that are done.
-    pub done: OrdMap<u32, Done>,
+    pub done: DoneTasks,
     /// The tasks that ended before they had a row.
     pub ended_waiting: Option<EndedTasks>,
     /// How many tasks ended how.
@@ -179,7 +181,7 @@ impl Job {
     /// The highest revision of its terms, and of those of its tasks.
     pub(crate) fn revision_max(&self) -> u32 {
         let own = self.tasks.values().map(|task| self.terms_of(task).revision);
-        let done = self.done.values().filter_map(|done| done.terms.as_ref()).map(|terms| terms.revision);
+        let done = self.done.iter().filter_map(|(_, done)| done.terms).map(|terms| terms.revision);
         own.chain(done).max().unwrap_or(0).max(self.terms.revision)
     }
 
@@ -215,7 +217,7 @@ impl Job {
         ended.intersect_with(tasks);
         !waiting.is_empty()
             || !ended.is_empty()
-            || self.tasks.keys().chain(self.done.keys()).any(|index| tasks.contains(*index))
+            || self.tasks.keys().copied().chain(self.done.indices()).any(|index| tasks.contains(index))
     }
 
     /// Whether it was submitted as an array.

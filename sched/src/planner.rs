@@ -251,7 +251,7 @@ impl Known {
             let terms = cluster.terms_of_entry(job, key.task);
             known.queued += 1;
             mine.clear();
-            for name in &terms.partitions {
+            for name in terms.partitions.iter() {
                 let at = known.lane_of(name);
                 mine.push(at);
                 keys.resize(known.lanes.len(), Vec::new());
@@ -274,7 +274,7 @@ impl Known {
     fn admit(&mut self, cluster: &Cluster, job: &Job, key: QueueKey) {
         let terms = cluster.terms_of_entry(job, key.task);
         self.queued += 1;
-        for name in &terms.partitions {
+        for name in terms.partitions.iter() {
             let at = self.lane_of(name);
             self.lanes[at].learn(&self.board, key.entry(), terms);
             self.lanes[at].keys.insert(QueueKey { tier: Reverse(cluster.tier_of(name)), ..key });
@@ -285,7 +285,7 @@ impl Known {
     fn leave_out(&mut self, before: &Cluster, job: &Job, key: QueueKey) {
         self.queued -= 1;
         self.unsettled.remove(&key.entry());
-        for name in &before.terms_of_entry(job, key.task).partitions {
+        for name in before.terms_of_entry(job, key.task).partitions.iter() {
             let at = self.lane_of(name);
             self.lanes[at].keys.remove(&QueueKey { tier: Reverse(before.tier_of(name)), ..key });
             self.lanes[at].requests.remove(&key.entry());

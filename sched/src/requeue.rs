@@ -16,7 +16,7 @@ use crate::refusal::Refusal;
 use crate::select::{Asker, not_running, resolve};
 use crate::spec::array::JobRef;
 use crate::spec::index_set::IndexSet;
-use crate::task::TaskState;
+use crate::task::{Done, TaskState};
 use crate::terms::Hold;
 
 /// How to requeue.
@@ -54,9 +54,15 @@ pub(crate) fn requeue(
             return Err(Refusal::NotRequeueable);
         }
         let meant = |index: &u32| !how.incomplete && tasks.as_ref().is_none_or(|tasks| tasks.contains(*index));
-        let done: IndexSet = job.done.keys().copied().filter(meant).collect();
-        let lingers = done.iter().find_map(|index| may_still_run(cluster, job, index));
-        let again: IndexSet = done.iter().filter(|index| may_still_run(cluster, job, *index).is_none()).collect();
+        let (mut lingers, mut again) = (None, IndexSet::new());
+        for (index, done) in job.done.iter().filter(|(index, _)| meant(index)) {
+            match may_still_run(cluster, job, index, &done) {
+                None => {
+                    again.insert(index);
+                }
+                node => lingers = lingers.or(node),
+            }
+        }
         let fresh: IndexSet = again.iter().filter(|index| undone.insert((job.id, *index))).collect();
         let asked = of_job(job, tasks.as_ref(), fresh, how.kind());
         match lingers {
@@ -73,8 +79,7 @@ pub(crate) fn requeue(
 }
 
 /// The node that was given up with the last attempt of a task that is done, where nothing has said since that it is dead.
-fn may_still_run(cluster: &Cluster, job: &Job, index: u32) -> Option<Name> {
-    let done = job.done.get(&index)?;
+fn may_still_run(cluster: &Cluster, job: &Job, index: u32, done: &Done) -> Option<Name> {
     let node = cluster.node(Job::batch_node(&done.shares)?)?;
     let key = AttemptKey { job: job.id, index, attempt: done.attempts };
     let given_up = matches!(node.health, Health::Down { since } if done.ended >= since);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::cluster::Cluster;
 use crate::depend::target_of;
 use crate::event::Event;
-use crate::ids::{JobId, RequestId, Timestamp};
+use crate::ids::{JobId, Name, RequestId, Timestamp};
 use crate::partition::{Partition, PartitionState};
 use crate::plan::could_ever_start;
 use crate::priority::priority;
@@ -43,7 +43,9 @@ pub(crate) fn submit(
     check_dependency(cluster, &spec)?;
     let terms = terms(cluster, settings, now, spec)?;
     let job = cluster.id_after(cluster.last_job);
-    Ok((vec![Event::Submitted { job, request, terms: Arc::new(terms) }], job))
+    // A commit of many submits says once what they have in common.
+    let terms = cluster.index.newest.beside(&Arc::new(terms));
+    Ok((vec![Event::Submitted { job, request, terms }], job))
 }
 
 /// What one user may have, whatever there is in all.
@@ -83,9 +85,9 @@ pub(crate) fn terms(
         return Err(refusals.into_iter().next().expect("a job names a partition, or gets one"));
     }
     let time_limit = partitions[0].time_limit(spec.time_limit);
-    let partitions = partitions.into_iter().map(|partition| partition.name.clone()).collect();
+    let names: Vec<Name> = partitions.into_iter().map(|partition| partition.name.clone()).collect();
     let (fixed, given) = (spec.priority.is_some(), i64::from(spec.priority.unwrap_or(0)));
-    let mut terms = Terms { spec, partitions, time_limit, priority: given, fixed, revision: 0 };
+    let mut terms = Terms { spec, partitions: names.into(), time_limit, priority: given, fixed, revision: 0 };
     if let Some(start_by) = terms.start_by().filter(|start_by| *start_by < now) {
         return Err(Refusal::DeadlineTooSoon { late_s: now.ms_since(start_by).div_ceil(1000) });
     }

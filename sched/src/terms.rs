@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Name, Timestamp};
+use crate::shared::Shared;
 use crate::spec::duration::TimeLimit;
 use crate::spec::job::JobSpec;
 
@@ -15,9 +16,10 @@ use crate::spec::job::JobSpec;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Terms {
     /// What was asked for.
+    #[serde(with = "crate::shared::arc")]
     pub spec: Arc<JobSpec>,
     /// The partitions in which it may start, the one with the highest tier first; never empty.
-    pub partitions: Vec<Name>,
+    pub partitions: Shared<Vec<Name>>,
     /// The time limit of each attempt.
     pub time_limit: TimeLimit,
     /// Its place in the queue: higher goes first. Below 1 where nice says so; listings show at least 1.
@@ -29,6 +31,19 @@ pub struct Terms {
 }
 
 impl Terms {
+    /// The same terms, with as much of them as may be kept once for them and for others. Users submit again and again what is nearly the
+    /// same.
+    pub(crate) fn beside(self: &Arc<Terms>, other: &Arc<Terms>) -> Arc<Terms> {
+        if Arc::ptr_eq(self, other) || self == other {
+            return other.clone();
+        }
+        let mut terms = Terms::clone(self);
+        terms.partitions.share_with(&other.partitions);
+        terms.spec =
+            if self.spec == other.spec { other.spec.clone() } else { Arc::new(self.spec.beside(&other.spec)) };
+        Arc::new(terms)
+    }
+
     /// The partition that listings name while nothing has started: the first.
     #[must_use]
     pub fn partition(&self) -> &Name {

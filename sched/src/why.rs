@@ -162,9 +162,9 @@ pub fn explain(cluster: &Cluster, settings: &Settings, now: Timestamp, target: &
 
 fn of_task(scene: Scene<'_>, job: &Job, index: u32) -> Why {
     let label = job.label(index);
-    if let Some(done) = job.done.get(&index) {
+    if let Some(done) = job.done.get(index) {
         let (state, reason) = (ending_word(done.outcome.ending), done.outcome.reason().to_owned());
-        return Why { label, state, reason, findings: placed::ended(scene, job, index, done) };
+        return Why { label, state, reason, findings: placed::ended(scene, job, index, &done) };
     }
     let (state, findings) = match job.tasks.get(&index) {
         Some(task) => match &task.state {

@@ -100,8 +100,8 @@ fn a_job_passes_beside_the_one_above_on_what_that_leaves_of_its_node() {
 fn memory_is_kept_for_the_job_above_as_cpus_are() {
     let mut rig = Rig::with_nodes(1, 4);
     let memory = |mib, limit| {
-        let request = Request { memory: Memory::PerNode(mib), ..job().request };
-        JobDraft { request, time_limit: minutes(limit), ..job() }
+        let request = Request { memory: Memory::PerNode(mib), ..Request::default() };
+        JobDraft { request: request.into(), time_limit: minutes(limit), ..job() }
     };
     submit(&mut rig, [memory(3000, 60), memory(3500, 10), memory(600, 61), memory(500, 61)]);
     rig.plan();
@@ -135,7 +135,7 @@ fn partitions_that_share_nodes_keep_places_for_each_other_and_others_do_not() {
     rig.plan();
     submit(
         &mut rig,
-        [in_partition("high", JobDraft { request: Request { nodes_min: 2, ..wide(4, 1).request }, ..job() })],
+        [in_partition("high", JobDraft { request: Request { nodes_min: 2, ..(*wide(4, 1).request).clone() }.into(), ..job() })],
     );
     submit(&mut rig, [in_partition("low", sized(1, 90)), in_partition("apart", sized(1, 90))]);
     rig.plan();
@@ -190,8 +190,8 @@ fn a_share_of_memory_that_is_rounded_down_never_takes_more_than_is_free() {
         sched::resources::Amount { cpus: sched::resources::Cpus::whole(7), memory_mib: 1000, ..Default::default() };
     let offer = sched::node::Offer { amount, spool: 1, ..Default::default() };
     rig.input(Input::Register { name: "n1".into(), offer, claims: Vec::new(), steps: Vec::new() });
-    let request = Request { memory: Memory::PerNode(147), ..job().request };
-    submit(&mut rig, [JobDraft { request, ..job() }, wide(6, 1)]);
+    let request = Request { memory: Memory::PerNode(147), ..Request::default() };
+    submit(&mut rig, [JobDraft { request: request.into(), ..job() }, wide(6, 1)]);
     rig.plan();
     assert_eq!(running(&rig), [1], "six processes of the other hold 857 MiB, and 853 are free");
 }

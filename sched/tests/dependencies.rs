@@ -238,7 +238,7 @@ fn a_chain_of_ten_thousand_jobs_unwinds_in_a_loop() {
     assert!(rig.cluster.jobs().all(|job| job.is_done()));
     let cancelled = |job: &std::sync::Arc<sched::job::Job>| job.ended_waiting.is_some();
     assert_eq!(rig.cluster.jobs().filter(|job| cancelled(job)).count(), 9_999);
-    assert_eq!(rig.cluster.job(JobId(1)).expect("there").done[&0].outcome.ending, Ending::Failed);
+    assert_eq!(rig.cluster.job(JobId(1)).expect("there").done.get(0).expect("done").outcome.ending, Ending::Failed);
 }
 
 #[test]

@@ -23,11 +23,11 @@ use sched::step::{Answer, Input};
 const BOB: Asker = Asker { uid: 1001, role: Role::User };
 
 fn labelled(account: &str, qos: &str) -> JobDraft {
-    JobDraft { labels: Labels { account: account.into(), qos: qos.into(), ..Labels::default() }, ..job() }
+    JobDraft { labels: Labels { account: account.into(), qos: qos.into(), ..Labels::default() }.into(), ..job() }
 }
 
 fn labels(rig: &Rig, id: u32) -> Labels {
-    rig.cluster.job(JobId(id)).expect("it is there").terms.spec.labels.clone()
+    Labels::clone(&rig.cluster.job(JobId(id)).expect("it is there").terms.spec.labels)
 }
 
 /// Cancels what the filters let pass.
@@ -110,7 +110,7 @@ fn names_change_while_a_job_waits_and_runs() {
     let labels = labels(&rig, 1);
     assert_eq!((&*labels.account, &*labels.qos, &*labels.admin_comment), ("bio", "high", "seen"));
     assert_eq!(revise(&mut rig, ADA, Change::Reservation("r".into())), Err(Refusal::NoLongerPending));
-    let reserved = JobDraft { labels: Labels { reservation: "r".into(), ..Labels::default() }, ..job() };
+    let reserved = JobDraft { labels: Labels { reservation: "r".into(), ..Labels::default() }.into(), ..job() };
     assert_eq!(rig.submit(reserved), Err(Refusal::NoReservation("r".into())));
 }
 

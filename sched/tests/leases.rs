@@ -76,7 +76,7 @@ fn what_may_run_elsewhere_does_when_its_node_is_given_up() {
     pass_ms(&mut rig, 1);
     rig.plan();
     assert_eq!(rig.running(), [key(1, 0, 2), key(1, 1, 2)], "once each");
-    assert_eq!(rig.cluster.job(JobId(2)).expect("there").done[&0].outcome.ending, Ending::NodeFail);
+    assert_eq!(rig.cluster.job(JobId(2)).expect("there").done.get(0).expect("done").outcome.ending, Ending::NodeFail);
     // It comes back, and has ended what it must not run any more.
     register(
         &mut rig,
@@ -95,7 +95,7 @@ fn a_node_without_leases_is_given_up_as_one_that_may_still_run_everything() {
     rig.plan();
     lose(&mut rig, "n1");
     pass_ms(&mut rig, 300_000);
-    assert_eq!(rig.cluster.job(JobId(1)).expect("there").done[&0].outcome.ending, Ending::NodeFail);
+    assert_eq!(rig.cluster.job(JobId(1)).expect("there").done.get(0).expect("done").outcome.ending, Ending::NodeFail);
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn what_was_cancelled_is_cancelled_and_what_was_to_be_requeued_is() {
     lose(&mut rig, "n1");
     pass_ms(&mut rig, 300_000);
     let job = |id| rig.cluster.job(JobId(id)).expect("there");
-    assert!(matches!(job(1).done[&0].outcome.ending, Ending::Cancelled(_)));
+    assert!(matches!(job(1).done.get(0).expect("done").outcome.ending, Ending::Cancelled(_)));
     assert!(job(2).done.is_empty() && job(2).requeued.contains(0) && job(3).requeued.contains(0));
 }
 
@@ -200,7 +200,7 @@ fn a_task_that_is_not_to_be_requeued_any_more_is_not_for_its_whole_attempt() {
     requeue(&mut rig, true);
     lose(&mut rig, "n1");
     pass_ms(&mut rig, 300_000);
-    assert_eq!(rig.cluster.job(JobId(1)).expect("there").done[&0].outcome.ending, Ending::NodeFail);
+    assert_eq!(rig.cluster.job(JobId(1)).expect("there").done.get(0).expect("done").outcome.ending, Ending::NodeFail);
 }
 
 #[test]

@@ -131,7 +131,7 @@ fn what_was_given_up_with_its_node_is_not_run_elsewhere_before_that_is_back() {
     rig.plan();
     rig.input(Input::LinkLost { node: NodeId(1) });
     wake(&mut rig);
-    assert_eq!(record(&rig, 1).done[&0].outcome.ending, Ending::NodeFail);
+    assert_eq!(record(&rig, 1).done.get(0).expect("done").outcome.ending, Ending::NodeFail);
     let refused = Err(Refusal::MayStillRun { node: "n1".into() });
     assert_eq!(requeue(&mut rig, "1", Requeue::default()), refused);
     rig.register("n1", 1, &[Claim { key: key(1, 0, 1), end: None, heard: 0 }]);
@@ -239,7 +239,7 @@ fn what_is_suspended_lends_its_cpus_and_not_its_memory() {
     pause(&mut rig, "1", true).expect("again");
     rig.cancel("1").expect("what is suspended can be cancelled");
     rig.exit(key(1, 0, 1), 0);
-    assert_eq!(record(&rig, 1).done[&0].outcome.ending, Ending::Cancelled(1000));
+    assert_eq!(record(&rig, 1).done.get(0).expect("done").outcome.ending, Ending::Cancelled(1000));
 }
 
 #[test]
@@ -501,7 +501,7 @@ fn what_cannot_meet_its_deadline_ends_by_it() {
     rig.input(Input::Tick);
     assert!(matches!(rig.effects.last(), Some(Effect::Stop { .. })), "what runs is stopped");
     rig.end(key(1, 0, 1), How::Exited(Exit { code: 0, signal: 15 }));
-    assert_eq!(record(&rig, 1).done[&0].outcome.ending, Ending::Deadline);
+    assert_eq!(record(&rig, 1).done.get(0).expect("done").outcome.ending, Ending::Deadline);
 }
 
 #[test]

@@ -159,9 +159,9 @@ fn one_user_never_has_so_many_that_others_get_none() {
 
 /// Starts a job of this group on a node of its own, and answers the node.
 fn runs_as(rig: &mut Rig, gid: u32, nodes_min: u32) -> NodeId {
-    let user = User { gid, ..job().user };
+    let user = User { gid, ..(*job().user).clone() };
     let request = Request { nodes_min, processes: Some(2 * nodes_min), ..Request::default() };
-    rig.submit(JobDraft { user, request, ..job() }).expect("accepted");
+    rig.submit(JobDraft { user: user.into(), request: request.into(), ..job() }).expect("accepted");
     rig.plan();
     rig.node_of(*rig.running().last().expect("it runs"))
 }

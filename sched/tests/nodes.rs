@@ -50,7 +50,7 @@ fn what_ran_on_a_downed_node_waits_again_or_has_failed_with_it() {
         let mut rig = stopped(false, StopWhy::NodeDown);
         rig.end(key(0, 1), how);
         let job = rig.cluster.job(JobId(1)).expect("there");
-        assert_eq!((job.done[&0].outcome.reason(), job.tally.failed), ("NodeDown", 1), "{how:?}");
+        assert_eq!((job.done.get(0).expect("done").outcome.reason(), job.tally.failed), ("NodeDown", 1), "{how:?}");
     }
 }
 
@@ -60,7 +60,7 @@ fn what_was_stopped_at_its_deadline_ends_so_and_is_not_tried_again() {
         let mut rig = stopped(true, StopWhy::Deadline);
         rig.end(key(0, 1), how);
         let job = rig.cluster.job(JobId(1)).expect("there");
-        assert_eq!((job.done[&0].outcome.reason(), job.tally.failed), ("DeadLine", 1), "{how:?}");
+        assert_eq!((job.done.get(0).expect("done").outcome.reason(), job.tally.failed), ("DeadLine", 1), "{how:?}");
     }
 }
 

@@ -182,7 +182,7 @@ const GRES_ASKED: [&str; 6] = ["none", "gpu", "gpu:a", "gpu:b:2", "fpga:2,gpu:1"
 fn wish(gres: &str, place: usize, processes: u32, exclusive: bool) -> JobDraft {
     let per = [Per::Node, Per::Process, Per::Task][place % 3];
     let draft = array("0-2");
-    let usual = Request { exclusive, gres: GresAsk::list(gres, per).expect("gres"), ..draft.request };
+    let usual = Request { exclusive, gres: GresAsk::list(gres, per).expect("gres"), ..Request::default() };
     let usual = Request { processes: Some(processes), processes_per_node: (place > 4).then_some(2), ..usual };
     let constraint = |text: &str| Some(text.parse().expect("a constraint"));
     let licenses = |text| LicenseAsk::list(text).expect("licenses");
@@ -196,7 +196,7 @@ fn wish(gres: &str, place: usize, processes: u32, exclusive: bool) -> JobDraft {
         6 => Request { nodes: vec!["n1".into(), "n2".into()], constraint: constraint("odd|even"), ..usual },
         _ => usual,
     };
-    JobDraft { request, ..draft }
+    JobDraft { request: request.into(), ..draft }
 }
 
 /// One pass; where a node is over-committed already, only that it gets nothing more.

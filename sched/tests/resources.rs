@@ -32,7 +32,7 @@ fn join(rig: &mut Rig, name: &str, cpus: u32, features: &str, gres: &str) -> Nod
 }
 
 fn asks(request: Request) -> JobDraft {
-    JobDraft { request, ..job() }
+    JobDraft { request: request.into(), ..job() }
 }
 
 fn gres(text: &str) -> JobDraft {
@@ -105,7 +105,7 @@ fn an_exclusive_job_has_its_nodes_to_itself_and_memory_as_asked() {
     assert_eq!((node.held.memory_mib, node.state().word), (100, NodeWord::Allocated));
     let third = start(&mut rig, asks(Request { memory, cpus_milli: Some(1), ..Request::default() }));
     assert_eq!(reason(&rig, third), Reason::Resources);
-    assert!(rig.submit(asks(Request { gres: gres("gpu:3").request.gres, ..alone() })).is_err());
+    assert!(rig.submit(asks(Request { gres: gres("gpu:3").request.gres.clone(), ..alone() })).is_err());
 }
 
 #[test]
@@ -317,7 +317,7 @@ fn licenses_are_counted_over_the_cluster_and_hold_up_nobody_behind() {
     rig.settings.licenses.insert("matlab".into(), 3);
     let licensed = |text: &str, draft: JobDraft| {
         let licenses = LicenseAsk::list(text).expect("licenses");
-        JobDraft { request: Request { licenses, ..draft.request.clone() }, ..draft }
+        JobDraft { request: Request { licenses, ..(*draft.request).clone() }.into(), ..draft }
     };
     let tasks = start(&mut rig, licensed("matlab:2", array("0-2")));
     assert_eq!((rig.running().len(), reason(&rig, tasks)), (1, Reason::Licenses));

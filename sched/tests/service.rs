@@ -114,7 +114,7 @@ fn taking_a_node_down_stops_its_tasks_and_requeues_those_that_may_be() {
     rig.exit(key(1, 1), 0);
     rig.end(key(2, 1), KILLED);
     let second = rig.cluster.job(JobId(2)).expect("there");
-    assert_eq!(second.done[&0].outcome.ending, Ending::NodeFail);
+    assert_eq!(second.done.get(0).expect("done").outcome.ending, Ending::NodeFail);
     rig.plan();
     assert_eq!((rig.running().len(), reason(&rig, 1)), (0, Reason::NodesUnavailable));
     assert_eq!(wish(&mut rig, &["n1"], Wish::Resume), [Ok(())]);
@@ -328,10 +328,10 @@ fn limits_hold_for_what_starts_later_and_what_waits_says_which() {
     rig.plan();
     assert_eq!(rig.running(), [key(1, 1)], "what runs is left alone");
     rig.exit(key(1, 1), 0);
-    let draft = |request| JobDraft { request, ..job() };
-    rig.submit(draft(Request { nodes_min: 3, ..job().request })).expect("accepted");
-    rig.submit(draft(Request { memory: Memory::PerCpu(501), ..job().request })).expect("accepted");
-    rig.submit(draft(Request { memory: Memory::PerNode(501), ..job().request })).expect("accepted");
+    let draft = |request: Request| JobDraft { request: request.into(), ..job() };
+    rig.submit(draft(Request { nodes_min: 3, ..Request::default() })).expect("accepted");
+    rig.submit(draft(Request { memory: Memory::PerCpu(501), ..Request::default() })).expect("accepted");
+    rig.submit(draft(Request { memory: Memory::PerNode(501), ..Request::default() })).expect("accepted");
     rig.submit(wide(4, 1)).expect("accepted");
     rig.plan();
     assert_eq!(
@@ -350,7 +350,7 @@ fn a_partition_fills_in_what_a_job_leaves_open() {
     let mut rig = Rig::with_nodes(3, 4);
     update(&mut rig, "debug", "MinNodes=2 MaxNodes=2 DefMemPerCPU=100");
     rig.submit(wide(6, 1)).expect("accepted");
-    rig.submit(JobDraft { request: Request { nodes_max: Some(1), ..job().request }, ..job() }).expect("accepted");
+    rig.submit(JobDraft { request: Request { nodes_max: Some(1), ..Request::default() }.into(), ..job() }).expect("accepted");
     rig.plan();
     let TaskState::Running { shares, .. } = &rig.cluster.job(JobId(1)).expect("there").tasks[&0].state else {
         panic!("it runs")

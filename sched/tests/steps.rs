@@ -39,7 +39,7 @@ fn exact(processes: u32) -> StepDraft {
 
 /// A cluster of two nodes with two CPUs each, and a job that runs on all of it.
 fn two_by_two() -> (Rig, AttemptKey) {
-    with_job(2, 2, JobDraft { request: Request { nodes_min: 2, processes: Some(4), ..Request::default() }, ..job() })
+    with_job(2, 2, JobDraft { request: Request { nodes_min: 2, processes: Some(4), ..Request::default() }.into(), ..job() })
 }
 
 fn with_job(nodes: u32, cpus: u32, draft: JobDraft) -> (Rig, AttemptKey) {
@@ -175,7 +175,7 @@ fn tasks_are_dealt_out_evenly_and_numbered_node_by_node() {
 #[test]
 fn a_job_with_a_part_of_a_cpu_has_steps_all_the_same() {
     let request = Request { cpus_milli: Some(150), ..Request::default() };
-    let (mut rig, key) = with_job(1, 1, JobDraft { request, ..job() });
+    let (mut rig, key) = with_job(1, 1, JobDraft { request: request.into(), ..job() });
     let first = rig.srun(1, exact(1)).expect("made");
     assert_eq!(rig.cluster.step(first).expect("there").parts[0].cpus, Cpus::from_milli(150));
     assert_eq!(rig.srun(2, exact(1)), Err(Refusal::StepBusy));
@@ -292,8 +292,8 @@ fn what_runs_when_the_batch_script_ends_is_stopped_and_then_the_job_is_over() {
     assert!(state(&rig).is_some(), "it still goes on elsewhere");
     rig.part_ends(made, 2, signalled(15));
     let job = rig.cluster.job(JobId(1)).expect("there");
-    assert_eq!((job.done[&0].outcome.ending, job.done[&0].outcome.exit.code), (Ending::Failed, 3));
-    assert_eq!(job.done[&0].ended, ended_at, "when its batch script ended");
+    assert_eq!((job.done.get(0).expect("done").outcome.ending, job.done.get(0).expect("done").outcome.exit.code), (Ending::Failed, 3));
+    assert_eq!(job.done.get(0).expect("done").ended, ended_at, "when its batch script ended");
     assert_eq!(rig.ending(made), Some((Ending::Cancelled(1000), Exit { code: 0, signal: 15 })));
 }
 
@@ -320,7 +320,7 @@ fn a_cancelled_job_takes_its_steps_with_it() {
     rig.part_ends(made, 1, signalled(15));
     rig.part_ends(made, 2, signalled(9));
     assert_eq!(rig.ending(made), Some((Ending::Cancelled(1000), Exit { code: 0, signal: 15 })));
-    assert_eq!(rig.cluster.job(JobId(1)).expect("there").done[&0].outcome.ending, Ending::Cancelled(1000));
+    assert_eq!(rig.cluster.job(JobId(1)).expect("there").done.get(0).expect("done").outcome.ending, Ending::Cancelled(1000));
 }
 
 #[test]
@@ -375,7 +375,7 @@ fn a_batch_node_that_is_given_up_leaves_the_steps_elsewhere_to_be_stopped() {
     assert!(!rig.cluster.job(JobId(1)).expect("there").is_done());
     rig.part_ends(made, 2, signalled(15));
     let job = rig.cluster.job(JobId(1)).expect("there");
-    assert_eq!((job.is_done(), job.done[&0].outcome.ending), (true, Ending::NodeFail));
+    assert_eq!((job.is_done(), job.done.get(0).expect("done").outcome.ending), (true, Ending::NodeFail));
 }
 
 /// A node registers again; answers what it is told beside its welcome.
@@ -550,22 +550,22 @@ fn a_step_has_a_time_limit_of_its_own_which_waits_while_its_job_is_suspended() {
 #[test]
 fn an_allocation_runs_until_its_holder_releases_it() {
     for (code, ending) in [(0, Ending::Completed), (7, Ending::Failed)] {
-        let (mut rig, key) = with_job(1, 2, JobDraft { work: Work::Allocation, ..job() });
+        let (mut rig, key) = with_job(1, 2, JobDraft { work: Work::Allocation.into(), ..job() });
         assert!(!rig.cluster.job(JobId(1)).expect("there").terms.spec.requeue);
         rig.orders();
         assert_eq!(rig.input(Input::Release { job: JobId(1), code }), Answer::Done);
         assert_eq!(rig.orders(), [Effect::Stop { node: NodeId(1), key, why: StopWhy::Released(code) }]);
         rig.end(key, signalled(15));
-        let outcome = rig.cluster.job(JobId(1)).expect("there").done[&0].outcome.clone();
+        let outcome = rig.cluster.job(JobId(1)).expect("there").done.get(0).expect("done").outcome.clone();
         assert_eq!((outcome.ending, outcome.exit), (ending, Exit { code, signal: 0 }));
         assert_eq!(rig.input(Input::Release { job: JobId(1), code }), Answer::Done, "said again, it is nothing");
     }
     let mut rig = Rig::new();
     rig.register("n1", 1, &[]);
-    rig.submit(JobDraft { work: Work::Allocation, ..job() }).expect("accepted");
+    rig.submit(JobDraft { work: Work::Allocation.into(), ..job() }).expect("accepted");
     assert_eq!(rig.input(Input::Release { job: JobId(1), code: 0 }), Answer::Done);
     assert!(rig.cluster.job(JobId(1)).expect("there").is_done(), "what waits is cancelled");
-    assert!(JobDraft { work: Work::Allocation, ..rig::array("0-1") }.check().is_err());
+    assert!(JobDraft { work: Work::Allocation.into(), ..rig::array("0-1") }.check().is_err());
 }
 
 #[test]
@@ -598,7 +598,7 @@ fn all_nodes_hear_of_a_new_limit_where_steps_are_warned_by_it() {
         let request = Request { nodes_min: 2, processes: Some(4), ..Request::default() };
         let warning = Some(warning.parse().expect("a warning"));
         let time_limit = Some(TimeLimit::Minutes(10.try_into().expect("not 0")));
-        let (mut rig, key) = with_job(2, 2, JobDraft { request, warning, time_limit, ..job() });
+        let (mut rig, key) = with_job(2, 2, JobDraft { request: request.into(), warning, time_limit, ..job() });
         let step = rig.srun(1, exact(4)).expect("made");
         let limit = TimeLimit::Minutes(5.try_into().expect("not 0"));
         rig.orders();

@@ -31,7 +31,7 @@ fn a_job_starts_runs_and_ends() {
     assert_eq!(rig.running(), [key(1, 0, 1)]);
     assert_eq!(rig.cluster.node_named("n1").expect("n1").state().word, NodeWord::Mixed);
     rig.exit(key(1, 0, 1), 0);
-    let done = &rig.cluster.job(id).expect("still visible").done[&0];
+    let done = &rig.cluster.job(id).expect("still visible").done.get(0).expect("done");
     assert_eq!(done.outcome.ending, Ending::Completed);
     assert_eq!(rig.cluster.node_named("n1").expect("n1").state().word, NodeWord::Idle);
 }
@@ -94,10 +94,10 @@ fn what_no_node_could_ever_run_is_refused_with_the_numbers() {
         refused.detail().expect("numbers"),
         "a task asks for 3 CPUs; partition debug has 2 nodes, the largest with 2 CPUs and 2000 MiB"
     );
-    let request = Request { memory: Memory::PerNode(2001), ..job().request };
-    assert!(matches!(rig.submit(JobDraft { request, ..job() }), Err(Refusal::NeverFits { .. })));
-    let pair = Request { nodes_min: 3, ..job().request };
-    assert!(matches!(rig.submit(JobDraft { request: pair, ..job() }), Err(Refusal::NeverFits { .. })));
+    let request = Request { memory: Memory::PerNode(2001), ..Request::default() };
+    assert!(matches!(rig.submit(JobDraft { request: request.into(), ..job() }), Err(Refusal::NeverFits { .. })));
+    let pair = Request { nodes_min: 3, ..Request::default() };
+    assert!(matches!(rig.submit(JobDraft { request: pair.into(), ..job() }), Err(Refusal::NeverFits { .. })));
 }
 
 #[test]
@@ -115,8 +115,8 @@ fn before_any_node_has_joined_jobs_are_accepted_and_wait() {
 fn memory_is_booked_as_asked_and_by_share_of_the_node_without_asking() {
     let mut rig = Rig::with_nodes(1, 4);
     rig.submit(job()).expect("accepted");
-    let request = Request { memory: Memory::PerNode(3001), ..job().request };
-    rig.submit(JobDraft { request, ..job() }).expect("accepted");
+    let request = Request { memory: Memory::PerNode(3001), ..Request::default() };
+    rig.submit(JobDraft { request: request.into(), ..job() }).expect("accepted");
     rig.plan();
     assert_eq!(rig.running(), [key(1, 0, 1)]);
     assert_eq!(rig.cluster.node_named("n1").expect("n1").held.memory_mib, 1000);
@@ -177,7 +177,7 @@ fn cancelling_ends_what_waits_at_once_and_stops_what_runs() {
     assert!(matches!(rig.effects.last(), Some(Effect::Stop { .. })));
     rig.end(key(1, 0, 1), How::Exited(Exit { code: 0, signal: 15 }));
     let job = rig.cluster.job(JobId(1)).expect("there");
-    assert_eq!(job.done[&0].outcome.ending, Ending::Cancelled(1000));
+    assert_eq!(job.done.get(0).expect("done").outcome.ending, Ending::Cancelled(1000));
     assert_eq!((job.tally.cancelled, job.is_done()), (10, true));
     assert_eq!(rig.cancel("1"), Err(Refusal::AlreadyDone));
     assert_eq!(rig.cancel("77"), Err(Refusal::UnknownJob));
@@ -223,7 +223,7 @@ fn ends_are_judged_by_how_and_why() {
     rig.end(key(1, 2, 1), How::TimedOut(Exit { code: 0, signal: 15 }));
     rig.end(key(1, 3, 1), How::NotStarted);
     let job = rig.cluster.job(JobId(1)).expect("there");
-    let seen: Vec<_> = job.done.values().map(|done| (done.outcome.exit.to_string(), done.outcome.reason())).collect();
+    let seen: Vec<_> = job.done.iter().map(|(_, done)| (done.outcome.exit.to_string(), done.outcome.reason())).collect();
     let seen: Vec<_> = seen.iter().map(|(exit, reason)| (exit.as_str(), *reason)).collect();
     let expected =
         [("7:0", "NonZeroExitCode"), ("0:9", "RaisedSignal"), ("0:15", "TimeLimit"), ("0:53", "JobLaunchFailure")];
@@ -264,7 +264,7 @@ fn a_job_that_must_not_run_twice_fails_with_its_node() {
     rig.submit(JobDraft { requeue: false, ..job() }).expect("accepted");
     rig.plan();
     rig.end(key(1, 0, 1), How::Lost);
-    assert_eq!(rig.cluster.job(JobId(1)).expect("there").done[&0].outcome.ending, Ending::NodeFail);
+    assert_eq!(rig.cluster.job(JobId(1)).expect("there").done.get(0).expect("done").outcome.ending, Ending::NodeFail);
 }
 
 #[test]
@@ -322,7 +322,7 @@ fn a_silent_node_is_given_up_after_its_timeout_and_its_late_claims_are_killed() 
     rig.now = wake;
     rig.input(Input::Tick);
     assert_eq!(rig.cluster.node(node).expect("there").state().word, NodeWord::Down);
-    assert_eq!(rig.cluster.job(JobId(1)).expect("there").done[&0].outcome.ending, Ending::NodeFail);
+    assert_eq!(rig.cluster.job(JobId(1)).expect("there").done.get(0).expect("done").outcome.ending, Ending::NodeFail);
     let (_, answer) = rig.register("n1", 1, &[Claim { key: key(1, 0, 1), end: None, heard: 0 }]);
     let Answer::Registered(_, missed) = answer else { panic!("registered") };
     assert_eq!(missed.kill, [key(1, 0, 1)]);
@@ -382,7 +382,7 @@ fn shares_of_memory_that_round_up_together_never_take_more_than_there_is() {
     let offer = Offer { amount, spool: 7, ..Default::default() };
     rig.input(Input::Register { name: "n1".into(), offer, claims: Vec::new(), steps: Vec::new() });
     let request = Request { memory: Memory::PerNode(1025), ..Request::default() };
-    rig.submit(JobDraft { request, ..job() }).expect("accepted");
+    rig.submit(JobDraft { request: request.into(), ..job() }).expect("accepted");
     rig.plan();
     rig.submit(wide(3, 1)).expect("accepted");
     rig.plan();

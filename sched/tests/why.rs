@@ -174,7 +174,7 @@ fn partitions_say_what_they_allow() {
     let two = Request { nodes_min: 2, nodes_max: Some(2), ..Request::default() };
     let large = Request { memory: Memory::PerCpu(900), ..Request::default() };
     rig.register("n2", 4, &[]);
-    submit(&mut rig, [two, large].map(|request| JobDraft { request, hold: true, ..sized(1, 5) }));
+    submit(&mut rig, [two, large].map(|request| JobDraft { request: request.into(), hold: true, ..sized(1, 5) }));
     rig.input(Input::Partitions(vec![limits.clone()]));
     (1..=3).for_each(|job| rig.release(&job.to_string()).expect("it waits"));
     rig.plan();
@@ -352,9 +352,9 @@ fn gres_licenses_and_chosen_nodes_are_spoken_of() {
     let asks = |gres: &str, licenses: &str| {
         let gres = GresAsk::list(gres, Per::Node).expect("gres");
         let licenses = LicenseAsk::list(licenses).expect("licenses");
-        JobDraft { request: Request { gres, licenses, ..job().request }, ..job() }
+        JobDraft { request: Request { gres, licenses, ..Request::default() }.into(), ..job() }
     };
-    let none = |gres| JobDraft { request: Request { licenses: Vec::new(), ..asks(gres, "solver").request }, ..job() };
+    let none = |gres| JobDraft { request: Request { licenses: Vec::new(), ..(*asks(gres, "solver").request).clone() }.into(), ..job() };
     submit(&mut rig, [none("gpu:2"), none("gpu:1")]);
     let node = &said(&rig, "2", Kind::Node);
     assert!(node[0].starts_with("gpus has ") && node[0].ends_with(": some of gpu:1 is in use."), "{node:?}");
@@ -365,8 +365,8 @@ fn gres_licenses_and_chosen_nodes_are_spoken_of() {
     let request = said(&rig, "4", Kind::Request);
     assert_eq!(request[0], "It asks for 1 of the licenses solver; 1 of 1 are held.");
 
-    let picky = Request { nodes: vec!["n1".into()], ..wide(1, 8).request };
-    let picky = JobDraft { request: picky, ..job() };
+    let picky = Request { nodes: vec!["n1".into()], ..(*wide(1, 8).request).clone() };
+    let picky = JobDraft { request: picky.into(), ..job() };
     submit(&mut rig, [picky.clone(), picky]);
     let request = said(&rig, "6", Kind::Request);
     assert_eq!(request[1], "It leaves out 2 nodes of debug (--nodelist, --exclude, --constraint).");

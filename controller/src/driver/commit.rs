@@ -12,20 +12,21 @@ use super::batch::Batch;
 use super::{Driver, Unavailable};
 use crate::history::OwnedRow;
 use crate::journal::{Commit, HistoryRow, Journal, JournalError};
-use crate::pack::{Record, pack_cluster, pack_record, unpack_record};
+use crate::pack::{pack_cluster, pack_record, unpack_record};
 use crate::recover::RecoverError;
 
 /// A checkpoint is made after so many records.
 pub(crate) const CHECKPOINT_RECORDS: u64 = 20_000;
-/// Or after so many bytes of records, so that a restart stays quick.
-const CHECKPOINT_BYTES: usize = 32 * 1024 * 1024;
+/// Or after so many bytes of records, so that a restart stays quick; after as many as the last checkpoint had, where those are more, so that
+/// checkpoints never cost more than records.
+const CHECKPOINT_BYTES: usize = 4 * 1024 * 1024;
 
 impl Driver {
     /// Stores the batch, publishes the state, and lets replies and orders out. When the disk refuses, the state goes back to the
     /// last snapshot and everybody who waits is told.
     pub(super) fn commit(&mut self, batch: Batch) {
         if !batch.events.is_empty() {
-            let record = pack_record(&Record { at: batch.at, events: batch.events.clone() });
+            let record = pack_record(batch.at, &batch.events);
             let begun = Instant::now();
             if let Err(error) = self.store(&batch, &record) {
                 self.published.statistics.meters.commit_failures.inc();
@@ -51,8 +52,12 @@ impl Driver {
     }
 
     fn store(&mut self, batch: &Batch, record: &[u8]) -> Result<(), JournalError> {
+        let before = self.published.cluster();
         for (hash, bytes) in batch.blobs.iter().filter(|(hash, _)| self.cluster.uses_blob(hash)) {
-            self.journal.put_blob(hash, bytes)?;
+            // What a job of an earlier commit needs is there. Users submit again and again with the same environment.
+            if !before.uses_blob(hash) {
+                self.journal.put_blob(hash, bytes)?;
+            }
         }
         // A blob that this batch drops may be named again by a job that it accepts.
         self.kept_back.extend(&batch.dropped);
@@ -125,12 +130,14 @@ pub(super) struct Checkpoints {
     records_max: u64,
     records: u64,
     bytes: usize,
-    writing: Option<JoinHandle<()>>,
+    /// Of the last checkpoint.
+    size_bytes: usize,
+    writing: Option<JoinHandle<usize>>,
 }
 
 impl Checkpoints {
     pub(super) fn new(journal: Arc<dyn Journal>) -> Checkpoints {
-        Checkpoints { journal, records_max: CHECKPOINT_RECORDS, records: 0, bytes: 0, writing: None }
+        Checkpoints { journal, records_max: CHECKPOINT_RECORDS, records: 0, bytes: 0, size_bytes: 0, writing: None }
     }
 
     pub(super) fn after(&mut self, records_max: u64) {
@@ -141,33 +148,41 @@ impl Checkpoints {
     fn consider(&mut self, sequence: u64, record_bytes: usize, cluster: &Cluster) {
         self.records += 1;
         self.bytes += record_bytes;
-        let due = self.records >= self.records_max || self.bytes >= CHECKPOINT_BYTES;
+        let due = self.records >= self.records_max || self.bytes >= CHECKPOINT_BYTES.max(self.size_bytes);
         if !due || self.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
             return;
         }
+        self.join();
         (self.records, self.bytes) = (0, 0);
         let (journal, cluster) = (self.journal.clone(), cluster.clone());
         self.writing = Some(std::thread::spawn(move || write(&*journal, sequence, &cluster)));
     }
 
+    /// Waits for the checkpoint that is being written.
+    fn join(&mut self) {
+        match self.writing.take().map(JoinHandle::join) {
+            Some(Ok(bytes)) => self.size_bytes = bytes,
+            Some(Err(_)) => error!("a checkpoint's thread has panicked"),
+            None => {}
+        }
+    }
+
     /// Writes the last checkpoint of a controller that stops.
     pub(super) fn finish(&mut self, sequence: u64, cluster: &Cluster) {
-        if let Some(writing) = self.writing.take()
-            && writing.join().is_err()
-        {
-            error!("the last checkpoint's thread has panicked");
-        }
+        self.join();
         if self.records > 0 {
             write(&*self.journal, sequence, cluster);
         }
     }
 }
 
-fn write(journal: &dyn Journal, sequence: u64, cluster: &Cluster) {
+/// Writes a checkpoint; how many bytes it has.
+fn write(journal: &dyn Journal, sequence: u64, cluster: &Cluster) -> usize {
     let bytes = pack_cluster(cluster);
     match journal.checkpoint(sequence, &bytes) {
         Ok(()) => info!(sequence, bytes = bytes.len(), "checkpoint"),
         // The records are still there: only the next restart takes longer.
         Err(error) => warn!(error = &error as &dyn std::error::Error, "a checkpoint failed"),
     }
+    bytes.len()
 }

@@ -23,14 +23,14 @@ pub(crate) fn fat_job(tasks: &str) -> JobSpec {
     let long = || "x".repeat(FIELD_BYTES_MAX);
     let path = format!("/{}", "x".repeat(FIELD_BYTES_MAX - 1));
     let draft = JobDraft {
-        name: long(),
-        user: User { uid: 7, gid: 7, name: long().into(), group: long().into() },
+        name: long().into(),
+        user: User { uid: 7, gid: 7, name: long().into(), group: long().into() }.into(),
         partitions: vec![long().into()],
         array: Some(ArraySpec::parse(tasks, INDEX_MAX).expect("a list")),
-        request: Request::default(),
+        request: Request::default().into(),
         time_limit: Some(TimeLimit::Unlimited),
-        work: Work::Command(vec![long(); 100]),
-        map: Some(Map { from: long(), to: long(), output_name: long(), manifest: BlobHash([1; 32]) }),
+        work: Work::Command(vec![long(); 100]).into(),
+        map: Some(Map { from: long(), to: long(), output_name: long(), manifest: BlobHash([1; 32]) }.into()),
         environment: BlobHash([2; 32]),
         files: Files {
             work_dir: path,
@@ -39,7 +39,7 @@ pub(crate) fn fat_job(tasks: &str) -> JobSpec {
             stderr: Some(long()),
             append: false,
             umask: 0,
-        },
+        }.into(),
         requeue: true,
         hold: false,
         begin: None,
@@ -47,7 +47,7 @@ pub(crate) fn fat_job(tasks: &str) -> JobSpec {
         kill_on_invalid_dep: false,
         comment: long(),
         export: long(),
-        origin: Origin { host: long(), dir: long(), command: long(), line: long(), session: 1 },
+        origin: Origin { host: long(), dir: long(), command: long(), line: long(), session: 1 }.into(),
         nice: 0,
         priority: None,
         deadline: None,
@@ -62,8 +62,8 @@ pub(crate) fn fat_job(tasks: &str) -> JobSpec {
             admin_comment: long(),
             mail_user: long(),
             ..Labels::default()
-        },
-        limits: Vec::new(),
+        }.into(),
+        limits: Vec::new().into(),
         time_min: None,
         login_environment: false,
         inject_failure: None,
@@ -76,7 +76,7 @@ pub(crate) fn fat_job(tasks: &str) -> JobSpec {
 pub(crate) fn cluster_with(job: JobId, spec: JobSpec) -> Cluster {
     let mut cluster = Cluster::default();
     let (spec, partitions, time_limit) = (Arc::new(spec), vec!["debug".into()], TimeLimit::Unlimited);
-    let terms = Arc::new(Terms { spec, partitions, time_limit, priority: 0, fixed: false, revision: 0 });
+    let terms = Arc::new(Terms { spec, partitions: partitions.into(), time_limit, priority: 0, fixed: false, revision: 0 });
     cluster.apply(AT, &Event::Submitted { job, request: RequestId(1), terms });
     cluster
 }
@@ -141,7 +141,7 @@ fn the_largest_job_fits_its_rows_and_comes_back() {
             Past::Tasks(tasks) => indices.extend(tasks.into_iter().map(|task| {
                 assert_eq!(
                     task.held,
-                    Held::of(&cluster, &job.done[&task.index].shares)
+                    Held::of(&cluster, &job.done.get(task.index).expect("done").shares)
                         .map(|held| Held { nodes: cut(&held.nodes, NODES_BYTES_MAX), ..held })
                 );
                 task.index

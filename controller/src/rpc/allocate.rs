@@ -73,7 +73,7 @@ impl Watcher {
     /// After a start every allocation waits for its holder to come back.
     pub(crate) fn wait_for_all(&self) {
         let cluster = self.published.cluster();
-        let held = cluster.jobs().filter(|job| !job.is_done() && job.terms.spec.work == Work::Allocation);
+        let held = cluster.jobs().filter(|job| !job.is_done() && *job.terms.spec.work == Work::Allocation);
         held.for_each(|job| drop(tokio::spawn(self.clone().wait_for(job.id, 0))));
     }
 
@@ -149,7 +149,7 @@ async fn submit(desk: &Desk, wanted: v1::AllocateJob, peer: Option<(u32, u32)>, 
     let bytes = environment.len() as u64;
     let parts = Parts { script: None, environment: hash_of(&environment), manifest: None, bytes };
     let spec = read_spec(spec, parts, settings.array_size_max.saturating_sub(1))?;
-    if spec.work != Work::Allocation {
+    if *spec.work != Work::Allocation {
         return Err(WireError::Meaningless { field: "work", value: "something to run".into() }.into());
     }
     let free = desk.journal.free_bytes().map_err(|error| super::submit::full(&error.to_string()))?;
@@ -192,7 +192,7 @@ fn news(cluster: &Cluster, id: JobId, granted: &mut bool) -> Option<v1::to_holde
     let Some(job) = cluster.job(id) else { return Some(v1::to_holder::Kind::Ended("COMPLETED".into())) };
     if job.is_done() {
         let waited = || job.ended_waiting.as_ref().map(|ended| ended.ending);
-        let ending = job.done.get(&0).map(|done| done.outcome.ending).or_else(waited);
+        let ending = job.done.get(0).map(|done| done.outcome.ending).or_else(waited);
         return Some(v1::to_holder::Kind::Ended(state_word(ending.unwrap_or(Ending::Completed))));
     }
     let found = if *granted { None } else { grant(cluster, job) };

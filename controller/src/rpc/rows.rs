@@ -79,13 +79,13 @@ impl RowMaker<'_> {
             add(self.active_row(job, *index, task))?;
         }
         let done = job.done.iter().filter(|(index, _)| ended && wanted(index));
-        done.map(|(index, done)| self.past_row(job, *index, done)).try_for_each(add)
+        done.map(|(index, done)| self.past_row(job, index, &done)).try_for_each(add)
     }
 
     /// The row of one task, where it has one of its own.
     pub(super) fn row_of(&self, job: &Job, index: u32) -> Option<v1::JobRow> {
         let active = job.tasks.get(&index).map(|task| self.active_row(job, index, task));
-        active.or_else(|| job.done.get(&index).map(|done| self.past_row(job, index, done)))
+        active.or_else(|| job.done.get(index).map(|done| self.past_row(job, index, &done)))
     }
 
     fn active_row(&self, job: &Job, index: u32, task: &Task) -> v1::JobRow {
@@ -268,7 +268,7 @@ impl RowMaker<'_> {
             array_id: if job.is_array() { job.id.0 } else { 0 },
             index,
             throttle: job.throttle.map_or(0, std::num::NonZero::get),
-            name: spec.name.clone(),
+            name: spec.name.to_string(),
             user: spec.user.name.to_string(),
             uid: spec.user.uid,
             group: spec.user.group.to_string(),
@@ -345,7 +345,7 @@ fn job_detail(job: &Job, spec: &JobSpec, id: JobId, index: Option<u32>) -> v1::J
         time_min_minutes: spec.time_min.and_then(minutes),
         extra: spec.labels.extra.clone(),
         admin_comment: spec.labels.admin_comment.clone(),
-        batch: !matches!(spec.work, Work::Allocation),
+        batch: !matches!(*spec.work, Work::Allocation),
         ..v1::JobDetail::default()
     };
     super::gres::wishes(&spec.request, &mut detail);

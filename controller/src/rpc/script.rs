@@ -24,7 +24,7 @@ pub(super) fn get(desk: &Desk, asker: Asker, request: &v1::GetScriptRequest) -> 
     if request.map {
         return map(desk, job);
     }
-    let Work::Script { script, .. } = &job.terms.spec.work else {
+    let Work::Script { script, .. } = &*job.terms.spec.work else {
         return Err(refused(ErrorReason::NoScript, "Invalid job id specified", Some("the job has no batch script")));
     };
     Ok(v1::GetScriptReply { job_id: job.id.0, script: blob(desk, script)?, ..v1::GetScriptReply::default() })

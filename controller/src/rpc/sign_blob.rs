@@ -173,7 +173,7 @@ fn running(cluster: &Cluster, key: AttemptKey, node: Option<&str>) -> Result<Map
     if node.is_some_and(|node| node != &**there) {
         return Err(gone());
     }
-    job.terms_of(task).spec.map.clone().ok_or(SignError::NoMap(key))
+    job.terms_of(task).spec.map.as_deref().cloned().ok_or(SignError::NoMap(key))
 }
 
 fn on_the_wire(signed: &SignedRequest) -> v1::SignedRequest {

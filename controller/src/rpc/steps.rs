@@ -92,7 +92,7 @@ fn attached(desk: &Desk, request: RequestId, job: JobId, asker: Asker) -> Result
     let key = cluster.step_of_request(request).ok_or_else(|| refuse(&Refusal::UnknownStep))?;
     let record = cluster.job(key.attempt.job).ok_or_else(|| refuse(&Refusal::UnknownJob))?;
     let id = record.tasks.get(&key.attempt.index).map(|task| task.id);
-    let id = id.or_else(|| record.done.get(&key.attempt.index).map(|done| done.id));
+    let id = id.or_else(|| record.done.get(key.attempt.index).map(|done| done.id));
     if id != Some(job) {
         return Err(refuse(&Refusal::UnknownStep));
     }

@@ -125,7 +125,7 @@ impl Jobs {
 
     /// What is done and still in memory.
     fn add_ended(&mut self, job: &Job) {
-        for done in job.done.values() {
+        for (_, done) in job.done.iter() {
             *self.states.entry(word(state_of(&done.outcome))).or_default() += 1;
         }
         if let Some(ended) = &job.ended_waiting {

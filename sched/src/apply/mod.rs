@@ -13,6 +13,7 @@ use imbl::OrdMap;
 
 use crate::cluster::{Cluster, NodeOrder, blobs_of, namesake, targets};
 use crate::depend::Waits;
+use crate::done::DoneTasks;
 use crate::event::{Event, Placement};
 use crate::failures::{self, FailureRun};
 use crate::ids::{AttemptKey, JobId, Name, NodeId, RequestId, StepKey, Timestamp};
@@ -173,7 +174,7 @@ impl Cluster {
         let held = spec.hold.then_some(Hold::User);
         let mut job = Job {
             id,
-            terms: terms.clone(),
+            terms: self.index.newest.taken_in(terms),
             throttle: spec.array.as_ref().and_then(|array| array.throttle()),
             submitted: at,
             eligible: None,
@@ -187,7 +188,7 @@ impl Cluster {
             tasks: OrdMap::new(),
             requeued: IndexSet::new(),
             apart: IndexSet::new(),
-            done: OrdMap::new(),
+            done: DoneTasks::default(),
             ended_waiting: None,
             tally: Tally::default(),
             own_id_taken: false,
@@ -225,7 +226,7 @@ impl Cluster {
     /// A task has been given a number of its own.
     fn note_id(&mut self, job: JobId, index: u32, id: JobId) {
         if id != job {
-            self.index.task_ids.insert(id, (job, index));
+            self.index.task_ids.insert(id, job, index);
             self.last_job = self.last_job.max(Some(id));
         }
     }
@@ -356,8 +357,8 @@ impl Cluster {
         let job = self.jobs.remove(&id).expect("a job that is forgotten is there");
         let at = job.ended.expect("only a job that has ended is forgotten");
         self.index.done.remove(&(at, id));
-        for done in job.done.values() {
-            self.index.task_ids.remove(&done.id);
+        for (_, done) in job.done.iter() {
+            self.index.task_ids.remove(done.id);
         }
         for step in job.steps.values() {
             self.index.step_requests.remove(&step.request);

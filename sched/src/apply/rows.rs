@@ -126,8 +126,9 @@ pub(super) struct Rest {
 
 /// Done tasks wait again, and are counted no more.
 pub(super) fn undo(job: &mut Job, at: Timestamp, tasks: &IndexSet, hold: Option<Hold>) {
-    for index in tasks.iter() {
-        let done = job.done.remove(&index).expect("a task that is to run again is done");
+    let undone = job.done.remove_all(tasks);
+    assert_eq!(undone.len() as u64, tasks.len(), "a task that is to run again is done");
+    for (index, done) in undone {
         let own = done.terms.map(|terms| Arc::new(Own { terms: Some(terms), ..Own::default() }));
         let state = TaskState::Pending { since: at };
         let (id, attempts) = (done.id, done.attempts);
@@ -136,7 +137,7 @@ pub(super) fn undo(job: &mut Job, at: Timestamp, tasks: &IndexSet, hold: Option<
         wait_again(job, at, index, task, Rest { hold, ..Rest::default() });
     }
     let mut tally = Tally::default();
-    job.done.values().for_each(|done| tally.count(&done.outcome));
+    job.done.iter().for_each(|(_, done)| tally.count(&done.outcome));
     if let Some(ended) = &job.ended_waiting {
         tally.count_many(&Outcome::bare(ended.ending), ended.tasks.len());
     }

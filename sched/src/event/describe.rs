@@ -13,7 +13,7 @@ impl fmt::Display for Event {
             Event::Submitted { job, terms, .. } => {
                 let spec = &terms.spec;
                 let tasks = spec.array.as_ref().map_or(1, |array| array.count());
-                let work = match &spec.work {
+                let work = match &*spec.work {
                     Work::Script { .. } => "script",
                     Work::Command(_) => "command",
                     Work::Op(op) => op,

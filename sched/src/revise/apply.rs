@@ -43,7 +43,7 @@ impl Scene<'_> {
             }
             Change::Requeue(requeue) => edit(terms, |draft| draft.requeue = *requeue)?,
             Change::Comment(comment) => edit(terms, |draft| draft.comment.clone_from(comment))?,
-            Change::Name(name) => edit(terms, |draft| draft.name.clone_from(name))?,
+            Change::Name(name) => edit(terms, |draft| draft.name = name.as_str().into())?,
             Change::Deadline(deadline) => edit(terms, |draft| draft.deadline = *deadline)?,
             Change::Partitions(names) => edit(terms, |draft| draft.partitions.clone_from(names))?,
             Change::Nodes { min, max } => edit(terms, |draft| {

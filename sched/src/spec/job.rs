@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::ids::{BlobHash, Name, Timestamp};
+use crate::shared::Shared;
 use crate::spec::array::ArraySpec;
 use crate::spec::dependency::Dependency;
 use crate::spec::duration::TimeLimit;
@@ -56,31 +57,50 @@ impl JobSpec {
         change(&mut draft);
         draft.check()
     }
+
+    /// The same, with every part that it has in common with another kept once.
+    pub(crate) fn beside(&self, other: &JobSpec) -> JobSpec {
+        let mut draft = self.0.clone();
+        if draft.name == other.name {
+            draft.name = other.name.clone();
+        }
+        draft.user.share_with(&other.user);
+        draft.request.share_with(&other.request);
+        draft.work.share_with(&other.work);
+        draft.files.share_with(&other.files);
+        draft.origin.share_with(&other.origin);
+        draft.labels.share_with(&other.labels);
+        draft.limits.share_with(&other.limits);
+        if let (Some(map), Some(other)) = (&mut draft.map, &other.map) {
+            map.share_with(other);
+        }
+        JobSpec(draft)
+    }
 }
 
 /// What a user asks for, field by field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobDraft {
     /// `--job-name`.
-    pub name: String,
+    pub name: Name,
     /// Who submits, and as whom the job runs.
-    pub user: User,
+    pub user: Shared<User>,
     /// `--partition`, in the order given; empty means the default partition.
     pub partitions: Vec<Name>,
     /// `--array`, or the tasks of a map.
     pub array: Option<ArraySpec>,
     /// The shape of each task.
-    pub request: Request,
+    pub request: Shared<Request>,
     /// `--time`.
     pub time_limit: Option<TimeLimit>,
     /// What runs.
-    pub work: Work,
+    pub work: Shared<Work>,
     /// The blobs that the tasks map over.
-    pub map: Option<Map>,
+    pub map: Option<Shared<Map>>,
     /// The submitter's environment for the tasks, as a journal blob.
     pub environment: BlobHash,
     /// Files and folder of the tasks.
-    pub files: Files,
+    pub files: Shared<Files>,
     /// `--requeue`: whether a task whose node was lost starts again.
     pub requeue: bool,
     /// `--hold`: whether it waits for a release.
@@ -96,7 +116,7 @@ pub struct JobDraft {
     /// How `--export` was given, for `SLURM_EXPORT_ENV`; empty when it was not.
     pub export: String,
     /// Where it was submitted.
-    pub origin: Origin,
+    pub origin: Shared<Origin>,
     /// `--nice`: so much is taken off its priority.
     pub nice: i32,
     /// `--priority`, instead of a computed one.
@@ -110,10 +130,10 @@ pub struct JobDraft {
     pub warning: Option<Warning>,
     /// Names and remarks.
     #[serde(default)]
-    pub labels: Labels,
+    pub labels: Shared<Labels>,
     /// The submitter's soft limits.
     #[serde(default)]
-    pub limits: Vec<ResourceLimit>,
+    pub limits: Shared<Vec<ResourceLimit>>,
     /// `--time-min`: it may be content with as little.
     #[serde(default)]
     pub time_min: Option<TimeLimit>,
@@ -330,7 +350,7 @@ impl JobDraft {
     /// About how many bytes it takes in the journal.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        let arguments: usize = match &self.work {
+        let arguments: usize = match &*self.work {
             Work::Script { arguments, .. } => arguments.iter().map(|argument| argument.len() + 5).sum(),
             Work::Command(words) => words.iter().map(|word| word.len() + 5).sum(),
             Work::Op(op) => op.len(),
@@ -349,7 +369,7 @@ impl JobDraft {
     pub fn check(mut self) -> Result<JobSpec, SpecError> {
         self.check_texts()?;
         // Slurm does not requeue what salloc and srun hold, and there would be nobody to hold it again.
-        self.requeue &= self.work != Work::Allocation;
+        self.requeue &= *self.work != Work::Allocation;
         if self.nice.unsigned_abs() > NICE_MAX {
             return Err(SpecError::Nice(self.nice));
         }
@@ -363,9 +383,9 @@ impl JobDraft {
             return Err(SpecError::TimeMin);
         }
         if !self.files.work_dir.starts_with('/') {
-            return Err(SpecError::RelativeFolder(self.files.work_dir));
+            return Err(SpecError::RelativeFolder(self.files.work_dir.clone()));
         }
-        match (&self.work, &self.map) {
+        match (&*self.work, &self.map) {
             (Work::Command(words), _) if words.is_empty() => return Err(SpecError::NoCommand),
             (Work::Op(op), None) => return Err(SpecError::OpWithoutMap(op.clone())),
             (Work::Allocation, _) if self.array.is_some() || self.map.is_some() => {
@@ -380,7 +400,7 @@ impl JobDraft {
     fn check_texts(&self) -> Result<(), SpecError> {
         let files = &self.files;
         for (field, value) in [
-            ("--job-name", &self.name),
+            ("--job-name", &*self.name),
             ("--comment", &self.comment),
             ("--export", &self.export),
             ("--chdir", &files.work_dir),
@@ -403,7 +423,7 @@ impl JobDraft {
             text("--map-to", &map.to)?;
             text("--name", &map.output_name)?;
         }
-        let arguments: &[String] = match &self.work {
+        let arguments: &[String] = match &*self.work {
             Work::Script { arguments, .. } => arguments,
             Work::Command(words) => words,
             Work::Op(op) => std::slice::from_ref(op),

@@ -121,7 +121,7 @@ fn find(cluster: &Cluster, id: JobId) -> Result<(&Job, u32, Option<&Task>), Refu
         (None, Some(job)) if job.is_array() => {
             // One of the tasks of an array has the array's own number.
             let row = job.tasks.iter().find(|(_, task)| task.id == id).map(|(index, _)| *index);
-            let done = || job.done.iter().find(|(_, done)| done.id == id).map(|(index, _)| *index);
+            let done = || job.done.iter().find(|(_, done)| done.id == id).map(|(index, _)| index);
             (job, row.or_else(done).ok_or(Refusal::StillPending)?)
         }
         (None, Some(job)) => (job, 0),
@@ -181,10 +181,10 @@ pub(crate) fn wish(
             return Ok(());
         }
         let ended = |index: u32| match target.step {
-            StepSelector::Batch => job.done.contains_key(&index),
+            StepSelector::Batch => job.done.contains(index),
             StepSelector::Number(step) => job.steps.contains_key(&(index, step)),
         };
-        let known = job.tasks.keys().chain(job.done.keys()).any(|index| meant(*index) && ended(*index));
+        let known = job.tasks.keys().copied().chain(job.done.indices()).any(|index| meant(index) && ended(index));
         Err(if known { Refusal::AlreadyDone } else { Refusal::UnknownStep })
     });
     let found = found.collect();

@@ -11,7 +11,7 @@ use crate::terms::Terms;
 /// [`LISTED_MAX`].
 pub(super) fn of<'a>(scene: Scene<'a>, job: JobId, terms: &Terms) -> (Vec<Finding>, Vec<(&'a Partition, Request)>) {
     let (mut findings, mut open) = (Vec::new(), Vec::new());
-    for name in &terms.partitions {
+    for name in terms.partitions.iter() {
         let partition = scene.cluster.partition(name);
         let refused = match partition {
             None => Err(format!("Its partition {name} is gone.")),

@@ -91,7 +91,7 @@ pub(super) fn of_tasks(scene: Scene<'_>, job: &Job) -> Vec<Finding> {
         Some(on_nodes(scene, &format!("{label} {word} on"), shares, "since {at}").at(since).job(label))
     });
     let unwell = job.done.iter().filter(|(_, done)| done.outcome.ending != Ending::Completed).map(|(index, done)| {
-        let label = job.label(*index);
+        let label = job.label(index);
         let note = done.outcome.note.as_deref().map(|note| format!(" {note}")).unwrap_or_default();
         let text = format!("{label} ended at {{at}}: {}.{note}", outcome_text(&done.outcome));
         Finding::new(Kind::Ended, text).at(done.ended).job(label)

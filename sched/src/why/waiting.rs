@@ -173,7 +173,7 @@ fn standing(job: &Job, one: Option<u32>) -> String {
         return format!("of its tasks {waiting} wait, {running} run, and {failed} have not ended well");
     };
     let label = job.label(index);
-    if let Some(done) = job.done.get(&index) {
+    if let Some(done) = job.done.get(index) {
         return format!("{label} ended {}", outcome_text(&done.outcome));
     }
     match job.tasks.get(&index) {

@@ -206,15 +206,15 @@ pub(crate) fn partition(name: &str) -> Partition {
 pub(crate) fn job() -> JobDraft {
     JobDraft {
         name: "wrap".into(),
-        user: User { uid: 1000, gid: 1000, name: "ada".into(), group: "ada".into() },
+        user: User { uid: 1000, gid: 1000, name: "ada".into(), group: "ada".into() }.into(),
         partitions: Vec::new(),
         array: None,
-        request: Request::default(),
+        request: Request::default().into(),
         time_limit: None,
-        work: Work::Command(vec!["/bin/true".into()]),
+        work: Work::Command(vec!["/bin/true".into()]).into(),
         map: None,
         environment: BlobHash([0; 32]),
-        files: Files { work_dir: "/tmp".into(), stdin: None, stdout: None, stderr: None, append: false, umask: 0o022 },
+        files: Files { work_dir: "/tmp".into(), stdin: None, stdout: None, stderr: None, append: false, umask: 0o022 }.into(),
         requeue: true,
         hold: false,
         begin: None,
@@ -222,14 +222,14 @@ pub(crate) fn job() -> JobDraft {
         kill_on_invalid_dep: false,
         comment: String::new(),
         export: String::new(),
-        origin: Origin { host: "here".into(), dir: "/tmp".into(), ..Origin::default() },
+        origin: Origin { host: "here".into(), dir: "/tmp".into(), ..Origin::default() }.into(),
         nice: 0,
         priority: None,
         deadline: None,
         retry: None,
         warning: None,
-        labels: Labels::default(),
-        limits: Vec::new(),
+        labels: Labels::default().into(),
+        limits: Vec::new().into(),
         time_min: None,
         login_environment: false,
         inject_failure: None,
@@ -242,6 +242,7 @@ pub(crate) fn array(list: &str) -> JobDraft {
 }
 
 pub(crate) fn wide(processes: u32, cpus_per_process: u32) -> JobDraft {
-    let request = Request { processes: Some(processes), cpus_per_process: Some(cpus_per_process), ..job().request };
-    JobDraft { request, ..job() }
+    let mut job = job();
+    (job.request.processes, job.request.cpus_per_process) = (Some(processes), Some(cpus_per_process));
+    job
 }

@@ -19,7 +19,7 @@ pub(super) fn terms_of<'a>(job: &'a Job, placement: &'a Placement) -> (&'a Terms
 pub(super) fn brief(job: &Job, first: &Placement) -> Brief {
     let (terms, partition) = terms_of(job, first);
     let spec = &terms.spec;
-    let work = match &spec.work {
+    let work = match &*spec.work {
         SpecWork::Script { arguments, .. } => Work::Script { text: Bytes::new(), arguments: arguments.clone() },
         SpecWork::Command(words) => Work::Command(words.clone()),
         SpecWork::Op(op) => Work::Op(op.clone()),
@@ -38,21 +38,21 @@ pub(super) fn brief(job: &Job, first: &Placement) -> Brief {
     });
     Brief {
         job: job.id,
-        name: spec.name.clone(),
-        user: spec.user.clone(),
-        request: spec.request.clone(),
+        name: spec.name.to_string(),
+        user: (*spec.user).clone(),
+        request: (*spec.request).clone(),
         work,
         map,
-        files: spec.files.clone(),
-        origin: spec.origin.clone(),
+        files: (*spec.files).clone(),
+        origin: (*spec.origin).clone(),
         export: spec.export.clone(),
         environment: Bytes::new(),
         partition: partition.to_string(),
         time_limit: terms.time_limit,
         warning: spec.warning,
-        labels: spec.labels.clone(),
+        labels: (*spec.labels).clone(),
         dependency: spec.dependency.as_ref().map(ToString::to_string).unwrap_or_default(),
-        limits: spec.limits.clone(),
+        limits: (*spec.limits).clone(),
         login_environment: spec.login_environment,
         requeue: spec.requeue,
         array,

@@ -155,7 +155,7 @@ fn submit(words: &[&str]) -> Result<Command, ParseError> {
             _ => return Err(ParseError::Unknown(format!("submit .. {key}"))),
         }
     }
-    draft.name = conduct.to_string();
+    draft.name = conduct.to_string().into();
     Ok(Command::Submit { draft: Box::new(draft), begin_ms, deadline_ms })
 }
 

@@ -72,7 +72,7 @@ fn names(cluster: &Cluster, shares: &[Share]) -> String {
 
 fn job_row(job: &Job) -> String {
     let tally = &job.tally;
-    let attempts: u32 = job.done.values().map(|done| done.attempts).sum();
+    let attempts: u32 = job.done.iter().map(|(_, done)| done.attempts).sum();
     let mut row =
         format!("{}: {} completed, {} failed, {} cancelled", job.id, tally.completed, tally.failed, tally.cancelled);
     let open = job.waiting_count() + job.running_count();
@@ -81,7 +81,7 @@ fn job_row(job: &Job) -> String {
     }
     write!(row, "; {attempts} attempts ended").ok();
     for (index, done) in job.done.iter().filter(|(_, done)| done.outcome.wait_status() != 0) {
-        write!(row, "; {} {:?} {}", job.label(*index), done.outcome.ending, done.outcome.exit).ok();
+        write!(row, "; {} {:?} {}", job.label(index), done.outcome.ending, done.outcome.exit).ok();
     }
     row
 }

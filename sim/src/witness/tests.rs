@@ -29,7 +29,7 @@ fn job() -> JobDraft {
 fn submitted(job: u32, request: u128, draft: JobDraft) -> Event {
     let (spec, partitions) = (Arc::new(draft.check().expect("in bounds")), vec!["debug".into()]);
     let (time_limit, priority, fixed, revision) = (TimeLimit::Unlimited, 0, false, 0);
-    let terms = Arc::new(Terms { spec, partitions, time_limit, priority, fixed, revision });
+    let terms = Arc::new(Terms { spec, partitions: partitions.into(), time_limit, priority, fixed, revision });
     let request = RequestId(request);
     Event::Submitted { job: JobId(job), request, terms }
 }

@@ -136,14 +136,14 @@ impl World {
             draft.array = Some(ArraySpec::counted(count, throttle, INDEX_MAX).expect("few"));
         }
         match chance.below(8) {
-            0 => draft.work = Work::Op("grayscale".into()),
-            1 => draft.map = Some(draft::map()),
+            0 => draft.work = Work::Op("grayscale".into()).into(),
+            1 => draft.map = Some(draft::map().into()),
             2 => draft.request.processes = Some(chance.of(1..=u64::from(widest) + 1) as u32),
             3 => draft.request.cpus_per_process = Some(chance.of(1..=u64::from(widest)) as u32),
             _ => {}
         }
-        if matches!(draft.work, Work::Op(_)) {
-            draft.map = Some(draft::map());
+        if matches!(*draft.work, Work::Op(_)) {
+            draft.map = Some(draft::map().into());
         }
         if draft.map.is_some() && draft.array.is_none() {
             draft.array = Some(ArraySpec::counted(NonZeroU32::MIN, None, INDEX_MAX).expect("one"));

@@ -347,5 +347,5 @@ async fn a_holder_comes_back_to_its_job_and_releases_it() {
     bench.attempt_ends(key).await;
     assert_eq!(holder.hear().await.kind, Some(v1::to_holder::Kind::Ended("FAILED".into())));
     let cluster = bench.published.cluster();
-    assert_eq!(cluster.job(JobId(1)).expect("there").done[&0].outcome.exit.code, 4);
+    assert_eq!(cluster.job(JobId(1)).expect("there").done.get(0).expect("done").outcome.exit.code, 4);
 }
