@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use prost::Message;
 use proto::error::WireError;
+use proto::job_columns::{Fields, Packer, field};
 use proto::v1;
 use sched::cluster::Cluster;
 use sched::ids::JobId;
@@ -23,6 +24,11 @@ use crate::clock;
 const PAGE_ROWS: usize = 1_000;
 /// About how many bytes a page may have; one with a single row may have more. Well below what a message may.
 const PAGE_BYTES: usize = 128 * 1024;
+/// Values of a page in columns, most of which are a byte or two; a row of many fields is one of few that fit.
+const PAGE_VALUES: usize = 64 * 1024;
+
+/// So many jobs are brought from memory together: more than that a processor's cache does not hold.
+const JOBS_AHEAD: usize = 32;
 
 /// The tasks wanted of each job; no set means all.
 pub(super) type Wanted = BTreeMap<JobId, Option<IndexSet>>;
@@ -36,7 +42,7 @@ pub(super) async fn list(desk: &Desk, request: v1::ListJobsRequest, uid: u32) ->
     let starts = if asked { Some(why::starts(desk, cluster.clone()).await?) } else { None };
     let name = desk.config.load().settings.cluster_name.clone();
     Ok(listing(uid, move |outlet| {
-        let mut pager = Pager::new(outlet, unknown).of(name);
+        let mut pager = Pager::new(outlet, unknown).of(name).packed(Packer::new(&request.fields));
         make_rows(&cluster, &request, (wanted, starts), &mut pager).and_then(|()| pager.send())
     }))
 }
@@ -48,7 +54,10 @@ fn make_rows(
     pager: &mut Pager<'_>,
 ) -> Result<(), Gone> {
     let filter = Filter::new(request);
-    let maker = RowMaker { cluster, detail: request.detail, steps: request.steps, starts };
+    let fields = if pager.packer.is_some() { Fields::of(&request.fields) } else { Fields::ALL };
+    // The filter reads them, too.
+    let fields = if request.nodes.is_empty() { fields } else { fields.with(field::NODES) };
+    let maker = RowMaker { cluster, detail: request.detail, steps: request.steps, starts, fields };
     let mut visit = |job: &Job, tasks: Option<&IndexSet>| {
         let hidden = |name| cluster.partition(name).is_some_and(|partition| partition.hidden);
         let is_hidden = || job.terms.partitions.iter().all(|name| hidden(name));
@@ -58,7 +67,19 @@ fn make_rows(
         maker.rows(job, tasks, request.ended, &mut |row| if filter.takes(&row) { pager.add(row) } else { Ok(()) })
     };
     match wanted {
-        None => cluster.jobs().try_for_each(|job| visit(job, None)),
+        None => {
+            let mut jobs = cluster.jobs();
+            let mut next: Vec<&Job> = Vec::with_capacity(JOBS_AHEAD);
+            loop {
+                next.clear();
+                next.extend(jobs.by_ref().take(JOBS_AHEAD).map(|job| &**job));
+                if next.is_empty() {
+                    return Ok(());
+                }
+                fetch(&next);
+                next.iter().try_for_each(|job| visit(job, None))?;
+            }
+        }
         Some(wanted) => wanted.iter().try_for_each(|(id, tasks)| match cluster.job(*id) {
             Some(job) => visit(job, tasks.as_ref()),
             None => Ok(()),
@@ -66,10 +87,33 @@ fn make_rows(
     }
 }
 
+/// Has what rows are made of brought from memory, for many jobs at a time: a job is some pieces that name each other and lie anywhere, and
+/// one job after the other would wait for each piece in turn. Nothing of it is used here.
+fn fetch(jobs: &[&Job]) {
+    let sum = |part: fn(&Job) -> usize| jobs.iter().map(|job| part(job)).fold(0, usize::wrapping_add);
+    let own = sum(|job| {
+        let parts = [job.has_remainder(), job.waits.is_some(), job.held.is_some(), job.tasks.is_empty()];
+        parts.into_iter().filter(|part| *part).count() + job.throttle.map_or(0, |_| 1)
+    });
+    let terms = sum(|job| usize::from(job.terms.fixed) + job.terms.partitions.len());
+    let spec = sum(|job| {
+        let spec = &job.terms.spec;
+        spec.name.len() + usize::from(spec.array.is_some()) + spec.request.nodes_min as usize
+    });
+    let texts = sum(|job| {
+        let spec = &job.terms.spec;
+        let first = |text: &str| text.bytes().next().map_or(0, usize::from);
+        first(&spec.name) + first(&spec.user.name) + first(job.terms.partition())
+    });
+    std::hint::black_box((own, terms, spec, texts));
+}
+
 /// Collects rows into pages, and hands over each when it is full.
 pub(super) struct Pager<'a> {
     outlet: &'a mut Outlet<v1::JobsPage>,
     page: v1::JobsPage,
+    /// Takes the rows where they travel in columns.
+    packer: Option<Packer>,
     /// Its rows, and their steps.
     weight: usize,
     bytes: usize,
@@ -79,7 +123,8 @@ impl<'a> Pager<'a> {
     pub(super) fn new(outlet: &'a mut Outlet<v1::JobsPage>, unknown: Vec<String>) -> Pager<'a> {
         Pager {
             outlet,
-            page: v1::JobsPage { rows: Vec::new(), unknown, now_ms: clock::now().0, cluster: String::new() },
+            page: v1::JobsPage { unknown, now_ms: clock::now().0, ..v1::JobsPage::default() },
+            packer: None,
             weight: 0,
             bytes: 0,
         }
@@ -91,7 +136,18 @@ impl<'a> Pager<'a> {
         self
     }
 
+    /// Packs the rows, where there is a packer.
+    fn packed(mut self, packer: Option<Packer>) -> Pager<'a> {
+        self.packer = packer;
+        self
+    }
+
     pub(super) fn add(&mut self, row: v1::JobRow) -> Result<(), Gone> {
+        if let Some(packer) = &mut self.packer {
+            packer.add(&row);
+            let (values, bytes) = packer.size();
+            return if values >= PAGE_VALUES || bytes >= PAGE_BYTES { self.send() } else { Ok(()) };
+        }
         let bytes = row.encoded_len();
         if self.bytes + bytes > PAGE_BYTES && self.weight > 0 {
             self.send()?;
@@ -103,6 +159,7 @@ impl<'a> Pager<'a> {
 
     pub(super) fn send(&mut self) -> Result<(), Gone> {
         (self.weight, self.bytes) = (0, 0);
+        self.page.columns = self.packer.as_mut().filter(|packer| packer.rows() > 0).map(Packer::take);
         self.outlet.put(Ok(std::mem::take(&mut self.page)))
     }
 
@@ -135,3 +192,6 @@ pub(super) fn find(cluster: &Cluster, ids: &[String]) -> Result<(Option<Wanted>,
     }
     Ok((Some(wanted), unknown))
 }
+
+#[cfg(test)]
+mod tests;
