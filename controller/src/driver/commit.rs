@@ -19,13 +19,17 @@ use crate::recover::RecoverError;
 pub(crate) const CHECKPOINT_RECORDS: u64 = 20_000;
 /// Or after so many bytes of records, so that a restart stays quick.
 const CHECKPOINT_BYTES: usize = 32 * 1024 * 1024;
+/// From so many facts on, what a commit leaves behind is freed beside the driver.
+const EVENTS_MANY: usize = 1_000;
 
 impl Driver {
     /// Stores the batch, publishes the state, and lets replies and orders out. When the disk refuses, the state goes back to the
     /// last snapshot and everybody who waits is told.
-    pub(super) fn commit(&mut self, batch: Batch) {
+    pub(super) fn commit(&mut self, mut batch: Batch) {
         if !batch.events.is_empty() {
-            let record = pack_record(&Record { at: batch.at, events: batch.events.clone() });
+            let facts = Record { at: batch.at, events: std::mem::take(&mut batch.events) };
+            let record = pack_record(&facts);
+            batch.events = facts.events;
             let begun = Instant::now();
             if let Err(error) = self.store(&batch, &record) {
                 self.published.statistics.meters.commit_failures.inc();
@@ -35,18 +39,24 @@ impl Driver {
             self.published.statistics.meters.commit(record.len(), begun.elapsed());
             self.published.statistics.note_events(batch.at, &batch.events);
             self.sequence += 1;
-            self.published.publish(self.cluster.clone(), self.sequence);
+            let before = self.published.publish(self.cluster.clone(), self.sequence);
+            if batch.events.len() >= EVENTS_MANY {
+                // Freeing what a hundred thousand jobs were takes a while, and nobody waits for it.
+                // Where no thread can be had, it is freed here.
+                std::thread::Builder::new().spawn(move || drop(before)).ok();
+            }
             self.checkpoints.consider(self.sequence, record.len(), &self.cluster);
             self.retention.consider(batch.at, batch.history.len() as u64);
+        }
+        // What is durable is answered first: who waits need not wait for lines of a log.
+        for (reply, answer) in batch.replies {
+            reply.send(Ok(answer));
         }
         let lines = traces::together();
         for event in &batch.events {
             info!(target: "covey::event", "{event}");
         }
         drop(lines);
-        for (reply, answer) in batch.replies {
-            reply.send(Ok(answer));
-        }
         self.let_out(&batch.events, batch.registrations);
     }
 

@@ -9,6 +9,7 @@ use proto::v1;
 use sched::cluster::Cluster;
 use sched::ids::JobId;
 use sched::job::Job;
+use sched::near::{JOBS_TOGETHER, bring};
 use sched::select::resolve;
 use sched::spec::array::TaskSelector;
 use sched::spec::index_set::IndexSet;
@@ -26,9 +27,6 @@ const PAGE_ROWS: usize = 1_000;
 const PAGE_BYTES: usize = 128 * 1024;
 /// Values of a page in columns, most of which are a byte or two; a row of many fields is one of few that fit.
 const PAGE_VALUES: usize = 64 * 1024;
-
-/// So many jobs are brought from memory together: more than that a processor's cache does not hold.
-const JOBS_AHEAD: usize = 32;
 
 /// The tasks wanted of each job; no set means all.
 pub(super) type Wanted = BTreeMap<JobId, Option<IndexSet>>;
@@ -69,14 +67,14 @@ fn make_rows(
     match wanted {
         None => {
             let mut jobs = cluster.jobs();
-            let mut next: Vec<&Job> = Vec::with_capacity(JOBS_AHEAD);
+            let mut next: Vec<&Job> = Vec::with_capacity(JOBS_TOGETHER);
             loop {
                 next.clear();
-                next.extend(jobs.by_ref().take(JOBS_AHEAD).map(|job| &**job));
+                next.extend(jobs.by_ref().take(JOBS_TOGETHER).map(|job| &**job));
                 if next.is_empty() {
                     return Ok(());
                 }
-                fetch(&next);
+                bring(&next);
                 next.iter().try_for_each(|job| visit(job, None))?;
             }
         }
@@ -85,27 +83,6 @@ fn make_rows(
             None => Ok(()),
         }),
     }
-}
-
-/// Has what rows are made of brought from memory, for many jobs at a time: a job is some pieces that name each other and lie anywhere, and
-/// one job after the other would wait for each piece in turn. Nothing of it is used here.
-fn fetch(jobs: &[&Job]) {
-    let sum = |part: fn(&Job) -> usize| jobs.iter().map(|job| part(job)).fold(0, usize::wrapping_add);
-    let own = sum(|job| {
-        let parts = [job.has_remainder(), job.waits.is_some(), job.held.is_some(), job.tasks.is_empty()];
-        parts.into_iter().filter(|part| *part).count() + job.throttle.map_or(0, |_| 1)
-    });
-    let terms = sum(|job| usize::from(job.terms.fixed) + job.terms.partitions.len());
-    let spec = sum(|job| {
-        let spec = &job.terms.spec;
-        spec.name.len() + usize::from(spec.array.is_some()) + spec.request.nodes_min as usize
-    });
-    let texts = sum(|job| {
-        let spec = &job.terms.spec;
-        let first = |text: &str| text.bytes().next().map_or(0, usize::from);
-        first(&spec.name) + first(&spec.user.name) + first(job.terms.partition())
-    });
-    std::hint::black_box((own, terms, spec, texts));
 }
 
 /// Collects rows into pages, and hands over each when it is full.
