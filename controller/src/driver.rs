@@ -18,7 +18,9 @@ use arc_swap::ArcSwap;
 use proto::link::ToNode;
 use sched::cluster::Cluster;
 use sched::depend::{follow, left_of};
+use sched::event::Event;
 use sched::ids::{BlobHash, NodeId};
+use sched::near::{JOBS_TOGETHER, bring};
 use sched::node::Health;
 use sched::plan::Planner;
 use sched::step::{Input, decide};
@@ -97,10 +99,12 @@ impl Published {
         self.changes.subscribe()
     }
 
-    fn publish(&self, cluster: Cluster, sequence: u64) {
-        self.now.store(Arc::new(Durable { cluster: Arc::new(cluster), sequence }));
+    /// Shows what is durable now, and gives back what was: who drops it frees all that is no longer so.
+    fn publish(&self, cluster: Cluster, sequence: u64) -> Arc<Durable> {
+        let before = self.now.swap(Arc::new(Durable { cluster: Arc::new(cluster), sequence }));
         let commits = self.commits.fetch_add(1, Ordering::Relaxed) + 1;
         self.changes.send_replace(commits);
+        before
     }
 }
 
@@ -296,13 +300,30 @@ impl Driver {
 
     fn decide(&mut self, input: Input, batch: &mut Batch) -> sched::step::Answer {
         let (events, answer) = decide(&self.cluster, &self.config.settings, batch.at, input);
-        for event in events {
-            self.apply(event, batch);
+        let mut events = events.into_iter();
+        while events.len() > 0 {
+            let next: Vec<Event> = events.by_ref().take(JOBS_TOGETHER).collect();
+            self.bring(&next);
+            next.into_iter().for_each(|event| self.apply(event, batch));
         }
         answer
     }
 
-    fn apply(&mut self, event: sched::event::Event, batch: &mut Batch) {
+    /// Brings the jobs of many ends from memory together.
+    fn bring(&self, events: &[Event]) {
+        if events.len() < 2 {
+            return;
+        }
+        let ended = events.iter().filter_map(|event| match event {
+            Event::Cancelled { job, .. } | Event::Expired { job, .. } | Event::Forgotten { job } => {
+                self.cluster.job(*job).map(|job| &**job)
+            }
+            _ => None,
+        });
+        bring(&ended.collect::<Vec<_>>());
+    }
+
+    fn apply(&mut self, event: Event, batch: &mut Batch) {
         let mut next = VecDeque::from([event]);
         while let Some(event) = next.pop_front() {
             let Some(event) = left_of(&self.cluster, event) else { continue };

@@ -8,6 +8,7 @@ pub mod behalf;
 pub mod dial;
 pub mod endpoint;
 pub mod error;
+pub mod job_columns;
 pub mod join_token;
 pub mod link;
 pub mod listen;

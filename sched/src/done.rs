@@ -70,6 +70,13 @@ impl DoneTasks {
         self.blocks.values().flat_map(|block| block.rows())
     }
 
+    /// The rows of these tasks.
+    pub fn of<'a>(&'a self, tasks: &'a IndexSet) -> impl Iterator<Item = (u32, Done)> + 'a {
+        let any = |number: &u32| tasks.has_any_of(number * BLOCK..=number * BLOCK + (BLOCK - 1));
+        let blocks = self.blocks.iter().filter(move |(number, _)| any(number));
+        blocks.flat_map(|(_, block)| block.rows()).filter(|(index, _)| tasks.contains(*index))
+    }
+
     /// The indices of all rows, upwards.
     pub fn indices(&self) -> impl Iterator<Item = u32> + '_ {
         self.blocks.values().flat_map(|block| block.indices())

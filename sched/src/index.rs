@@ -221,7 +221,8 @@ impl Cluster {
     fn stand(&self, job: &Job, entry: Option<u32>) -> Stand {
         let queue = self.queue_key(job, entry);
         let Some(index) = entry else {
-            let waits = job.ended.is_none() && job.waiting_count() > job.apart.len();
+            // To count them means to look into the sets, which lie elsewhere in memory.
+            let waits = job.ended.is_none() && (job.has_remainder() || job.waiting_count() > job.apart.len());
             let deadline = job.terms.start_by().filter(|_| waits);
             return Stand { queue, begin: job.begin.filter(|_| job.ended.is_none()), deadline };
         };
@@ -244,7 +245,8 @@ impl Cluster {
             return None;
         }
         let terms = match entry {
-            None if job.pending_count() == 0 || job.held.is_some() || job.begin.is_some() => return None,
+            None if job.held.is_some() || job.begin.is_some() => return None,
+            None if job.pending.is_empty() && job.pending_count() == 0 => return None,
             None => &job.terms,
             Some(index) => {
                 let task = job.tasks.get(&index).filter(|_| job.apart.contains(index))?;

@@ -123,6 +123,12 @@ impl Job {
         self.pending.len() + self.requeued.len() + self.blocked.len() + self.hopeless.len()
     }
 
+    /// Whether any task waits that has no row of its own. Counting them would look into the sets, which lie elsewhere in memory.
+    #[must_use]
+    pub fn has_remainder(&self) -> bool {
+        [&self.pending, &self.blocked, &self.hopeless].iter().any(|set| !set.is_empty())
+    }
+
     /// All tasks that wait, whatever for.
     #[must_use]
     pub fn waiting_tasks(&self) -> IndexSet {
@@ -147,7 +153,7 @@ impl Job {
             _ if self.held.is_some() => Reason::of_hold(self.held),
             Some(waits) if waits.hold_all() => Reason::Dependency,
             _ if self.begin.is_some() => Reason::BeginTime,
-            _ if self.pending_count() > 0 => self.reason,
+            _ if !self.pending.is_empty() || self.pending_count() > 0 => self.reason,
             _ if self.blocked.is_empty() => Reason::DependencyNeverSatisfied,
             _ => Reason::Dependency,
         }

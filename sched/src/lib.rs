@@ -26,6 +26,7 @@ mod line;
 pub mod mark;
 mod measure;
 pub mod members;
+pub mod near;
 pub mod node;
 pub mod partition;
 mod pause;

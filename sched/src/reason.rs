@@ -67,9 +67,11 @@ impl Reason {
     }
 }
 
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Reason {
+    /// Slurm's word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
             Reason::None => "None",
             Reason::Priority => "Priority",
             Reason::Resources => "Resources",
@@ -90,7 +92,13 @@ impl fmt::Display for Reason {
             Reason::JobHoldMaxRequeue => "JobHoldMaxRequeue",
             Reason::Licenses => "Licenses",
             Reason::ReqNodeNotAvail => "ReqNodeNotAvail",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
     }
 }
 

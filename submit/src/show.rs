@@ -116,6 +116,11 @@ pub(crate) fn or_null(text: &str) -> String {
     if text.is_empty() { "(null)".into() } else { text.into() }
 }
 
+/// Adds a number. Tables have a million of them: `format!` would take several times as long as all the rest of a line.
+pub(crate) fn push_number(text: &mut String, number: u64) {
+    sched::spec::duration::write_number(number, text);
+}
+
 /// A comma list as typed, without its empty items.
 pub(crate) fn items(list: &str) -> Vec<String> {
     list.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()

@@ -23,7 +23,33 @@ pub(crate) struct Column<R: 'static> {
     /// What becomes of a value that is too long.
     pub(crate) cut: Cut,
     /// The text for one row.
-    pub(crate) value: fn(&R) -> String,
+    pub(crate) value: Value<R>,
+}
+
+/// How the text of a column comes about. What stands in long tables is lent or written, so that no row needs memory of its own.
+#[derive(Debug)]
+pub(crate) enum Value<R: 'static> {
+    /// It is made.
+    Made(fn(&R) -> String),
+    /// The row has it, or it is always the same.
+    Lent(fn(&R) -> &str),
+    /// It is added to what is there.
+    Written(fn(&R, &mut String)),
+}
+
+impl<R> Column<R> {
+    /// The text for one row.
+    pub(crate) fn text(&self, row: &R) -> String {
+        match self.value {
+            Value::Made(make) => make(row),
+            Value::Lent(lend) => lend(row).to_owned(),
+            Value::Written(write) => {
+                let mut text = String::new();
+                write(row, &mut text);
+                text
+            }
+        }
+    }
 }
 
 /// The letter of a column that has none.
@@ -91,7 +117,7 @@ impl<R> Format<R> {
     pub(crate) fn fit(&mut self, rows: &[R]) {
         for piece in &mut self.pieces {
             if let Piece::Field { column, width: width @ Width::Widest, .. } = piece {
-                let widest = rows.iter().map(|row| (column.value)(row).chars().count()).max().unwrap_or(0);
+                let widest = rows.iter().map(|row| column.text(row).chars().count()).max().unwrap_or(0);
                 *width = Width::Characters(widest.max(column.header.len()).max(WIDEST_MIN));
             }
         }
@@ -99,27 +125,39 @@ impl<R> Format<R> {
 
     /// The line above the rows. Headers are always cut to their column.
     pub(crate) fn header(&self) -> String {
-        self.line(|column| (column.header.to_owned(), Cut::Always))
+        let mut line = String::new();
+        self.write(&mut line, |line, column, width, right| place(line, column.header, width, right, Cut::Always));
+        line
     }
 
     /// The line of a row.
     pub(crate) fn row(&self, row: &R) -> String {
-        self.line(|column| ((column.value)(row), column.cut))
-    }
-
-    fn line(&self, value: impl Fn(&Column<R>) -> (String, Cut)) -> String {
         // A line of a terminal, mostly.
         let mut line = String::with_capacity(96);
+        self.add_row(row, &mut line, &mut String::new());
+        line
+    }
+
+    /// Adds the line of a row, without a line end. `cell` is room for one value, which long tables use again and again.
+    pub(crate) fn add_row(&self, row: &R, line: &mut String, cell: &mut String) {
+        self.write(line, |line, column, width, right| match column.value {
+            Value::Made(make) => place(line, &make(row), width, right, column.cut),
+            Value::Lent(lend) => place(line, lend(row), width, right, column.cut),
+            Value::Written(write) => {
+                cell.clear();
+                write(row, cell);
+                place(line, cell, width, right, column.cut);
+            }
+        });
+    }
+
+    fn write(&self, line: &mut String, mut field: impl FnMut(&mut String, &Column<R>, Width, bool)) {
         for piece in &self.pieces {
             match piece {
                 Piece::Literal(text) => line.push_str(text),
-                Piece::Field { column, width, right } => {
-                    let (text, cut) = value(column);
-                    place(&mut line, &text, *width, *right, cut);
-                }
+                Piece::Field { column, width, right } => field(line, column, *width, *right),
             }
         }
-        line
     }
 }
 

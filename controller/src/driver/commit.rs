@@ -20,6 +20,8 @@ pub(crate) const CHECKPOINT_RECORDS: u64 = 20_000;
 /// Or after so many bytes of records, so that a restart stays quick; after as many as the last checkpoint had, where those are more, so that
 /// checkpoints never cost more than records.
 const CHECKPOINT_BYTES: usize = 4 * 1024 * 1024;
+/// From so many facts on, what a commit leaves behind is freed beside the driver.
+const EVENTS_MANY: usize = 1_000;
 
 impl Driver {
     /// Stores the batch, publishes the state, and lets replies and orders out. When the disk refuses, the state goes back to the
@@ -36,19 +38,25 @@ impl Driver {
             self.published.statistics.meters.commit(record.len(), begun.elapsed());
             self.published.statistics.note_events(batch.at, &batch.events);
             self.sequence += 1;
-            self.published.publish(self.cluster.clone(), self.sequence);
+            let before = self.published.publish(self.cluster.clone(), self.sequence);
+            if batch.events.len() >= EVENTS_MANY {
+                // Freeing what a hundred thousand jobs were takes a while, and nobody waits for it.
+                // Where no thread can be had, it is freed here.
+                std::thread::Builder::new().spawn(move || drop(before)).ok();
+            }
             self.checkpoints.consider(self.sequence, record.len(), &self.cluster);
             self.retention.consider(batch.at, batch.history.len() as u64);
         }
+        // What is durable is answered first, and let out: nobody waits for lines of a log.
+        for (reply, answer) in batch.replies {
+            reply.send(Ok(answer));
+        }
+        self.let_out(&batch.events, batch.registrations);
         let lines = traces::together();
         for event in &batch.events {
             info!(target: "covey::event", "{event}");
         }
         drop(lines);
-        for (reply, answer) in batch.replies {
-            reply.send(Ok(answer));
-        }
-        self.let_out(&batch.events, batch.registrations);
     }
 
     fn store(&mut self, batch: &Batch, record: &[u8]) -> Result<(), JournalError> {

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use proto::error::refused;
+use proto::job_columns::Fields;
 use proto::reason::ErrorReason;
 use proto::v1;
 use sched::cluster::Cluster;
@@ -34,7 +35,7 @@ pub(super) fn list(desk: &Desk, request: v1::ListHistoryRequest, uid: u32) -> Re
     Ok(listing(uid, move |outlet| {
         let pager = Pager::new(outlet, Vec::new()).of(name);
         let sift = Sift { filter: Filter::new(&jobs), window, states: &states, pager };
-        let maker = RowMaker { cluster: &cluster, detail: true, steps: jobs.steps, starts: None };
+        let maker = RowMaker { cluster: &cluster, detail: true, steps: jobs.steps, starts: None, fields: Fields::ALL };
         let duplicates = request.duplicates;
         let mut listing = Listing { cluster: &cluster, journal: &*journal, maker, sift, duplicates };
         let listed = match wanted {

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use prost::Message;
 use proto::error::WireError;
+use proto::job_columns::{Fields, Packer, field};
 use proto::v1;
 use sched::cluster::Cluster;
 use sched::ids::JobId;
 use sched::job::Job;
+use sched::near::{JOBS_TOGETHER, bring};
 use sched::select::resolve;
 use sched::spec::array::TaskSelector;
 use sched::spec::index_set::IndexSet;
@@ -23,6 +25,8 @@ use crate::clock;
 const PAGE_ROWS: usize = 1_000;
 /// About how many bytes a page may have; one with a single row may have more. Well below what a message may.
 const PAGE_BYTES: usize = 128 * 1024;
+/// Values of a page in columns, most of which are a byte or two; a row of many fields is one of few that fit.
+const PAGE_VALUES: usize = 64 * 1024;
 
 /// The tasks wanted of each job; no set means all.
 pub(super) type Wanted = BTreeMap<JobId, Option<IndexSet>>;
@@ -36,7 +40,7 @@ pub(super) async fn list(desk: &Desk, request: v1::ListJobsRequest, uid: u32) ->
     let starts = if asked { Some(why::starts(desk, cluster.clone()).await?) } else { None };
     let name = desk.config.load().settings.cluster_name.clone();
     Ok(listing(uid, move |outlet| {
-        let mut pager = Pager::new(outlet, unknown).of(name);
+        let mut pager = Pager::new(outlet, unknown).of(name).packed(Packer::new(&request.fields));
         make_rows(&cluster, &request, (wanted, starts), &mut pager).and_then(|()| pager.send())
     }))
 }
@@ -48,7 +52,10 @@ fn make_rows(
     pager: &mut Pager<'_>,
 ) -> Result<(), Gone> {
     let filter = Filter::new(request);
-    let maker = RowMaker { cluster, detail: request.detail, steps: request.steps, starts };
+    let fields = if pager.packer.is_some() { Fields::of(&request.fields) } else { Fields::ALL };
+    // The filter reads them, too.
+    let fields = if request.nodes.is_empty() { fields } else { fields.with(field::NODES) };
+    let maker = RowMaker { cluster, detail: request.detail, steps: request.steps, starts, fields };
     let mut visit = |job: &Job, tasks: Option<&IndexSet>| {
         let hidden = |name| cluster.partition(name).is_some_and(|partition| partition.hidden);
         let is_hidden = || job.terms.partitions.iter().all(|name| hidden(name));
@@ -58,7 +65,19 @@ fn make_rows(
         maker.rows(job, tasks, request.ended, &mut |row| if filter.takes(&row) { pager.add(row) } else { Ok(()) })
     };
     match wanted {
-        None => cluster.jobs().try_for_each(|job| visit(job, None)),
+        None => {
+            let mut jobs = cluster.jobs();
+            let mut next: Vec<&Job> = Vec::with_capacity(JOBS_TOGETHER);
+            loop {
+                next.clear();
+                next.extend(jobs.by_ref().take(JOBS_TOGETHER).map(|job| &**job));
+                if next.is_empty() {
+                    return Ok(());
+                }
+                bring(&next);
+                next.iter().try_for_each(|job| visit(job, None))?;
+            }
+        }
         Some(wanted) => wanted.iter().try_for_each(|(id, tasks)| match cluster.job(*id) {
             Some(job) => visit(job, tasks.as_ref()),
             None => Ok(()),
@@ -70,6 +89,8 @@ fn make_rows(
 pub(super) struct Pager<'a> {
     outlet: &'a mut Outlet<v1::JobsPage>,
     page: v1::JobsPage,
+    /// Takes the rows where they travel in columns.
+    packer: Option<Packer>,
     /// Its rows, and their steps.
     weight: usize,
     bytes: usize,
@@ -79,7 +100,8 @@ impl<'a> Pager<'a> {
     pub(super) fn new(outlet: &'a mut Outlet<v1::JobsPage>, unknown: Vec<String>) -> Pager<'a> {
         Pager {
             outlet,
-            page: v1::JobsPage { rows: Vec::new(), unknown, now_ms: clock::now().0, cluster: String::new() },
+            page: v1::JobsPage { unknown, now_ms: clock::now().0, ..v1::JobsPage::default() },
+            packer: None,
             weight: 0,
             bytes: 0,
         }
@@ -91,7 +113,18 @@ impl<'a> Pager<'a> {
         self
     }
 
+    /// Packs the rows, where there is a packer.
+    fn packed(mut self, packer: Option<Packer>) -> Pager<'a> {
+        self.packer = packer;
+        self
+    }
+
     pub(super) fn add(&mut self, row: v1::JobRow) -> Result<(), Gone> {
+        if let Some(packer) = &mut self.packer {
+            packer.add(&row);
+            let (values, bytes) = packer.size();
+            return if values >= PAGE_VALUES || bytes >= PAGE_BYTES { self.send() } else { Ok(()) };
+        }
         let bytes = row.encoded_len();
         if self.bytes + bytes > PAGE_BYTES && self.weight > 0 {
             self.send()?;
@@ -103,6 +136,7 @@ impl<'a> Pager<'a> {
 
     pub(super) fn send(&mut self) -> Result<(), Gone> {
         (self.weight, self.bytes) = (0, 0);
+        self.page.columns = self.packer.as_mut().filter(|packer| packer.rows() > 0).map(Packer::take);
         self.outlet.put(Ok(std::mem::take(&mut self.page)))
     }
 
@@ -135,3 +169,6 @@ pub(super) fn find(cluster: &Cluster, ids: &[String]) -> Result<(Option<Wanted>,
     }
     Ok((Some(wanted), unknown))
 }
+
+#[cfg(test)]
+mod tests;

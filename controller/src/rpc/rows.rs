@@ -1,5 +1,6 @@
 //! Rows of a listing, made from a job: one for the remainder of an array, one for each task with a record of its own.
 
+use proto::job_columns::{Fields, field};
 use proto::v1;
 use sched::cluster::Cluster;
 use sched::depend::Wait;
@@ -68,6 +69,8 @@ pub(crate) struct RowMaker<'a> {
     pub(crate) steps: bool,
     /// When what waits should start, where that was asked for.
     pub(crate) starts: Option<Starts>,
+    /// What will be read: no other texts are made.
+    pub(crate) fields: Fields,
 }
 
 impl RowMaker<'_> {
@@ -75,11 +78,20 @@ impl RowMaker<'_> {
     pub(crate) fn rows(&self, job: &Job, tasks: Option<&IndexSet>, ended: bool, add: &mut Add<'_>) -> Result<(), Gone> {
         let wanted = |index: &u32| tasks.is_none_or(|tasks| tasks.contains(*index));
         self.remainder(job, tasks, ended, add)?;
-        for (index, task) in job.tasks.iter().filter(|(index, _)| wanted(index)) {
-            add(self.active_row(job, *index, task))?;
+        // To begin with a map that is empty costs as much as the row of one that waits.
+        if !job.tasks.is_empty() {
+            for (index, task) in job.tasks.iter().filter(|(index, _)| wanted(index)) {
+                add(self.active_row(job, *index, task))?;
+            }
         }
-        let done = job.done.iter().filter(|(index, _)| ended && wanted(index));
-        done.map(|(index, done)| self.past_row(job, index, &done)).try_for_each(add)
+        if !ended || job.done.is_empty() {
+            return Ok(());
+        }
+        let add_past = |(index, done)| add(self.past_row(job, index, &done));
+        match tasks {
+            Some(tasks) => job.done.of(tasks).try_for_each(add_past),
+            None => job.done.iter().try_for_each(add_past),
+        }
     }
 
     /// The row of one task, where it has one of its own.
@@ -108,21 +120,29 @@ impl RowMaker<'_> {
         ended: bool,
         add: &mut Add<'_>,
     ) -> Result<(), Gone> {
-        let mut waiting = job.waiting_tasks();
-        waiting.subtract(&job.requeued);
-        if let Some(tasks) = tasks {
-            waiting.intersect_with(tasks);
-        }
         let face = Face { terms: &job.terms, partition: None, held: job.held, index: None };
-        if !waiting.is_empty() {
-            let one = tasks.and(waiting.min()).filter(|_| waiting.len() == 1);
+        let listed = |one: Option<u32>, remainder: Option<&IndexSet>| {
             let mut row = self.shared(job, job.id, Face { index: one, ..face }, v1::JobState::Pending);
-            row.reason = job.waiting_reason().to_string();
+            row.reason = self.text(field::REASON, job.waiting_reason().word());
             self.expect(&mut row, (job.id, None), job.begin);
-            if one.is_none() && job.is_array() {
-                row.remainder = waiting.to_string();
+            row.remainder = self.made(field::REMAINDER, || remainder.map(ToString::to_string).unwrap_or_default());
+            row
+        };
+        if tasks.is_none() && !job.is_array() {
+            // Which tasks they are needs no look where there is one: sets cost more than the rest of the row.
+            if job.has_remainder() {
+                add(listed(None, None))?;
             }
-            add(row)?;
+        } else {
+            let mut waiting = job.waiting_tasks();
+            waiting.subtract(&job.requeued);
+            if let Some(tasks) = tasks {
+                waiting.intersect_with(tasks);
+            }
+            if !waiting.is_empty() {
+                let one = tasks.and(waiting.min()).filter(|_| waiting.len() == 1);
+                add(listed(one, Some(&waiting).filter(|_| one.is_none() && job.is_array())))?;
+            }
         }
         // All that ended without having run leave one record.
         let Some(ended) = job.ended_waiting.as_ref().filter(|_| ended) else { return Ok(()) };
@@ -191,7 +211,7 @@ impl RowMaker<'_> {
         row.reason = "None".into();
         match &task.state {
             TaskState::Pending { .. } => {
-                row.reason = job.row_reason(task).to_string();
+                row.reason = self.text(field::REASON, job.row_reason(task).word());
                 let begin = task.own.as_ref().map_or(job.begin, |own| own.begin);
                 self.expect(&mut row, (job.id, job.apart.contains(index).then_some(index)), begin);
             }
@@ -251,48 +271,65 @@ impl RowMaker<'_> {
         row
     }
 
+    /// A value of a row, where it will be read. What it is made of lies here and there: not to look is most of what a row costs.
+    fn made<T: Default>(&self, number: u32, make: impl FnOnce() -> T) -> T {
+        if self.fields.has(number) { make() } else { T::default() }
+    }
+
+    /// The same of a text.
+    fn text(&self, number: u32, text: &str) -> String {
+        self.made(number, || text.to_owned())
+    }
+
     /// What all rows of a job have in common.
     fn shared(&self, job: &Job, id: JobId, face: Face<'_>, state: v1::JobState) -> v1::JobRow {
         let Face { terms, partition, held, index } = face;
         let spec = &terms.spec;
-        let asked = spec.request.memory;
-        let here = self.cluster.partition(partition.unwrap_or_else(|| terms.partition()));
-        let (memory_mib, memory_per_cpu) = match here.map_or(asked, |here| here.memory_of(asked)) {
-            Memory::Default => (0, false),
-            Memory::PerNode(mib) => (mib, false),
-            Memory::PerCpu(mib) => (mib, true),
+        let memory = || {
+            let asked = spec.request.memory;
+            let here = self.cluster.partition(partition.unwrap_or_else(|| terms.partition()));
+            match here.map_or(asked, |here| here.memory_of(asked)) {
+                Memory::Default => (0, false),
+                Memory::PerNode(mib) => (mib, false),
+                Memory::PerCpu(mib) => (mib, true),
+            }
         };
+        let reads_memory = self.fields.has(field::MEMORY_MIB) || self.fields.has(field::MEMORY_PER_CPU);
+        let (memory_mib, memory_per_cpu) = if reads_memory { memory() } else { (0, false) };
         let index = index.filter(|_| job.is_array());
         v1::JobRow {
             id: id.0,
             array_id: if job.is_array() { job.id.0 } else { 0 },
             index,
             throttle: job.throttle.map_or(0, std::num::NonZero::get),
-            name: spec.name.to_string(),
-            user: spec.user.name.to_string(),
-            uid: spec.user.uid,
-            group: spec.user.group.to_string(),
-            gid: spec.user.gid,
-            partition: partition.map_or_else(|| terms.partitions.join(","), ToString::to_string),
+            name: self.text(field::NAME, &spec.name),
+            user: self.text(field::USER, &spec.user.name),
+            uid: self.made(field::UID, || spec.user.uid),
+            group: self.text(field::GROUP, &spec.user.group),
+            gid: self.made(field::GID, || spec.user.gid),
+            partition: self.made(field::PARTITION, || match (partition, terms.partitions.as_slice()) {
+                (Some(one), _) | (None, [one]) => String::from(&**one),
+                (None, several) => several.join(","),
+            }),
             state: state.into(),
-            dependency: dependency_text(job),
+            dependency: self.made(field::DEPENDENCY, || dependency_text(job)),
             special_exit: held == Some(Hold::SpecialExit) && state == v1::JobState::Pending,
             priority: if held.is_some() { 0 } else { u32::try_from(terms.priority.max(1)).unwrap_or(u32::MAX) },
-            nice: spec.nice,
-            deadline_ms: spec.deadline.map_or(0, |deadline| deadline.0),
+            nice: self.made(field::NICE, || spec.nice),
+            deadline_ms: self.made(field::DEADLINE_MS, || spec.deadline.map_or(0, |deadline| deadline.0)),
             submitted_ms: job.submitted.0,
             eligible_ms: eligible_ms(job),
             time_limit_minutes: minutes(terms.time_limit),
-            node_count: spec.request.nodes_min,
-            cpus: spec.request.cpus().count(),
-            processes: spec.request.process_count(),
-            cpus_per_process: spec.request.cpus_per_process.unwrap_or(1),
+            node_count: self.made(field::NODE_COUNT, || spec.request.nodes_min),
+            cpus: self.made(field::CPUS, || spec.request.cpus().count()),
+            processes: self.made(field::PROCESSES, || spec.request.process_count()),
+            cpus_per_process: self.made(field::CPUS_PER_PROCESS, || spec.request.cpus_per_process.unwrap_or(1)),
             memory_mib,
             memory_per_cpu,
-            account: spec.labels.account.clone(),
-            qos: spec.labels.qos.clone(),
-            wckey: spec.labels.wckey.clone(),
-            reservation: spec.labels.reservation.clone(),
+            account: self.text(field::ACCOUNT, &spec.labels.account),
+            qos: self.text(field::QOS, &spec.labels.qos),
+            wckey: self.text(field::WCKEY, &spec.labels.wckey),
+            reservation: self.text(field::RESERVATION, &spec.labels.reservation),
             detail: self.detail.then(|| Box::new(job_detail(job, spec, id, index))),
             ..v1::JobRow::default()
         }

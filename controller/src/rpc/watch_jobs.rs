@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use prost::Message;
 use proto::error::{WireError, refused};
+use proto::job_columns::Fields;
 use proto::reason::ErrorReason;
 use proto::v1;
 use sched::changes::{JobChange, between, rows};
@@ -249,7 +250,8 @@ impl Telling {
 
     fn news_of(&self, job: &Job, tasks: &IndexSet, begun: bool) -> v1::JobNews {
         let jobs = &self.watched.jobs;
-        let maker = RowMaker { cluster: &self.cluster, detail: jobs.detail, steps: false, starts: None };
+        let maker =
+            RowMaker { cluster: &self.cluster, detail: jobs.detail, steps: false, starts: None, fields: Fields::ALL };
         let mut rows = Vec::new();
         if !begun {
             let mut add = |row| {

@@ -10,6 +10,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use proto::job_columns::Fields;
 use proto::v1::{JobRow, JobState};
 use sched::cluster::Cluster;
 use sched::job::Job;
@@ -85,7 +86,7 @@ const STATES: [&str; 14] = [
 impl Jobs {
     fn of(cluster: &Cluster) -> Jobs {
         let mut jobs = Jobs::default();
-        let maker = RowMaker { cluster, detail: false, steps: false, starts: None };
+        let maker = RowMaker { cluster, detail: false, steps: false, starts: None, fields: Fields::ALL };
         for job in cluster.jobs() {
             jobs.records += 1;
             let mut add = |row: JobRow| {

@@ -66,6 +66,9 @@ proptest! {
             map.insert(index, done);
         }
         let before = all.clone();
+        let chosen = some.iter().copied().collect();
+        let those = map.clone().into_iter().filter(|(index, _)| some.contains(index)).collect::<Vec<_>>();
+        prop_assert_eq!(all.of(&chosen).collect::<Vec<_>>(), those);
         prop_assert_eq!(all.iter().collect::<Vec<_>>(), map.clone().into_iter().collect::<Vec<_>>());
         let removed = all.remove_all(&some.iter().copied().collect());
         prop_assert_eq!(removed, map.clone().into_iter().filter(|(index, _)| some.contains(index)).collect::<Vec<_>>());

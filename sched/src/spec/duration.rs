@@ -119,11 +119,48 @@ fn number(text: &str) -> Option<u64> {
 
 /// Prints seconds as `squeue` prints elapsed time: `0:21`, `1:02:03`, `2-03:04:05`.
 pub fn short(seconds: u64) -> String {
-    match split(seconds) {
-        (0, 0, minutes, seconds) => format!("{minutes}:{seconds:02}"),
-        (0, hours, minutes, seconds) => format!("{hours}:{minutes:02}:{seconds:02}"),
-        (days, hours, minutes, seconds) => format!("{days}-{hours:02}:{minutes:02}:{seconds:02}"),
+    let mut text = String::new();
+    write_short(seconds, &mut text);
+    text
+}
+
+/// Adds what [`short`] prints: long tables have a hundred thousand of them, too many for `format!`.
+pub fn write_short(seconds: u64, text: &mut String) {
+    let (days, hours, minutes, seconds) = split(seconds);
+    if days > 0 {
+        write_number(days, text);
+        text.push('-');
+        write_pair(hours, text);
+    } else if hours > 0 {
+        write_number(hours, text);
     }
+    if days > 0 || hours > 0 {
+        text.push(':');
+        write_pair(minutes, text);
+    } else {
+        write_number(minutes, text);
+    }
+    text.push(':');
+    write_pair(seconds, text);
+}
+
+/// Adds a number in decimal digits.
+pub fn write_number(number: u64, text: &mut String) {
+    if number >= 10 {
+        write_number(number / 10, text);
+    }
+    text.push(digit(number));
+}
+
+/// Adds a number below 100 in two digits.
+fn write_pair(number: u64, text: &mut String) {
+    text.push(digit(number / 10));
+    text.push(digit(number));
+}
+
+/// The last one.
+fn digit(number: u64) -> char {
+    char::from(b"0123456789"[usize::try_from(number % 10).unwrap_or_default()])
 }
 
 /// Prints seconds as `scontrol` and `sacct` do: `00:00:21`, `01:02:03`, `2-03:04:05`.
@@ -175,6 +212,20 @@ mod tests {
         for (text, squeue, scontrol) in cases {
             let limit: TimeLimit = text.parse().expect(text);
             assert_eq!((limit.short().as_str(), limit.to_string().as_str()), (squeue, scontrol), "{text}");
+        }
+    }
+
+    #[test]
+    fn digits_are_written_as_format_writes_them() {
+        for number in [0, 7, 9, 10, 99, 100, 1_234_567_890, u64::MAX] {
+            let mut text = "<".to_owned();
+            write_number(number, &mut text);
+            assert_eq!(text, format!("<{number}"));
+        }
+        for (seconds, short) in
+            [(0, "0:00"), (59, "0:59"), (600, "10:00"), (3_723, "1:02:03"), (864_007, "10-00:00:07")]
+        {
+            assert_eq!(super::short(seconds), short);
         }
     }
 

@@ -88,6 +88,11 @@ impl IndexSet {
         self.0.contains(index)
     }
 
+    /// Says whether any index of a range is in the set.
+    pub fn has_any_of(&self, range: RangeInclusive<u32>) -> bool {
+        self.0.range_cardinality(range) > 0
+    }
+
     /// Says whether every index of the set is in `other` too.
     pub fn is_subset(&self, other: &IndexSet) -> bool {
         self.0.is_subset(&other.0)

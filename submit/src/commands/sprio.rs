@@ -16,7 +16,7 @@ use crate::call::{CallError, block_on, client, connect};
 use crate::failure::{Failure, Outcome, ended, print};
 use crate::getopt;
 use crate::show::items;
-use crate::table::{Column, Columns, Cut, Format};
+use crate::table::{Column, Columns, Cut, Format, Value};
 use crate::users::user_name;
 
 /// `--long`.
@@ -119,7 +119,7 @@ fn of_job(it: &Shown, value: impl Fn(&PriorityRow) -> String) -> String {
 }
 
 const fn column(letter: char, header: &'static str, value: fn(&Shown) -> String) -> Column<Shown> {
-    Column { letter, names: &[], header, cut: Cut::OnlyLeft, value }
+    Column { letter, names: &[], header, cut: Cut::OnlyLeft, value: Value::Made(value) }
 }
 
 /// Every letter that `-o` takes.

@@ -5,17 +5,35 @@ use super::*;
 type Row = (&'static str, u32);
 
 const COLUMNS: Columns<Row> = &[
-    &[Column { letter: 'n', names: &["name"], header: "NAME", cut: Cut::Always, value: |row| row.0.to_owned() }],
+    &[Column {
+        letter: 'n',
+        names: &["name"],
+        header: "NAME",
+        cut: Cut::Always,
+        value: Value::Made(|row| row.0.to_owned()),
+    }],
     &[
         Column {
             letter: 'c',
             names: &["count", "number"],
             header: "COUNT",
             cut: Cut::OnlyLeft,
-            value: |row| row.1.to_string(),
+            value: Value::Made(|row| row.1.to_string()),
         },
-        Column { letter: 'P', names: &[], header: "PART", cut: Cut::KeepStar, value: |row| format!("{}*", row.0) },
-        Column { letter: NO_LETTER, names: &["more"], header: "MORE", cut: Cut::Always, value: |_| "x".into() },
+        Column {
+            letter: 'P',
+            names: &[],
+            header: "PART",
+            cut: Cut::KeepStar,
+            value: Value::Made(|row| format!("{}*", row.0)),
+        },
+        Column {
+            letter: NO_LETTER,
+            names: &["more"],
+            header: "MORE",
+            cut: Cut::Always,
+            value: Value::Made(|_| "x".into()),
+        },
     ],
 ];
 

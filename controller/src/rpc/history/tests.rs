@@ -21,7 +21,7 @@ fn listed(cluster: &Cluster, journal: &dyn Journal, request: &v1::ListHistoryReq
     let mut outlet = Outlet::new(sender);
     let pager = Pager::new(&mut outlet, Vec::new());
     let sift = Sift { filter: Filter::new(&filter_of), window, states: &jobs.states, pager };
-    let maker = RowMaker { cluster, detail: true, steps: true, starts: None };
+    let maker = RowMaker { cluster, detail: true, steps: true, starts: None, fields: Fields::ALL };
     let mut listing = Listing { cluster, journal, maker, sift, duplicates: request.duplicates };
     let done = match wanted {
         None => listing.everything(),

@@ -47,7 +47,7 @@ type Frame<'a> = &'a dyn Fn(&str) -> Meta;
 async fn of_jobs(form: Form, options: &Options, names: &str, meta: Frame<'_>) -> Outcome<ExitCode> {
     let wishes = ListJobsRequest { ended: true, expected_starts: true, ..ListJobsRequest::default() };
     let listing = listed(options, items(names), wishes).await?;
-    form.print(&jobs::document(&listing.rows, &meta(&listing.cluster), listing.now_ms))
+    form.print(&jobs::document(&listing.rows, &meta(&listing.head.cluster), listing.head.now_ms))
 }
 
 /// The steps of jobs that run; one is named as in 5.0, all of a job as in 5.
@@ -61,7 +61,7 @@ async fn of_steps(form: Form, options: &Options, names: &str, meta: Frame<'_>) -
             |number: u32, name: &String| !name.contains('.') || ids.iter().any(|id| *name == format!("{id}.{number}"));
         row.steps.retain(|step| wanted.is_empty() || wanted.iter().any(|name| is(step.step, name)));
     }
-    form.print(&steps::document(&listing.rows, &meta(&listing.cluster), listing.now_ms))
+    form.print(&steps::document(&listing.rows, &meta(&listing.head.cluster), listing.head.now_ms))
 }
 
 /// What is known of these jobs, or of all. It is an error when there is none of those that were named.

@@ -6,7 +6,7 @@ mod nodes;
 mod partition;
 
 use super::group::Line;
-use crate::table::{Column, Columns, Cut};
+use crate::table::{Column, Columns, Cut, Value};
 
 /// Every column that `-o` and `-O` take.
 pub(super) const COLUMNS: Columns<Line> = &[partition::COLUMNS, nodes::COLUMNS, counts::COLUMNS];
@@ -21,7 +21,7 @@ const fn column(
     header: &'static str,
     value: fn(&Line) -> String,
 ) -> Column<Line> {
-    Column { letter, names, header, cut: Cut::Always, value }
+    Column { letter, names, header, cut: Cut::Always, value: Value::Made(value) }
 }
 
 /// Whether different values in this column put nodes on different lines.

@@ -94,7 +94,7 @@ fn partitions(listing: &Listing, apart: bool) -> Vec<Rc<PartitionRow>> {
 /// What the columns say that part nodes from each other.
 fn key(line: &Line, format: &Format<Line>, exact: bool) -> Vec<String> {
     let columns = format.columns().filter(|column| parts_nodes(column, exact));
-    columns.map(|column| (column.value)(line)).collect()
+    columns.map(|column| column.text(line)).collect()
 }
 
 /// Slurm's number for a node's state: a flag weighs more than any base state, and the flags in this order.

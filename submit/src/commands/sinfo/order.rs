@@ -48,7 +48,7 @@ fn compare(letter: char, a: &Line, b: &Line) -> Ordering {
         'N' | 'n' | 'o' => a.nodes.first().map(|node| &node.name).cmp(&b.nodes.first().map(|node| &node.name)),
         letter => {
             let column = COLUMNS.iter().copied().flatten().find(|column| column.letter == letter);
-            column.map_or(Ordering::Equal, |column| (column.value)(a).cmp(&(column.value)(b)))
+            column.map_or(Ordering::Equal, |column| column.text(a).cmp(&column.text(b)))
         }
     }
 }

@@ -13,7 +13,7 @@ use proto::v1::{JobDetail, JobRow};
 
 use crate::row::{elapsed_s, ends_ms, expanded, restarts, start_ms, state};
 use crate::show::or_null;
-use crate::table::{Column, Columns, Cut, Format};
+use crate::table::{Column, Columns, Cut, Format, Value};
 
 /// Every column that `-o` and `-O` take.
 pub(super) const COLUMNS: Columns<Listed> =
@@ -50,7 +50,27 @@ pub(super) const fn word<R>(
     header: &'static str,
     value: fn(&R) -> String,
 ) -> Column<R> {
-    Column { letter, names, header, cut: Cut::Always, value }
+    Column { letter, names, header, cut: Cut::Always, value: Value::Made(value) }
+}
+
+/// The same for values that rows have in them.
+const fn lent<R>(
+    letter: char,
+    names: &'static [&'static str],
+    header: &'static str,
+    value: fn(&R) -> &str,
+) -> Column<R> {
+    Column { letter, names, header, cut: Cut::Always, value: Value::Lent(value) }
+}
+
+/// The same for values that are written: numbers.
+const fn written<R>(
+    letter: char,
+    names: &'static [&'static str],
+    header: &'static str,
+    value: fn(&R, &mut String),
+) -> Column<R> {
+    Column { letter, names, header, cut: Cut::Always, value: Value::Written(value) }
 }
 
 /// A column whose values never lose their end: times and lists of nodes.
@@ -60,7 +80,12 @@ pub(super) const fn whole<R>(
     header: &'static str,
     value: fn(&R) -> String,
 ) -> Column<R> {
-    Column { letter, names, header, cut: Cut::OnlyLeft, value }
+    Column { letter, names, header, cut: Cut::OnlyLeft, value: Value::Made(value) }
+}
+
+/// Whether a column is one of those that are the same for every job.
+pub(super) fn is_absent(column: &Column<Listed>) -> bool {
+    absent::COLUMNS.iter().any(|absent| absent.names == column.names)
 }
 
 /// What a format shows that only a costlier listing carries.
@@ -137,6 +162,11 @@ pub(super) fn rows_of(
 fn parted(row: JobRow) -> Vec<JobRow> {
     let one = |name: &str| JobRow { partition: name.into(), ..row.clone() };
     row.partition.split(',').map(one).collect()
+}
+
+/// A text of a row, or Slurm's word for none.
+fn known(text: &str) -> &str {
+    if text.is_empty() { "(null)" } else { text }
 }
 
 fn none() -> String {

@@ -1,12 +1,14 @@
 //! squeue's options as typed, and what they mean together with the `SQUEUE_*` variables. Start at [`Asked`].
 
 use clap::{Arg, Args};
+use proto::job_columns::Fields;
 use proto::v1::{JobRow, ListJobsRequest};
 use sched::spec::array::{JobRef, LIST_BYTES_MAX};
 
-use super::columns::{self, COLUMNS, Listed, Needs};
+use super::columns::{self, COLUMNS, Listed, Needs, Shown};
 use super::states::Wanted;
 use super::steps::{self, Named};
+use super::{Head, fields};
 use super::{order, steps::Line};
 use crate::failure::{Failure, Outcome};
 use crate::getopt;
@@ -155,8 +157,17 @@ pub(crate) fn command() -> clap::Command {
 /// What is listed, and how.
 #[derive(Debug)]
 pub(super) enum Table {
-    Jobs { format: Format<Listed>, keys: Vec<order::Key> },
-    Steps { format: Format<Line>, keys: String, named: Named },
+    /// With the keys as they were typed.
+    Jobs {
+        format: Format<Listed>,
+        keys: Vec<order::Key>,
+        sort: String,
+    },
+    Steps {
+        format: Format<Line>,
+        keys: String,
+        named: Named,
+    },
     Data(Form),
 }
 
@@ -176,7 +187,7 @@ pub(super) struct Asked {
     pub(super) clusters: Vec<String>,
     licenses: Vec<String>,
     /// A user whose jobs are left out: `--notme`.
-    not_uid: Option<u32>,
+    pub(super) not_uid: Option<u32>,
 }
 
 /// A variable of the environment; nothing where it is empty.
@@ -203,7 +214,7 @@ impl Asked {
             request.ids.extend(named.jobs());
         }
         let every_s = options.iterate.as_deref().map(seconds).transpose()?;
-        Ok(Asked {
+        let mut asked = Asked {
             table,
             request,
             states,
@@ -216,7 +227,23 @@ impl Asked {
             clusters: items(&options.clusters.clone().or_else(|| variable("SLURM_CLUSTERS")).unwrap_or_default()),
             licenses,
             not_uid: options.notme.then(|| rustix::process::getuid().as_raw()),
-        })
+        };
+        if let Table::Jobs { format, sort, .. } = &asked.table
+            && !asked.request.detail
+        {
+            asked.request.fields = fields::of(format, sort, &asked).map_or_else(Vec::new, Fields::numbers);
+        }
+        Ok(asked)
+    }
+
+    /// What all rows of a listing are shown with.
+    pub(super) fn shown(&self, head: &Head) -> Shown {
+        Shown {
+            now_ms: head.now_ms,
+            cluster: head.cluster.clone(),
+            noconvert: self.noconvert,
+            list_bytes_max: self.list_bytes_max,
+        }
     }
 
     /// Whether a row is wanted: what the controller has not looked at already.
@@ -259,11 +286,11 @@ fn table(options: &Options, variable: Variables<'_>) -> Outcome<(Table, Needs)> 
     };
     let (format, unknown) = format(options, variable, COLUMNS, columns::ALL, usual);
     complain(&unknown, "Invalid job format specification");
-    let keys = sort.unwrap_or_else(|| if options.start { "S" } else { order::DEFAULT }.into());
-    let needs = Needs::of(&format).and_sort(&keys);
-    let keys = order::keys(&keys)
+    let sort = sort.unwrap_or_else(|| if options.start { "S" } else { order::DEFAULT }.into());
+    let needs = Needs::of(&format).and_sort(&sort);
+    let keys = order::keys(&sort)
         .map_err(|key| Failure::new(format_args!("squeue: error: Invalid sort specification: {key}")))?;
-    Ok((Table::Jobs { format, keys }, needs))
+    Ok((Table::Jobs { format, keys, sort }, needs))
 }
 
 /// The columns that were asked for. What is said on the command line, `-l` and its like included, comes before the

@@ -10,7 +10,7 @@ use super::columns::{Shown, whole, word};
 use crate::failure::{Failure, Outcome};
 use crate::row::{array_or_job, display_id, elapsed_s};
 use crate::show::{self, items, or_null};
-use crate::table::{Column, Columns, Cut, NO_LETTER};
+use crate::table::{Column, Columns, Cut, NO_LETTER, Value};
 
 /// What `%all` stands for. As in Slurm, it ends with a bar.
 pub(super) const ALL: &str = "%b|%i|%j|%l|%u|%A|%M|%N|%P|%S|%U|";
@@ -48,7 +48,7 @@ pub(super) const COLUMNS: Columns<Line> = &[&[
         names: &["gres", "tres-per-node"],
         header: "TRES_PER_JOB",
         cut: Cut::Always,
-        value: |_| or_null(""),
+        value: Value::Made(|_| or_null("")),
     },
     word(NO_LETTER, &["jobid"], "JOB_ID", |it| it.job.id.to_string()),
     word(NO_LETTER, &["arrayjobid"], "ARRAY_JOB_ID", |it| it.job.array_id.to_string()),

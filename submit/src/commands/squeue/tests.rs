@@ -1,6 +1,7 @@
 //! Rows as values to exact lines, and what is asked of the controller.
 
 mod formats;
+mod reading;
 mod stepping;
 
 use std::ffi::OsString;
@@ -8,7 +9,7 @@ use std::ffi::OsString;
 use clap::FromArgMatches;
 use proto::v1::{JobDetail, JobState};
 
-use super::columns::COLUMNS;
+use super::columns::{COLUMNS, Shown};
 use super::options::{DEFAULT, LONG, START};
 use super::states::Wanted;
 use super::*;

@@ -2,13 +2,14 @@
 
 use sched::spec::size::Mebibytes;
 
-use super::{Listed, detail, detail_or, word};
+use super::{Listed, detail, detail_or, word, written};
 use crate::row::{tres_asked, tres_held};
+use crate::show::push_number;
 use crate::table::{Column, NO_LETTER};
 
 pub(super) const COLUMNS: &[Column<Listed>] = &[
-    word('D', &["numnodes"], "NODES", |it| it.row.node_count.to_string()),
-    word('C', &["numcpus"], "CPUS", |it| it.row.cpus.to_string()),
+    written('D', &["numnodes"], "NODES", |it, text| push_number(text, it.row.node_count.into())),
+    written('C', &["numcpus"], "CPUS", |it, text| push_number(text, it.row.cpus.into())),
     word('c', &["mincpus"], "MIN_CPUS", |it| it.row.cpus_per_process.max(1).to_string()),
     word(NO_LETTER, &["cpus-per-task", "cpuspertask"], "CPUS_PER_TASK", |it| {
         it.row.cpus_per_process.max(1).to_string()

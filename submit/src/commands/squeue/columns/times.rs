@@ -2,15 +2,20 @@
 
 use sched::spec::duration;
 
-use super::{Listed, elapsed_s, ends_ms, start_ms, whole, word};
+use super::{Listed, elapsed_s, ends_ms, start_ms, whole, word, written};
 use crate::show;
-use crate::table::{Column, NO_LETTER};
+use crate::table::{Column, Cut, NO_LETTER};
 
 pub(super) const COLUMNS: &[Column<Listed>] = &[
     word('S', &["starttime"], "START_TIME", |it| time(start_ms(&it.row))),
     word('e', &["endtime"], "END_TIME", end_time),
     word('V', &["submittime"], "SUBMIT_TIME", |it| time(it.row.submitted_ms)),
-    whole('M', &["timeused"], "TIME", |it| duration::short(elapsed_s(&it.row, it.shown.now_ms))),
+    Column {
+        cut: Cut::OnlyLeft,
+        ..written('M', &["timeused"], "TIME", |it, text| {
+            duration::write_short(elapsed_s(&it.row, it.shown.now_ms), text);
+        })
+    },
     whole('l', &["timelimit"], "TIME_LIMIT", |it| limit(it.row.time_limit_minutes, 0)),
     whole('L', &["timeleft"], "TIME_LEFT", |it| limit(it.row.time_limit_minutes, elapsed_s(&it.row, it.shown.now_ms))),
     word(NO_LETTER, &["eligibletime"], "ELIGIBLE_TIME", |it| time(it.row.eligible_ms)),

@@ -1,27 +1,30 @@
 //! Whose job it is, what it is called, and where its files are.
 
-use super::{Listed, detail, detail_or, none, whole, word};
+use super::{Listed, detail, detail_or, known, lent, none, whole, word, written};
 use crate::row::{array_or_job, id_within, tasks_within};
-use crate::show::or_null;
+use crate::show::push_number;
 use crate::table::{Column, NO_LETTER};
 
 pub(super) const COLUMNS: &[Column<Listed>] = &[
-    word('A', &["jobid"], "JOBID", |it| it.row.id.to_string()),
-    word('i', &["jobarrayid"], "JOBID", |it| id_within(&it.row, it.shown.list_bytes_max)),
-    word('F', &["arrayjobid"], "ARRAY_JOB_ID", |it| array_or_job(&it.row).to_string()),
+    written('A', &["jobid"], "JOBID", |it, text| push_number(text, it.row.id.into())),
+    written('i', &["jobarrayid"], "JOBID", |it, text| match it.row.array_id {
+        0 => push_number(text, it.row.id.into()),
+        _ => text.push_str(&id_within(&it.row, it.shown.list_bytes_max)),
+    }),
+    written('F', &["arrayjobid"], "ARRAY_JOB_ID", |it, text| push_number(text, array_or_job(&it.row).into())),
     word('K', &["arraytaskid"], "ARRAY_TASK_ID", |it| {
         tasks_within(&it.row, it.shown.list_bytes_max).unwrap_or_else(|| "N/A".into())
     }),
-    word('j', &["name", "jobname"], "NAME", |it| or_null(&it.row.name)),
-    word('u', &["username"], "USER", |it| it.row.user.clone()),
-    word('U', &["userid"], "UID", |it| it.row.uid.to_string()),
-    word('g', &["groupname"], "GROUP", |it| it.row.group.clone()),
-    word('G', &["groupid"], "GROUP", |it| it.row.gid.to_string()),
-    word('a', &["account"], "ACCOUNT", |it| or_null(&it.row.account)),
-    word('q', &["qos"], "QOS", |it| or_null(&it.row.qos)),
-    word('w', &["wckey"], "WCKEY", |it| or_null(&it.row.wckey)),
-    word('v', &["reservation"], "RESERVATION", |it| or_null(&it.row.reservation)),
-    word('P', &["partition"], "PARTITION", |it| it.row.partition.clone()),
+    lent('j', &["name", "jobname"], "NAME", |it| known(&it.row.name)),
+    lent('u', &["username"], "USER", |it| &it.row.user),
+    written('U', &["userid"], "UID", |it, text| push_number(text, it.row.uid.into())),
+    lent('g', &["groupname"], "GROUP", |it| &it.row.group),
+    written('G', &["groupid"], "GROUP", |it, text| push_number(text, it.row.gid.into())),
+    lent('a', &["account"], "ACCOUNT", |it| known(&it.row.account)),
+    lent('q', &["qos"], "QOS", |it| known(&it.row.qos)),
+    lent('w', &["wckey"], "WCKEY", |it| known(&it.row.wckey)),
+    lent('v', &["reservation"], "RESERVATION", |it| known(&it.row.reservation)),
+    lent('P', &["partition"], "PARTITION", |it| &it.row.partition),
     word('k', &["comment"], "COMMENT", |it| detail(it, |detail| &detail.comment)),
     word('o', &["command"], "COMMAND", |it| detail(it, |detail| &detail.command)),
     word('Z', &["workdir"], "WORK_DIR", |it| detail(it, |detail| &detail.work_dir)),
