@@ -362,7 +362,7 @@ fn past_job(job: &Job, spec: JobSpec) -> Job {
         let mut last = IndexSet::new();
         let all = if ended.tasks.is_empty() { &ended.last } else { &ended.tasks };
         all.ranges().take(RANGES_MAX).for_each(|(from, to)| last.insert_range(from..=to));
-        EndedTasks { tasks: IndexSet::new(), last, ..*ended }
+        Box::new(EndedTasks { tasks: IndexSet::new(), last, ..**ended })
     });
     let terms = Arc::new(Terms { spec: Arc::new(spec), ..Terms::clone(&job.terms) });
     Job { terms, done: Default::default(), steps: Default::default(), ended_waiting, waits: None, ..job.clone() }

@@ -17,6 +17,7 @@ mod history;
 mod inflow;
 pub mod journal;
 mod links;
+mod memory;
 pub mod pack;
 mod prompt;
 pub mod recover;

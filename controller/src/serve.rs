@@ -35,6 +35,7 @@ use crate::door::{Door, Guest};
 use crate::driver::{Driver, Letter, Post, Published, mailbox};
 use crate::inflow::BoundInflow;
 use crate::journal::{Alone, Election, Journal, JournalError, SledJournal};
+use crate::memory::give_back_freed;
 use crate::prompt::Prompt;
 use crate::recover::{RecoverError, recover};
 use crate::rpc::admission::Gatekeeper;
@@ -138,6 +139,7 @@ pub enum ServeError {
 /// # Errors
 /// What kept it from starting; nothing has been changed then.
 pub fn serve(serve: Serve) -> Result<(), ServeError> {
+    give_back_freed();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

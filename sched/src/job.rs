@@ -56,7 +56,7 @@ pub struct Job {
     /// Rows of the tasks that are done.
     pub done: DoneTasks,
     /// The tasks that ended before they had a row.
-    pub ended_waiting: Option<EndedTasks>,
+    pub ended_waiting: Option<Box<EndedTasks>>,
     /// How many tasks ended how.
     pub tally: Tally,
     /// Whether one of its tasks has been given the job's own number.

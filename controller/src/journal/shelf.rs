@@ -17,7 +17,7 @@ use super::Cause;
 use super::watch::{Patience, Watch};
 
 /// Memory for pages; beyond it sled reads them again from disk.
-const CACHE_BYTES: u64 = 8 << 20;
+const CACHE_BYTES: u64 = 2 << 20;
 /// sled moves pages above a quarter of this to side files that it never syncs. A page holds up to about 20 rows of
 /// 32 KiB, so that 4 MiB keeps all of them in the one file that is synced.
 const SEGMENT_BYTES: usize = 4 << 20;

@@ -234,7 +234,7 @@ pub(super) fn end_waiting(job: &mut Job, at: Timestamp, tasks: &IndexSet, ending
         job.tally.count_many(&outcome, plain.len());
         let mut all = job.ended_waiting.take().map_or_else(IndexSet::new, |before| before.tasks);
         all.union_with(&plain);
-        job.ended_waiting = Some(EndedTasks { tasks: all, last: plain, ending, at });
+        job.ended_waiting = Some(Box::new(EndedTasks { tasks: all, last: plain, ending, at }));
     }
     if job.is_done() {
         job.ended = Some(at);
