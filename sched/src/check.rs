@@ -70,21 +70,23 @@ impl Cluster {
         self.check_index()
     }
 
-    /// Half of [`Cluster::check`]: jobs, and what they hold of nodes.
+    /// Half of [`Cluster::check`]: jobs, what they hold of nodes, and which requests made them.
     ///
     /// # Errors
     /// The first that does not hold.
     pub fn check_books(&self) -> Result<(), Broken> {
         self.jobs().try_for_each(|job| check_job(job).and_then(|()| check_steps(job)))?;
-        self.check_nodes()
+        self.check_nodes()?;
+        if self.requests_indexed() == self.index.request_jobs { Ok(()) } else { Err(Broken::Index) }
     }
 
-    /// The other half: what is computed from jobs and kept beside them.
+    /// The other half: what else is computed from jobs and kept beside them.
     ///
     /// # Errors
     /// When it is not what computing it anew gives.
     pub fn check_index(&self) -> Result<(), Broken> {
-        let anew = self.clone().indexed();
+        let mut anew = self.clone().jobs_indexed();
+        anew.index.request_jobs = self.index.request_jobs.clone();
         if anew.index == self.index { Ok(()) } else { Err(Broken::Index) }
     }
 

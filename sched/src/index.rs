@@ -67,7 +67,15 @@ pub(crate) struct Index {
 /// The terms of the newest job of each user who has any. Who shares memory with whom is no part of the state: two of these are always
 /// equal, and read alike.
 #[derive(Clone, Default)]
-pub(crate) struct Newest(OrdMap<u32, Arc<Terms>>);
+pub(crate) struct Newest(OrdMap<u32, Given>);
+
+/// Terms as they came, and as they are kept.
+#[derive(Clone)]
+struct Given {
+    /// A record names equal terms once: the next event that brings these is told by their address.
+    came: Arc<Terms>,
+    kept: Arc<Terms>,
+}
 
 impl PartialEq for Newest {
     fn eq(&self, _: &Newest) -> bool {
@@ -84,14 +92,18 @@ impl fmt::Debug for Newest {
 impl Newest {
     /// These terms, sharing what they can with what the same user submitted last.
     pub(crate) fn beside(&self, terms: &Arc<Terms>) -> Arc<Terms> {
-        self.0.get(&terms.spec.user.uid).map_or_else(|| terms.clone(), |newest| terms.beside(newest))
+        match self.0.get(&terms.spec.user.uid) {
+            Some(newest) if Arc::ptr_eq(&newest.came, terms) => newest.kept.clone(),
+            Some(newest) => terms.beside(&newest.kept),
+            None => terms.clone(),
+        }
     }
 
     /// Terms that a job is about to have, which are the newest of its user from now on.
     pub(crate) fn taken_in(&mut self, terms: &Arc<Terms>) -> Arc<Terms> {
-        let terms = self.beside(terms);
-        self.0.insert(terms.spec.user.uid, terms.clone());
-        terms
+        let kept = self.beside(terms);
+        self.0.insert(terms.spec.user.uid, Given { came: terms.clone(), kept: kept.clone() });
+        kept
     }
 }
 
@@ -149,13 +161,23 @@ impl Cluster {
     }
 
     /// The same with the index computed anew.
-    pub(crate) fn indexed(mut self) -> Cluster {
+    fn indexed(self) -> Cluster {
+        let request_jobs = self.requests_indexed();
+        let mut cluster = self.jobs_indexed();
+        cluster.index.request_jobs = request_jobs;
+        cluster
+    }
+
+    /// The jobs of all remembered requests.
+    pub(crate) fn requests_indexed(&self) -> OrdMap<RequestId, JobId> {
+        self.requests.iter().map(|(_, request, job)| (*request, *job)).collect()
+    }
+
+    /// The same with all of the index computed anew but for the requests.
+    pub(crate) fn jobs_indexed(mut self) -> Cluster {
         let mut index = Index { newest: std::mem::take(&mut self.index.newest), ..Index::default() };
         for (id, node) in &self.nodes {
             index.by_name.insert(NodeOrder::of(&node.name), *id);
-        }
-        for (_, request, job) in &self.requests {
-            index.request_jobs.insert(*request, *job);
         }
         self.index = index;
         let jobs: Vec<Arc<Job>> = self.jobs.values().cloned().collect();

@@ -22,9 +22,14 @@ pub struct Shared<T>(#[serde(with = "arc")] Arc<T>);
 impl<T: PartialEq> Shared<T> {
     /// Gives up its own memory for that of another value, where both are equal.
     pub(crate) fn share_with(&mut self, other: &Shared<T>) {
-        if self == other {
+        if self.is_apart(other) {
             self.0 = other.0.clone();
         }
+    }
+
+    /// Whether both are equal, and do not share their memory.
+    pub(crate) fn is_apart(&self, other: &Shared<T>) -> bool {
+        !Arc::ptr_eq(&self.0, &other.0) && self.0 == other.0
     }
 }
 

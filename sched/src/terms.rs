@@ -37,10 +37,18 @@ impl Terms {
         if Arc::ptr_eq(self, other) || self == other {
             return other.clone();
         }
-        let mut terms = Terms::clone(self);
+        let spec = if self.spec == other.spec {
+            other.spec.clone()
+        } else if self.spec.is_apart(&other.spec) {
+            Arc::new(self.spec.beside(&other.spec))
+        } else {
+            self.spec.clone()
+        };
+        if Arc::ptr_eq(&spec, &self.spec) && !self.partitions.is_apart(&other.partitions) {
+            return self.clone();
+        }
+        let mut terms = Terms { spec, ..Terms::clone(self) };
         terms.partitions.share_with(&other.partitions);
-        terms.spec =
-            if self.spec == other.spec { other.spec.clone() } else { Arc::new(self.spec.beside(&other.spec)) };
         Arc::new(terms)
     }
 

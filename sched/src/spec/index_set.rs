@@ -8,13 +8,13 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use roaring::RoaringBitmap;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A set of `u32`, ordered, stored as runs wherever runs are smaller.
 ///
 /// Equal sets are equal and serialise to equal bytes, however they came about.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct IndexSet(RoaringBitmap);
 
 impl IndexSet {
@@ -180,11 +180,44 @@ impl fmt::Debug for IndexSet {
 }
 
 impl Serialize for IndexSet {
-    /// Writes the portable roaring format, with runs, as one byte string.
+    /// Writes the portable roaring format, with runs, as one byte string; of the sets that most jobs have, which are empty or of one index,
+    /// nothing or that index.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match (self.0.min(), self.0.max()) {
+            (None, _) => return serializer.serialize_unit(),
+            (Some(one), last) if last == Some(one) => return serializer.serialize_u32(one),
+            _ => {}
+        }
         let mut smallest = self.0.clone();
         smallest.optimize();
         smallest.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for IndexSet {
+    /// Reads what [`IndexSet::serialize`] writes; small sets may also be in the longer form.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<IndexSet, D::Error> {
+        struct Any;
+        impl Visitor<'_> for Any {
+            type Value = IndexSet;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a set of indices")
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<IndexSet, E> {
+                Ok(IndexSet::new())
+            }
+
+            fn visit_u64<E: Error>(self, index: u64) -> Result<IndexSet, E> {
+                u32::try_from(index).map(IndexSet::from).map_err(E::custom)
+            }
+
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<IndexSet, E> {
+                RoaringBitmap::deserialize_from(bytes).map(IndexSet).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Any)
     }
 }
 

@@ -2,6 +2,7 @@
 //! [`JobDraft::check`] is the only way to a [`JobSpec`], which nobody validates again.
 
 use std::ops::Deref;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -56,6 +57,19 @@ impl JobSpec {
         let mut draft = self.0.clone();
         change(&mut draft);
         draft.check()
+    }
+
+    /// Whether any part that it has in common with another is kept twice.
+    pub(crate) fn is_apart(&self, other: &JobSpec) -> bool {
+        (!Arc::ptr_eq(&self.name, &other.name) && self.name == other.name)
+            || self.user.is_apart(&other.user)
+            || self.request.is_apart(&other.request)
+            || self.work.is_apart(&other.work)
+            || self.files.is_apart(&other.files)
+            || self.origin.is_apart(&other.origin)
+            || self.labels.is_apart(&other.labels)
+            || self.limits.is_apart(&other.limits)
+            || matches!((&self.map, &other.map), (Some(map), Some(other)) if map.is_apart(other))
     }
 
     /// The same, with every part that it has in common with another kept once.
