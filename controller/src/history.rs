@@ -334,7 +334,8 @@ fn job_row(job: &Job, pack: &dyn Fn(&Job) -> Vec<u8>, bytes_max: usize) -> Optio
         return Some(full);
     }
     let spec = past_spec(&job.terms.spec, SHORT_TEXT_BYTES_MAX);
-    let bare = JobDraft { request: Request::default().into(), ..JobDraft::clone(&spec) }.check().expect("a bare job is sound");
+    let bare =
+        JobDraft { request: Request::default().into(), ..JobDraft::clone(&spec) }.check().expect("a bare job is sound");
     let row = Some(pack(&past_job(job, bare))).filter(fits);
     if row.is_none() {
         error!(job = %job.id, "the job is too large for history and will be missing there");

@@ -6,7 +6,7 @@
 
 use std::any::{Any, TypeId};
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
@@ -67,7 +67,7 @@ enum Told<T> {
 #[derive(Default)]
 struct Parts {
     all: Vec<Arc<dyn Any + Send + Sync>>,
-    numbers: HashMap<(TypeId, *const ()), u32>,
+    numbers: BTreeMap<(TypeId, *const ()), u32>,
 }
 
 thread_local! {

@@ -135,7 +135,10 @@ fn partitions_that_share_nodes_keep_places_for_each_other_and_others_do_not() {
     rig.plan();
     submit(
         &mut rig,
-        [in_partition("high", JobDraft { request: Request { nodes_min: 2, ..(*wide(4, 1).request).clone() }.into(), ..job() })],
+        [in_partition(
+            "high",
+            JobDraft { request: Request { nodes_min: 2, ..(*wide(4, 1).request).clone() }.into(), ..job() },
+        )],
     );
     submit(&mut rig, [in_partition("low", sized(1, 90)), in_partition("apart", sized(1, 90))]);
     rig.plan();

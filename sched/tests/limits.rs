@@ -14,7 +14,10 @@ use sched::step::Input;
 fn a_user_has_so_many_jobs_at_a_time_and_others_have_theirs() {
     let mut rig = Rig::with_nodes(1, 2);
     rig.settings = Settings { user_jobs_max: 2, ..Settings::default() };
-    let of = |uid: u32| JobDraft { user: User { uid, name: format!("u{uid}").into(), ..(*job().user).clone() }.into(), ..job() };
+    let of = |uid: u32| JobDraft {
+        user: User { uid, name: format!("u{uid}").into(), ..(*job().user).clone() }.into(),
+        ..job()
+    };
     let first = rig.submit(of(1)).expect("the first");
     rig.submit(JobDraft { name: "other".into(), ..of(1) }).expect("the second, under another name");
     let refused = rig.submit(of(1)).expect_err("a third");

@@ -64,7 +64,10 @@ fn per_job(count: usize, draft: impl Fn(usize) -> JobDraft) -> usize {
     let packed_held = HELD_BYTES.load(Relaxed);
     let restored = rmp_serde::from_slice::<Cluster>(&packed).expect("unpacked").restored();
     let restored_bytes = HELD_BYTES.load(Relaxed) - packed_held;
-    assert_eq!(restored.jobs().map(|job| job.id).collect::<Vec<_>>(), cluster.jobs().map(|job| job.id).collect::<Vec<_>>());
+    assert_eq!(
+        restored.jobs().map(|job| job.id).collect::<Vec<_>>(),
+        cluster.jobs().map(|job| job.id).collect::<Vec<_>>()
+    );
     assert!(restored_bytes < (held - before) * 5 / 4, "{restored_bytes} bytes restored, {} before", held - before);
     (held - before) / count
 }
@@ -77,8 +80,8 @@ fn what_is_alike_is_kept_once_and_what_has_ended_takes_little() {
     let name = |number: usize| -> Name { format!("step-{number:06}").as_str().into() };
     let different = per_job(10_000, |number| JobDraft { name: name(number), ..job() });
     println!("{different} bytes a job, each with a name of its own");
-    assert!(same < 800, "{same} bytes a job, all the same");
-    assert!(different < 1600, "{different} bytes a job, each with a name of its own");
+    assert!(same < 700, "{same} bytes a job, all the same");
+    assert!(different < 1300, "{different} bytes a job, each with a name of its own");
 
     let tasks = 20_000;
     let mut rig = Rig::with_nodes(8, 8);

@@ -350,7 +350,8 @@ fn a_partition_fills_in_what_a_job_leaves_open() {
     let mut rig = Rig::with_nodes(3, 4);
     update(&mut rig, "debug", "MinNodes=2 MaxNodes=2 DefMemPerCPU=100");
     rig.submit(wide(6, 1)).expect("accepted");
-    rig.submit(JobDraft { request: Request { nodes_max: Some(1), ..Request::default() }.into(), ..job() }).expect("accepted");
+    rig.submit(JobDraft { request: Request { nodes_max: Some(1), ..Request::default() }.into(), ..job() })
+        .expect("accepted");
     rig.plan();
     let TaskState::Running { shares, .. } = &rig.cluster.job(JobId(1)).expect("there").tasks[&0].state else {
         panic!("it runs")

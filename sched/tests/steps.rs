@@ -39,7 +39,11 @@ fn exact(processes: u32) -> StepDraft {
 
 /// A cluster of two nodes with two CPUs each, and a job that runs on all of it.
 fn two_by_two() -> (Rig, AttemptKey) {
-    with_job(2, 2, JobDraft { request: Request { nodes_min: 2, processes: Some(4), ..Request::default() }.into(), ..job() })
+    with_job(
+        2,
+        2,
+        JobDraft { request: Request { nodes_min: 2, processes: Some(4), ..Request::default() }.into(), ..job() },
+    )
 }
 
 fn with_job(nodes: u32, cpus: u32, draft: JobDraft) -> (Rig, AttemptKey) {
@@ -292,7 +296,10 @@ fn what_runs_when_the_batch_script_ends_is_stopped_and_then_the_job_is_over() {
     assert!(state(&rig).is_some(), "it still goes on elsewhere");
     rig.part_ends(made, 2, signalled(15));
     let job = rig.cluster.job(JobId(1)).expect("there");
-    assert_eq!((job.done.get(0).expect("done").outcome.ending, job.done.get(0).expect("done").outcome.exit.code), (Ending::Failed, 3));
+    assert_eq!(
+        (job.done.get(0).expect("done").outcome.ending, job.done.get(0).expect("done").outcome.exit.code),
+        (Ending::Failed, 3)
+    );
     assert_eq!(job.done.get(0).expect("done").ended, ended_at, "when its batch script ended");
     assert_eq!(rig.ending(made), Some((Ending::Cancelled(1000), Exit { code: 0, signal: 15 })));
 }
@@ -320,7 +327,10 @@ fn a_cancelled_job_takes_its_steps_with_it() {
     rig.part_ends(made, 1, signalled(15));
     rig.part_ends(made, 2, signalled(9));
     assert_eq!(rig.ending(made), Some((Ending::Cancelled(1000), Exit { code: 0, signal: 15 })));
-    assert_eq!(rig.cluster.job(JobId(1)).expect("there").done.get(0).expect("done").outcome.ending, Ending::Cancelled(1000));
+    assert_eq!(
+        rig.cluster.job(JobId(1)).expect("there").done.get(0).expect("done").outcome.ending,
+        Ending::Cancelled(1000)
+    );
 }
 
 #[test]

@@ -223,7 +223,8 @@ fn ends_are_judged_by_how_and_why() {
     rig.end(key(1, 2, 1), How::TimedOut(Exit { code: 0, signal: 15 }));
     rig.end(key(1, 3, 1), How::NotStarted);
     let job = rig.cluster.job(JobId(1)).expect("there");
-    let seen: Vec<_> = job.done.iter().map(|(_, done)| (done.outcome.exit.to_string(), done.outcome.reason())).collect();
+    let seen: Vec<_> =
+        job.done.iter().map(|(_, done)| (done.outcome.exit.to_string(), done.outcome.reason())).collect();
     let seen: Vec<_> = seen.iter().map(|(exit, reason)| (exit.as_str(), *reason)).collect();
     let expected =
         [("7:0", "NonZeroExitCode"), ("0:9", "RaisedSignal"), ("0:15", "TimeLimit"), ("0:53", "JobLaunchFailure")];

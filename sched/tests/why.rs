@@ -354,7 +354,10 @@ fn gres_licenses_and_chosen_nodes_are_spoken_of() {
         let licenses = LicenseAsk::list(licenses).expect("licenses");
         JobDraft { request: Request { gres, licenses, ..Request::default() }.into(), ..job() }
     };
-    let none = |gres| JobDraft { request: Request { licenses: Vec::new(), ..(*asks(gres, "solver").request).clone() }.into(), ..job() };
+    let none = |gres| JobDraft {
+        request: Request { licenses: Vec::new(), ..(*asks(gres, "solver").request).clone() }.into(),
+        ..job()
+    };
     submit(&mut rig, [none("gpu:2"), none("gpu:1")]);
     let node = &said(&rig, "2", Kind::Node);
     assert!(node[0].starts_with("gpus has ") && node[0].ends_with(": some of gpu:1 is in use."), "{node:?}");

@@ -19,7 +19,8 @@ pub(crate) fn job(conduct: Conduct) -> JobDraft {
         work: Work::Command(vec!["task".into()]).into(),
         map: None,
         environment: BlobHash([0; 32]),
-        files: Files { work_dir: "/".into(), stdin: None, stdout: None, stderr: None, append: false, umask: 0o022 }.into(),
+        files: Files { work_dir: "/".into(), stdin: None, stdout: None, stderr: None, append: false, umask: 0o022 }
+            .into(),
         requeue: true,
         hold: false,
         begin: None,

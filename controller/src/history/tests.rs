@@ -39,7 +39,8 @@ pub(crate) fn fat_job(tasks: &str) -> JobSpec {
             stderr: Some(long()),
             append: false,
             umask: 0,
-        }.into(),
+        }
+        .into(),
         requeue: true,
         hold: false,
         begin: None,
@@ -62,7 +63,8 @@ pub(crate) fn fat_job(tasks: &str) -> JobSpec {
             admin_comment: long(),
             mail_user: long(),
             ..Labels::default()
-        }.into(),
+        }
+        .into(),
         limits: Vec::new().into(),
         time_min: None,
         login_environment: false,
@@ -76,7 +78,8 @@ pub(crate) fn fat_job(tasks: &str) -> JobSpec {
 pub(crate) fn cluster_with(job: JobId, spec: JobSpec) -> Cluster {
     let mut cluster = Cluster::default();
     let (spec, partitions, time_limit) = (Arc::new(spec), vec!["debug".into()], TimeLimit::Unlimited);
-    let terms = Arc::new(Terms { spec, partitions: partitions.into(), time_limit, priority: 0, fixed: false, revision: 0 });
+    let terms =
+        Arc::new(Terms { spec, partitions: partitions.into(), time_limit, priority: 0, fixed: false, revision: 0 });
     cluster.apply(AT, &Event::Submitted { job, request: RequestId(1), terms });
     cluster
 }

@@ -199,11 +199,8 @@ impl<'a> Numbers<'a> {
         let node = if kind.shares.len() == 1 { u32::try_from(read(numbers)?).ok()? } else { 0 };
         before.id = before.id.checked_add(unfolded(read(numbers)?))?;
         before.ended = before.ended.wrapping_add(unfolded(read(numbers)?));
-        let started = if kind.has_started {
-            Some(Timestamp(before.ended.wrapping_sub(unfolded(read(numbers)?))))
-        } else {
-            None
-        };
+        let started =
+            if kind.has_started { Some(Timestamp(before.ended.wrapping_sub(unfolded(read(numbers)?)))) } else { None };
         let mut usage = Usage::default();
         if kind.uses != Uses::Nothing {
             (usage.user_us, usage.system_us, usage.rss_kib_max) = (read(numbers)?, read(numbers)?, read(numbers)?);

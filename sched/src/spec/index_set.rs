@@ -4,6 +4,7 @@
 //! and in the journal. It knows nothing of jobs or limits; reading `0-9:3%2` is the business of [`super::array`].
 //! Start at [`IndexSet::take_first`], which is how a plan splits tasks off.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::RangeInclusive;
 
@@ -15,7 +16,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 ///
 /// Equal sets are equal and serialise to equal bytes, however they came about.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct IndexSet(RoaringBitmap);
+pub struct IndexSet(Form);
+
+/// What a set is kept as. Plain jobs, of which there are many, have one task and empty sets beside it: those take no memory of their own.
+#[derive(Clone, Default, PartialEq, Eq)]
+enum Form {
+    #[default]
+    Empty,
+    One(u32),
+    /// Two or more.
+    Many(Box<RoaringBitmap>),
+}
 
 impl IndexSet {
     /// Makes the empty set.
@@ -23,115 +34,219 @@ impl IndexSet {
         Self::default()
     }
 
+    fn of(bitmap: RoaringBitmap) -> Self {
+        IndexSet(match (bitmap.min(), bitmap.max()) {
+            (None, _) | (_, None) => Form::Empty,
+            (Some(one), Some(last)) if one == last => Form::One(one),
+            _ => Form::Many(Box::new(bitmap)),
+        })
+    }
+
+    fn one(&self) -> Option<u32> {
+        match self.0 {
+            Form::One(index) => Some(index),
+            Form::Empty | Form::Many(_) => None,
+        }
+    }
+
+    fn many(&self) -> Option<&RoaringBitmap> {
+        match &self.0 {
+            Form::Many(bitmap) => Some(bitmap),
+            Form::Empty | Form::One(_) => None,
+        }
+    }
+
+    fn bitmap(&self) -> Cow<'_, RoaringBitmap> {
+        self.many().map_or_else(|| Cow::Owned(self.one().into_iter().collect()), Cow::Borrowed)
+    }
+
+    /// Changes the set as a bitmap.
+    fn change<T>(&mut self, change: impl FnOnce(&mut RoaringBitmap) -> T) -> T {
+        if let Form::Many(bitmap) = &mut self.0 {
+            let changed = change(bitmap);
+            if bitmap.min() == bitmap.max() {
+                *self = Self::of(std::mem::take(bitmap));
+            }
+            return changed;
+        }
+        let mut bitmap = self.bitmap().into_owned();
+        let changed = change(&mut bitmap);
+        *self = Self::of(bitmap);
+        changed
+    }
+
     /// Splits off the lowest `n` indices, or all of them if there are fewer, and returns them.
     ///
     /// Costs what the ranges taken cost, not what is left.
     pub fn take_first(&mut self, n: u64) -> IndexSet {
-        let mut taken = IndexSet::new();
+        let mut taken = RoaringBitmap::new();
         let mut missing = n;
         for (start, end) in self.ranges() {
             if missing == 0 {
                 break;
             }
             let last = end.min(start.saturating_add(u32::try_from(missing - 1).unwrap_or(u32::MAX)));
-            missing -= taken.0.insert_range(start..=last);
+            missing -= taken.insert_range(start..=last);
         }
-        taken.0.optimize();
-        self.0.remove_smallest(n - missing);
-        self.0.optimize();
-        taken
+        taken.optimize();
+        self.change(|rest| {
+            rest.remove_smallest(n - missing);
+            rest.optimize();
+        });
+        Self::of(taken)
     }
 
     /// Adds one index; returns whether it was new.
     pub fn insert(&mut self, index: u32) -> bool {
-        self.0.insert(index)
+        match self.0 {
+            Form::Empty => {
+                self.0 = Form::One(index);
+                true
+            }
+            Form::One(_) | Form::Many(_) => self.change(|bitmap| bitmap.insert(index)),
+        }
     }
 
     /// Adds every index of an inclusive range; an empty range adds nothing.
     pub fn insert_range(&mut self, range: RangeInclusive<u32>) {
-        self.0.insert_range(range);
-        self.0.optimize();
+        self.change(|bitmap| {
+            bitmap.insert_range(range);
+            bitmap.optimize();
+        });
     }
 
     /// Removes one index; returns whether it was there.
     ///
     /// Removing many one by one leaves fragments: call [`IndexSet::optimize`] afterwards.
     pub fn remove(&mut self, index: u32) -> bool {
-        self.0.remove(index)
+        let there = self.contains(index);
+        match self.0 {
+            Form::Many(_) if there => self.change(|bitmap| bitmap.remove(index)),
+            Form::One(_) if there => {
+                self.0 = Form::Empty;
+                true
+            }
+            Form::Empty | Form::One(_) | Form::Many(_) => false,
+        }
     }
 
     /// Adds all of `other`.
     pub fn union_with(&mut self, other: &IndexSet) {
-        self.0 |= &other.0;
-        self.0.optimize();
+        match (&self.0, &other.0) {
+            (_, Form::Empty) => {}
+            (Form::Empty, _) => *self = other.clone(),
+            _ => self.change(|bitmap| {
+                *bitmap |= &*other.bitmap();
+                bitmap.optimize();
+            }),
+        }
     }
 
     /// Keeps only what is in `other` too.
     pub fn intersect_with(&mut self, other: &IndexSet) {
-        self.0 &= &other.0;
-        self.0.optimize();
+        match (&self.0, &other.0) {
+            (Form::Empty, _) => {}
+            (Form::One(index), _) if other.contains(*index) => {}
+            (Form::One(_), _) | (_, Form::Empty) => *self = IndexSet::new(),
+            _ => self.change(|bitmap| {
+                *bitmap &= &*other.bitmap();
+                bitmap.optimize();
+            }),
+        }
     }
 
     /// Removes all of `other`.
     pub fn subtract(&mut self, other: &IndexSet) {
-        self.0 -= &other.0;
-        self.0.optimize();
+        match (&self.0, &other.0) {
+            (Form::Empty, _) | (_, Form::Empty) => {}
+            (Form::One(index), _) if other.contains(*index) => *self = IndexSet::new(),
+            (Form::One(_), _) => {}
+            _ => self.change(|bitmap| {
+                *bitmap -= &*other.bitmap();
+                bitmap.optimize();
+            }),
+        }
     }
 
     /// Chooses the smallest form again after many single insertions or removals.
     pub fn optimize(&mut self) {
-        self.0.optimize();
+        if let Form::Many(bitmap) = &mut self.0 {
+            bitmap.optimize();
+        }
     }
 
     /// Says whether `index` is in the set.
     pub fn contains(&self, index: u32) -> bool {
-        self.0.contains(index)
+        match &self.0 {
+            Form::Empty => false,
+            Form::One(one) => *one == index,
+            Form::Many(bitmap) => bitmap.contains(index),
+        }
     }
 
     /// Says whether any index of a range is in the set.
     pub fn has_any_of(&self, range: RangeInclusive<u32>) -> bool {
-        self.0.range_cardinality(range) > 0
+        match &self.0 {
+            Form::Empty => false,
+            Form::One(one) => range.contains(one),
+            Form::Many(bitmap) => bitmap.range_cardinality(range) > 0,
+        }
     }
 
     /// Says whether every index of the set is in `other` too.
     pub fn is_subset(&self, other: &IndexSet) -> bool {
-        self.0.is_subset(&other.0)
+        match &self.0 {
+            Form::Empty => true,
+            Form::One(one) => other.contains(*one),
+            Form::Many(bitmap) => other.many().is_some_and(|other| bitmap.is_subset(other)),
+        }
     }
 
     /// Counts the indices.
     pub fn len(&self) -> u64 {
-        self.0.len()
+        match &self.0 {
+            Form::Empty => 0,
+            Form::One(_) => 1,
+            Form::Many(bitmap) => bitmap.len(),
+        }
     }
 
     /// Says whether there is no index at all.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        matches!(self.0, Form::Empty)
     }
 
     /// The lowest index.
     pub fn min(&self) -> Option<u32> {
-        self.0.min()
+        self.many().map_or(self.one(), RoaringBitmap::min)
     }
 
     /// The highest index.
     pub fn max(&self) -> Option<u32> {
-        self.0.max()
+        self.many().map_or(self.one(), RoaringBitmap::max)
     }
 
     /// Walks the indices upwards. For anything that can work on ranges, [`IndexSet::ranges`] is cheaper by far.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = u32> + '_ {
-        self.0.iter()
+        self.one().into_iter().chain(self.many().into_iter().flatten())
     }
 
     /// Walks the maximal ranges upwards, as inclusive `(start, end)`; neighbours never touch.
     pub fn ranges(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
-        let mut rest = self.0.iter();
-        std::iter::from_fn(move || rest.next_range().map(RangeInclusive::into_inner))
+        let (mut one, mut rest) = (self.one(), self.many().map(RoaringBitmap::iter));
+        std::iter::from_fn(move || {
+            let range = || rest.as_mut()?.next_range().map(RangeInclusive::into_inner);
+            one.take().map(|index| (index, index)).or_else(range)
+        })
     }
 
     /// The bytes that the set takes when serialised in its present form, and about as many in memory.
     pub fn size_bytes(&self) -> usize {
-        self.0.serialized_size()
+        match &self.0 {
+            Form::Empty => 1,
+            Form::One(_) => 5,
+            Form::Many(bitmap) => bitmap.serialized_size(),
+        }
     }
 }
 
@@ -144,17 +259,16 @@ impl From<RangeInclusive<u32>> for IndexSet {
 }
 
 impl From<u32> for IndexSet {
-    /// The set of every plain job: a copy, because that has no room to spare, where what has grown takes four times as much.
     fn from(index: u32) -> Self {
-        Self::from(index..=index).clone()
+        Self(Form::One(index))
     }
 }
 
 impl FromIterator<u32> for IndexSet {
     fn from_iter<I: IntoIterator<Item = u32>>(indices: I) -> Self {
-        let mut set = Self(RoaringBitmap::from_iter(indices));
-        set.optimize();
-        set
+        let mut bitmap = RoaringBitmap::from_iter(indices);
+        bitmap.optimize();
+        Self::of(bitmap)
     }
 }
 
@@ -183,14 +297,15 @@ impl Serialize for IndexSet {
     /// Writes the portable roaring format, with runs, as one byte string; of the sets that most jobs have, which are empty or of one index,
     /// nothing or that index.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match (self.0.min(), self.0.max()) {
-            (None, _) => return serializer.serialize_unit(),
-            (Some(one), last) if last == Some(one) => return serializer.serialize_u32(one),
-            _ => {}
+        match &self.0 {
+            Form::Empty => serializer.serialize_unit(),
+            Form::One(index) => serializer.serialize_u32(*index),
+            Form::Many(bitmap) => {
+                let mut smallest = bitmap.clone();
+                smallest.optimize();
+                smallest.serialize(serializer)
+            }
         }
-        let mut smallest = self.0.clone();
-        smallest.optimize();
-        smallest.serialize(serializer)
     }
 }
 
@@ -214,7 +329,7 @@ impl<'de> Deserialize<'de> for IndexSet {
             }
 
             fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<IndexSet, E> {
-                RoaringBitmap::deserialize_from(bytes).map(IndexSet).map_err(E::custom)
+                RoaringBitmap::deserialize_from(bytes).map(IndexSet::of).map_err(E::custom)
             }
         }
         deserializer.deserialize_any(Any)
@@ -299,6 +414,7 @@ mod tests {
 
     fn models() -> impl Strategy<Value = BTreeSet<u32>> {
         let piece = (0..200_000u32, 1..3000u32, 1..4usize);
+        let piece = prop_oneof![piece, (0..4u32, 1..3u32, Just(1_usize))];
         prop::collection::vec(piece, 0..6).prop_map(|pieces| {
             pieces.into_iter().flat_map(|(start, length, step)| (start..start + length).step_by(step)).collect()
         })

@@ -214,7 +214,8 @@ pub(crate) fn job() -> JobDraft {
         work: Work::Command(vec!["/bin/true".into()]).into(),
         map: None,
         environment: BlobHash([0; 32]),
-        files: Files { work_dir: "/tmp".into(), stdin: None, stdout: None, stderr: None, append: false, umask: 0o022 }.into(),
+        files: Files { work_dir: "/tmp".into(), stdin: None, stdout: None, stderr: None, append: false, umask: 0o022 }
+            .into(),
         requeue: true,
         hold: false,
         begin: None,
