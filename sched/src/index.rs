@@ -153,8 +153,12 @@ impl Cluster {
         let mut newest = Newest::default();
         let ids: Vec<JobId> = self.jobs.keys().copied().collect();
         for id in ids {
-            let job = Arc::make_mut(self.jobs.get_mut(&id).expect("it was there a moment ago"));
-            job.terms = newest.taken_in(&job.terms);
+            let terms = &self.jobs[&id].terms;
+            let kept = newest.taken_in(terms);
+            // What was written together shares already.
+            if !Arc::ptr_eq(&kept, terms) {
+                Arc::make_mut(self.jobs.get_mut(&id).expect("it was there a moment ago")).terms = kept;
+            }
         }
         self.index.newest = newest;
         self.indexed()

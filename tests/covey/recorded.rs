@@ -19,17 +19,28 @@ fn tar(args: &[&str]) {
 
 #[test]
 fn the_first_journal_opens_and_its_jobs_go_on() {
+    opens("journal-1");
+}
+
+/// What jobs have in common was written once from here on, and rows of done tasks were packed.
+#[test]
+fn the_second_journal_opens_and_its_jobs_go_on() {
+    opens("journal-2");
+}
+
+fn opens(name: &str) {
     // Its history is of another day.
     let mut rig = Rig::prepared("HistoryDays = 36500\n[Licenses]\nmatlab = 4\n");
-    let archive = recording("journal-1.tar.gz");
+    let archive = recording(&format!("{name}.tar.gz"));
     tar(&["-xzf", archive.to_str().expect("text"), "-C", rig.dir().to_str().expect("text")]);
     assert!(rig.try_run("fsck", &[rig.dir().to_str().expect("text")]).status.success());
     rig.start_controller();
+    let recorded = |kind| fs::read_to_string(recording(&format!("{name}.{kind}"))).expect("recorded");
     let jobs = rig.run("squeue", &["-h", "-S", "i", "-o", "%i|%j|%T|%r|%P|%l|%m|%k|%E"]);
-    assert_eq!(jobs, fs::read_to_string(recording("journal-1.squeue")).expect("recorded"));
+    assert_eq!(jobs, recorded("squeue"));
     let past =
         rig.run("sacct", &["-n", "-P", "-S", "2020-01-01", "-o", "JobID,JobName,State,ExitCode,AllocCPUS,NodeList"]);
-    assert_eq!(past, fs::read_to_string(recording("journal-1.sacct")).expect("recorded"));
+    assert_eq!(past, recorded("sacct"));
     let held =
         jobs.lines().find(|line| line.contains("|held|")).expect("it waits").split('|').next().expect("a number");
     assert!(rig.run("scontrol", &["write", "batch_script", held, "-"]).contains("echo recorded"));
@@ -58,6 +69,11 @@ fn record() {
     let held =
         rig.submit(&["--hold", "-J", "held", "-o", "none", "--comment", "kept", "-t", "5", "--wrap", "echo recorded"]);
     rig.submit(&["--hold", "-J", "array", "--array=0-999:3%7", "--mem", "2M", "-L", "matlab:2", "--wrap", "true"]);
+    // Enough done tasks to be packed, of a job that stays in memory.
+    let partly = rig.submit(&["--hold", "-J", "partly", "-o", "none", "--array=0-40", "--wrap", "true"]);
+    rig.run("scontrol", &["release", &format!("{partly}_[0-39]")]);
+    let done = ["-h", "-r", "-t", "COMPLETED", "-j", &partly];
+    wait_for("they are done", || rig.run("squeue", &done).lines().count() == 40);
     rig.submit(&["-J", "after", "-d", &format!("afterok:{held}"), "--nice=5", "--wrap", "true"]);
     let running = rig.submit(&["-o", "none", "-J", "runs", "--wrap", "sleep 600"]);
     wait_for("it runs", || rig.states(&running) == ["RUNNING"]);
