@@ -64,7 +64,7 @@ fn record() {
     ]);
     let alone = rig.submit(&["-o", "none", "-J", "alone", "-c", "2", "--mem", "100M", "--wrap", "exit 3"]);
     for job in [&past, &alone] {
-        wait_for("it is history", || rig.run("squeue", &["-h", "-t", "all", "-j", job]).is_empty());
+        wait_for("it is history", || is_history(&rig, job));
     }
     let held =
         rig.submit(&["--hold", "-J", "held", "-o", "none", "--comment", "kept", "-t", "5", "--wrap", "echo recorded"]);
@@ -79,7 +79,7 @@ fn record() {
     wait_for("it runs", || rig.states(&running) == ["RUNNING"]);
     rig.run("scontrol", &["create", "partitionname=made", "nodes=linux0", "maxtime=60"]);
     rig.run("scancel", &[&running]);
-    wait_for("it is history", || rig.run("squeue", &["-h", "-t", "all", "-j", &running]).is_empty());
+    wait_for("it is history", || is_history(&rig, &running));
     let jobs = rig.run("squeue", &["-h", "-S", "i", "-o", "%i|%j|%T|%r|%P|%l|%m|%k|%E"]);
     let past =
         rig.run("sacct", &["-n", "-P", "-S", "2020-01-01", "-o", "JobID,JobName,State,ExitCode,AllocCPUS,NodeList"]);
@@ -90,4 +90,8 @@ fn record() {
     tar(&["-czf", archive, "--sparse", "--owner=0", "--group=0", "-C", dir.to_str().expect("text"), "journal/store"]);
     fs::write(recording("new.squeue"), jobs).expect("written");
     fs::write(recording("new.sacct"), past).expect("written");
+}
+
+fn is_history(rig: &Rig, job: &str) -> bool {
+    rig.run("squeue", &["-h", "-t", "all", "-o", "%F"]).lines().all(|listed| listed != job)
 }

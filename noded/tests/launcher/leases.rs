@@ -14,7 +14,8 @@ fn launch(launch: Launch) -> Request {
 fn in_ms(ms: u64) -> Option<u64> {
     let text = fs::read_to_string("/proc/uptime").expect("proc");
     let seconds: f64 = text.split(' ').next().and_then(|text| text.parse().ok()).expect("seconds");
-    Some((seconds * 1000.0) as u64 + ms)
+    // The kernel writes hundredths, of which a float may be a little less.
+    Some((seconds * 1000.0).round() as u64 + ms)
 }
 
 fn lease(ms: u64, kill_wait_ms: u64) -> Request {
