@@ -48,7 +48,8 @@ fn kill_9_at_any_moment_of_a_controller_loses_nothing() {
     }
     rig.stop_controller();
     assert!(begun > rounds / 5, "only {begun} of {rounds} kills came while it started");
-    assert!(rig.try_run("fsck", &[rig.dir().to_str().expect("text")]).status.success(), "the journal is whole");
+    let fsck = rig.try_run("fsck", &[rig.dir().to_str().expect("text")]);
+    assert!(fsck.status.success(), "the journal is not whole: {fsck:?}");
     println!("{rounds} kills, {} acknowledged, 0 lost; slowest start {slowest:?}", acknowledged.count());
 }
 

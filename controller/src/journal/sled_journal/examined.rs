@@ -62,16 +62,17 @@ impl SledJournal {
         Ok(Examined { journal, mark, flaws })
     }
 
-    /// All checkpoints, oldest first.
+    /// All checkpoints, oldest first; without those that were never finished, which have no head.
     pub(crate) fn checkpoints(&self) -> Result<Vec<ExaminedCheckpoint>, Cause> {
-        let whole = |sequence| {
+        let look = |sequence| {
             let key = rows::checkpoint_key(sequence);
             match self.on_shelf(|shelf| rows::join(&key, |key| shelf.get(key))) {
-                Ok(Found::Whole(bytes)) => Some(bytes),
-                Ok(Found::Nothing | Found::Damage) | Err(_) => None,
+                Ok(Found::Whole(bytes)) => Some((sequence, Some(bytes))),
+                Ok(Found::Nothing) => None,
+                Ok(Found::Damage) | Err(_) => Some((sequence, None)),
             }
         };
-        Ok(self.checkpoint_sequences()?.into_iter().map(|sequence| (sequence, whole(sequence))).collect())
+        Ok(self.checkpoint_sequences()?.into_iter().filter_map(look).collect())
     }
 }
 

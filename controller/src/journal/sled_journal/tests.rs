@@ -143,3 +143,18 @@ fn a_newer_or_missing_format_is_refused() {
     drop(journal);
     assert!(matches!(SledJournal::open(dir.path()), Err(JournalError::Damaged { .. })));
 }
+
+#[test]
+fn a_checkpoint_that_was_never_finished_is_no_damage() {
+    let (dir, journal) = new();
+    fill(&journal, 3);
+    journal.checkpoint(2, &[2; 100_000]).expect("a checkpoint");
+    journal.checkpoint(3, &[3; 100_000]).expect("a checkpoint");
+    // Its head is written last.
+    delete(&journal, rows::checkpoint_key(3));
+    drop(journal);
+    let examined = SledJournal::examine(dir.path()).expect("readable");
+    assert_eq!(examined.flaws, Vec::<String>::new());
+    let checkpoints = examined.journal.checkpoints().expect("listed");
+    assert_eq!(checkpoints.iter().map(|(sequence, bytes)| (*sequence, bytes.is_some())).collect::<Vec<_>>(), [(2, true)]);
+}
