@@ -156,5 +156,8 @@ fn a_checkpoint_that_was_never_finished_is_no_damage() {
     let examined = SledJournal::examine(dir.path()).expect("readable");
     assert_eq!(examined.flaws, Vec::<String>::new());
     let checkpoints = examined.journal.checkpoints().expect("listed");
-    assert_eq!(checkpoints.iter().map(|(sequence, bytes)| (*sequence, bytes.is_some())).collect::<Vec<_>>(), [(2, true)]);
+    assert_eq!(
+        checkpoints.iter().map(|(sequence, bytes)| (*sequence, bytes.is_some())).collect::<Vec<_>>(),
+        [(2, true)]
+    );
 }
