@@ -18,7 +18,7 @@ const FORMAT: u8 = 3;
 const FORMAT_APART: u8 = 2;
 
 /// All facts of one commit, and when it was made.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Record {
     /// The time of the commit.
     pub at: Timestamp,
