@@ -35,11 +35,16 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 }
 
 /// Waits until `holds`, looking every millisecond.
-pub(crate) fn wait_for(what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
+pub(crate) fn wait_for(what: &str, holds: impl FnMut() -> Result<bool>) -> Result<()> {
+    wait_for_each(Duration::from_millis(1), what, holds)
+}
+
+/// Waits until `holds`, which takes long enough to disturb what is measured, and is looked at once in a `pause`.
+pub(crate) fn wait_for_each(pause: Duration, what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     while !holds()? {
         ensure!(Instant::now() < deadline, "waited in vain: {what}");
-        std::thread::park_timeout(Duration::from_millis(1));
+        std::thread::park_timeout(pause);
     }
     Ok(())
 }

@@ -5,16 +5,16 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::items::Item;
 use crate::items::submits::by_eight;
 use crate::items::tasks::TASKS;
-use crate::process::{now_ns, output, timed, wait_for};
-use crate::report::{Report, Row, Unit};
+use crate::process::{now_ns, output, resident_mib, timed, wait_for, wait_for_each};
+use crate::report::{Report, Row, Unit, thousands};
 use crate::sample::{Samples, ms, rate};
 use crate::scope::Scope;
 
@@ -23,9 +23,11 @@ const NODES: u16 = 8;
 const JOBS: u32 = 10_000;
 const SUBMITS: u32 = 100;
 const BY_EIGHT: u32 = 1_000;
+/// How often Slurm is asked for what is waited for: each question is a process, as dear as a submit.
+const LOOK: Duration = Duration::from_millis(100);
 
 pub(super) fn measure(scope: &Scope, report: &mut Report, wanted: impl Fn(&Item) -> bool) -> Result<()> {
-    let slurm = Slurm::start(scope)?;
+    let mut slurm = Slurm::start(scope)?;
     if wanted(&Item::Starts) {
         slurm.starts(scope, report)?;
     }
@@ -35,13 +37,13 @@ pub(super) fn measure(scope: &Scope, report: &mut Report, wanted: impl Fn(&Item)
     if wanted(&Item::Submits) {
         slurm.submits(scope, report)?;
     }
-    if wanted(&Item::Listings) {
-        slurm.listings(scope, report)?;
+    if wanted(&Item::Listings) || wanted(&Item::Memory) {
+        slurm.queue(scope, report)?;
     }
     Ok(())
 }
 
-/// Its daemons; gone when this is dropped.
+/// Its daemons, the controller first; gone when this is dropped.
 struct Slurm {
     folder: PathBuf,
     daemons: Vec<Child>,
@@ -56,24 +58,26 @@ impl Slurm {
         let host = output(&mut Command::new("hostname"))?;
         fs::write(folder.join("slurm.conf"), configuration(&folder, &host)?).context("cannot write slurm.conf")?;
         let mut slurm = Slurm { folder, daemons: Vec::new() };
-        slurm.daemon("slurmctld", &["-D"])?;
+        slurm.daemons.push(slurm.spawn("slurmctld", &["-D"])?);
         for number in 0..NODES {
             fs::create_dir_all(slurm.folder.join(format!("spool/n{number}"))).context("cannot make a spool folder")?;
-            slurm.daemon("slurmd", &["-D", "-N", &format!("n{number}")])?;
+            slurm.daemons.push(slurm.spawn("slurmd", &["-D", "-N", &format!("n{number}")])?);
         }
-        wait_for("Slurm's nodes are idle", || {
-            let listed = output(slurm.command("sinfo").args(["-h", "-N", "-o", "%t"])).unwrap_or_default();
-            Ok(listed.lines().filter(|state| *state == "idle").count() == usize::from(NODES))
-        })?;
+        let mut listed = String::new();
+        wait_for_each(LOOK, "Slurm's nodes are idle", || {
+            // Until its controller listens there is no answer.
+            listed = output(slurm.command("sinfo").args(["-h", "-N", "-o", "%N %t %E"])).unwrap_or_default();
+            ensure!(!listed.contains(" inval "), "Slurm does not accept its nodes:\n{listed}");
+            Ok(listed.lines().filter(|line| line.contains(" idle ")).count() == usize::from(NODES))
+        })
+        .with_context(|| format!("sinfo says:\n{listed}"))?;
         Ok(slurm)
     }
 
-    fn daemon(&mut self, name: &str, words: &[&str]) -> Result<()> {
+    fn spawn(&self, name: &str, words: &[&str]) -> Result<Child> {
         let mut command = self.command(name);
         command.args(words).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().with_context(|| format!("cannot start {name}: apt-get install slurm-wlm"))?;
-        self.daemons.push(child);
-        Ok(())
+        command.spawn().with_context(|| format!("cannot start {name}: apt-get install slurm-wlm"))
     }
 
     fn command(&self, name: &str) -> Command {
@@ -90,7 +94,7 @@ impl Slurm {
     }
 
     fn wait_empty(&self) -> Result<()> {
-        wait_for("Slurm's queue is empty", || Ok(output(self.command("squeue").arg("-h"))?.is_empty()))
+        wait_for_each(LOOK, "Slurm's queue is empty", || Ok(output(self.command("squeue").arg("-h"))?.is_empty()))
     }
 
     fn tasks(&self, scope: &Scope, report: &mut Report) -> Result<()> {
@@ -143,17 +147,49 @@ impl Slurm {
         self.cancel_all().map(drop)
     }
 
-    fn listings(&self, scope: &Scope, report: &mut Report) -> Result<()> {
+    /// A long queue: its listing, what it takes of memory, how soon it is there after `kill -9`, and its end.
+    fn queue(&mut self, scope: &Scope, report: &mut Report) -> Result<()> {
         let count = scope.of(JOBS);
         by_eight(count, || timed(&mut self.sbatch(&["--hold", "--wrap", "true"])))?;
-        let mut looks = Samples::default();
+        let (mut looks, mut memory, mut restarts) = (Samples::default(), Samples::default(), Samples::default());
         for _ in 0..scope.rounds {
             looks.add(ms(timed(&mut self.command("squeue"))?));
         }
+        memory.add(resident_mib(self.daemons[0].id())?);
+        for _ in 0..scope.rounds {
+            restarts.add(self.restart_killed(count)?.as_secs_f64());
+        }
         let cancel = [self.cancel_all()?].into_iter().collect();
-        report.add(Row::new("5", format!("Slurm: `squeue`, {count} separate pending jobs"), Unit::Ms, looks));
-        report.add(Row::new("5", format!("Slurm: `scancel` of {count} separate jobs"), Unit::S, cancel));
+        let jobs = format!("{} separate pending jobs", thousands(count.into()));
+        report.add(Row::new("5", format!("Slurm: `squeue`, {jobs}"), Unit::Ms, looks));
+        report.add(Row::new(
+            "5",
+            format!("Slurm: `scancel` of {} separate jobs", thousands(count.into())),
+            Unit::S,
+            cancel,
+        ));
+        report.add(Row::new("6", format!("Slurm: slurmctld's memory, {jobs}"), Unit::MiB, memory));
+        report.add(Row::new(
+            "6",
+            format!("Slurm: restart after `kill -9` to the full listing, {jobs}"),
+            Unit::S,
+            restarts,
+        ));
         Ok(())
+    }
+
+    /// Kills its controller and starts it again; how long until it lists all of its jobs.
+    fn restart_killed(&mut self, count: u32) -> Result<Duration> {
+        self.daemons[0].kill().context("cannot kill slurmctld")?;
+        self.daemons[0].wait().context("cannot wait for slurmctld")?;
+        let begun = Instant::now();
+        self.daemons[0] = self.spawn("slurmctld", &["-D"])?;
+        wait_for("Slurm lists all jobs", || {
+            // It fails until there is someone to answer.
+            let listed = output(self.command("squeue").args(["-h", "-r", "-o", "%i"])).unwrap_or_default();
+            Ok(listed.lines().count() == count as usize)
+        })?;
+        Ok(begun.elapsed())
     }
 
     /// In how many seconds.
@@ -194,7 +230,7 @@ fn configuration(folder: &Path, host: &str) -> Result<String> {
          SlurmdSpoolDir={folder}/spool/%n\nSelectType=select/cons_tres\nSelectTypeParameters=CR_CPU\n\
          SchedulerType=sched/backfill\nSchedulerParameters=batch_sched_delay=0,sched_min_interval=0,sched_interval=1\n\
          ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nMpiDefault=none\nReturnToService=2\nMaxJobCount=200000\n\
-         MaxArraySize=20001\nMinJobAge=2\n{}PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP\n",
+         MaxArraySize=20001\nMinJobAge=2\nSlurmdParameters=config_overrides\n{}PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP\n",
         ports[0],
         nodes.collect::<String>()
     ))
