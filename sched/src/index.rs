@@ -2,50 +2,49 @@
 //!
 //! [`Cluster::restored`] computes all of it anew, and [`Cluster::check`] compares that with what the changes kept.
 
+mod keep;
+mod stand;
 mod task_ids;
 
-use std::cmp::Reverse;
 use std::fmt;
 use std::sync::Arc;
 
-use imbl::{OrdMap, OrdSet};
+use imbl::OrdMap;
 
-use crate::cluster::{Cluster, NodeOrder, blobs_of, namesake, targets};
-use crate::depend::Waits;
+use crate::cluster::{Cluster, NodeOrder, blobs_of};
 use crate::ids::{AttemptKey, BlobHash, JobId, Name, NodeId, RequestId, StepKey, Timestamp};
 use crate::job::Job;
 use crate::spec::job::{JobSpec, Request};
 use crate::steps::Step;
-use crate::task::{Task, TaskState};
+use crate::task::Task;
 use crate::terms::Terms;
+use keep::{Keep, Lists, Trees, holds};
+pub(crate) use stand::{Entry, QueueKey, Rows, Standing};
 pub(crate) use task_ids::TaskIds;
 
-/// What stands in the queue: the tasks of a job that wait together, or one task that stands for itself.
-pub(crate) type Entry = (JobId, Option<u32>);
-
 /// What [`Cluster::restored`] computes from the rest, and every change keeps.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Index {
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Index<K: Keep = Trees> {
     /// What may start, in the order in which it is tried.
-    pub(crate) queue: OrdSet<QueueKey>,
+    pub(crate) queue: K::Set<QueueKey>,
     /// Nodes in the order of their names, numbers in names counted as numbers.
     pub(crate) by_name: OrdMap<NodeOrder, NodeId>,
     /// Tasks whose own number is not their job's.
     pub(crate) task_ids: TaskIds,
     /// The attempts on each node, by the node of their batch process.
-    pub(crate) attempts: OrdSet<(NodeId, AttemptKey)>,
+    pub(crate) attempts: K::Set<(NodeId, AttemptKey)>,
     /// Jobs that are done, by when.
-    pub(crate) done: OrdSet<(Timestamp, JobId)>,
+    pub(crate) done: K::Set<(Timestamp, JobId)>,
     /// The job that each remembered request made.
     pub(crate) request_jobs: OrdMap<RequestId, JobId>,
     /// What waits for a time.
-    pub(crate) begins: OrdSet<(Timestamp, Entry)>,
+    pub(crate) begins: K::Set<(Timestamp, Entry)>,
     /// What can no longer meet its deadline from then on.
-    pub(crate) deadlines: OrdSet<(Timestamp, Entry)>,
+    pub(crate) deadlines: K::Set<(Timestamp, Entry)>,
     /// Jobs that wait for a job.
-    pub(crate) dependents: OrdSet<(JobId, JobId)>,
+    pub(crate) dependents: K::Set<(JobId, JobId)>,
     /// Jobs that are not done, by user and name: what a singleton waits behind.
-    pub(crate) namesakes: OrdSet<(u32, Name, JobId)>,
+    pub(crate) namesakes: K::Set<(u32, Name, JobId)>,
     /// What each user has.
     pub(crate) loads: OrdMap<u32, Load>,
     /// What each of them submitted last, for [`Terms::beside`].
@@ -57,15 +56,14 @@ pub(crate) struct Index {
     /// The step that each remembered request made.
     pub(crate) step_requests: OrdMap<RequestId, StepKey>,
     /// Steps that have not ended.
-    pub(crate) running_steps: OrdSet<StepKey>,
+    pub(crate) running_steps: K::Set<StepKey>,
     /// Their parts that have not ended.
-    pub(crate) step_parts: OrdSet<(NodeId, StepKey)>,
+    pub(crate) step_parts: K::Set<(NodeId, StepKey)>,
     /// When those that run reach a limit of their own.
-    pub(crate) step_limits: OrdSet<(Timestamp, StepKey)>,
+    pub(crate) step_limits: K::Set<(Timestamp, StepKey)>,
 }
 
-/// The terms of the newest job of each user who has any. Who shares memory with whom is no part of the state: two of these are always
-/// equal, and read alike.
+/// The terms of the newest job of each user who has any. Who shares memory with whom is no part of the state: two of these read alike.
 #[derive(Clone, Default)]
 pub(crate) struct Newest(OrdMap<u32, Given>);
 
@@ -75,12 +73,6 @@ struct Given {
     /// A record names equal terms once: the next event that brings these is told by their address.
     came: Arc<Terms>,
     kept: Arc<Terms>,
-}
-
-impl PartialEq for Newest {
-    fn eq(&self, _: &Newest) -> bool {
-        true
-    }
 }
 
 impl fmt::Debug for Newest {
@@ -116,36 +108,6 @@ pub(crate) struct Load {
     pub(crate) bytes: u64,
 }
 
-/// A place in the queue: tier, then priority, then the job's number; what waits together before what stands for itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct QueueKey {
-    pub(crate) tier: Reverse<u16>,
-    pub(crate) priority: Reverse<i64>,
-    pub(crate) job: JobId,
-    pub(crate) task: Option<u32>,
-}
-
-impl QueueKey {
-    pub(crate) fn entry(&self) -> Entry {
-        (self.job, self.task)
-    }
-}
-
-/// The rows of a job that a change may touch, beside what waits together.
-#[derive(Clone, Copy)]
-pub(crate) enum Rows<'a> {
-    Listed(&'a [u32]),
-    All,
-}
-
-/// Where an entry stands, and which clocks it keeps.
-#[derive(Clone, Copy, Default, PartialEq)]
-pub(crate) struct Stand {
-    pub(crate) queue: Option<QueueKey>,
-    begin: Option<Timestamp>,
-    deadline: Option<Timestamp>,
-}
-
 impl Cluster {
     /// A cluster read from a checkpoint, with everything computed that a checkpoint leaves out.
     #[must_use]
@@ -164,129 +126,52 @@ impl Cluster {
         self.indexed()
     }
 
-    /// The same with the index computed anew.
-    fn indexed(self) -> Cluster {
-        let request_jobs = self.requests_indexed();
-        let mut cluster = self.jobs_indexed();
-        cluster.index.request_jobs = request_jobs;
-        cluster
-    }
-
-    /// The jobs of all remembered requests.
-    pub(crate) fn requests_indexed(&self) -> OrdMap<RequestId, JobId> {
-        self.requests.iter().map(|(_, request, job)| (*request, *job)).collect()
-    }
-
-    /// The same with all of the index computed anew but for the requests.
-    pub(crate) fn jobs_indexed(mut self) -> Cluster {
-        let mut index = Index { newest: std::mem::take(&mut self.index.newest), ..Index::default() };
-        for (id, node) in &self.nodes {
-            index.by_name.insert(NodeOrder::of(&node.name), *id);
-        }
-        self.index = index;
-        let jobs: Vec<Arc<Job>> = self.jobs.values().cloned().collect();
-        for job in &jobs {
-            self.index_job(job);
-        }
+    /// The same with the index computed anew, but for the newest terms.
+    fn indexed(mut self) -> Cluster {
+        let newest = std::mem::take(&mut self.index.newest);
+        self.index =
+            Index { newest, request_jobs: self.requests_indexed().into_iter().collect(), ..self.jobs_indexed() };
         self
     }
 
-    /// Puts all of a job into the index, where nothing of it is.
-    pub(crate) fn index_job(&mut self, job: &Job) {
-        for hash in blobs_of(&job.terms.spec) {
-            *self.index.blob_uses.entry(hash).or_insert(0) += 1;
-        }
-        self.index.change_load(&job.terms.spec, |load, bytes| {
-            load.open += usize::from(job.ended.is_none());
-            load.bytes += bytes;
-        });
-        for (entry, stand) in self.stands(job, Rows::All) {
-            self.index.take_in((job.id, entry), stand);
-        }
-        if let Some(at) = job.ended {
-            self.index.done.insert((at, job.id));
-        } else {
-            self.index.namesakes.insert(namesake(job));
-            self.index.dependents.extend(targets(job));
-        }
-        let rows = job.tasks.iter().map(|(index, task)| (*index, task.id));
-        for (index, id) in rows.chain(job.done.iter().map(|(index, done)| (index, done.id))) {
-            if id != job.id {
-                self.index.task_ids.insert(id, job.id, index);
-            }
-        }
-        for (index, task) in &job.tasks {
-            if let Some(node) = task.state.shares().and_then(|shares| Job::batch_node(shares)) {
-                let key = AttemptKey { job: job.id, index: *index, attempt: task.attempts };
-                self.index.attempts.insert((node, key));
-                self.index.hold_licenses(&job.terms_of(task).spec.request);
-            }
-        }
-        for ((index, number), step) in &job.steps {
-            let attempt = AttemptKey { job: job.id, index: *index, attempt: step.attempt };
-            self.index.take_in_step(StepKey { attempt, step: *number }, step, job.tasks.get(index));
-        }
+    /// The jobs of all remembered requests, in the order of the requests: a tree grows faster by what stands in order.
+    fn requests_indexed(&self) -> Vec<(RequestId, JobId)> {
+        let mut rows: Vec<_> = self.requests.iter().map(|(_, request, job)| (*request, *job)).collect();
+        rows.sort_unstable();
+        rows
     }
 
-    /// Where the entries of a job stand that a change of these rows may touch.
-    pub(crate) fn stands(&self, job: &Job, rows: Rows<'_>) -> Vec<(Option<u32>, Stand)> {
-        let shared = std::iter::once(None);
-        let entries: Vec<Option<u32>> = match rows {
-            Rows::Listed(listed) => shared.chain(listed.iter().copied().map(Some)).collect(),
-            // Only rows with something of their own stand anywhere, and those that run towards a deadline.
-            Rows::All => {
-                let stands =
-                    |task: &crate::task::Task| task.own.is_some() || job.terms_of(task).spec.deadline.is_some();
-                let rows = job.tasks.iter().filter(|(_, task)| stands(task)).map(|(index, _)| Some(*index));
-                shared.chain(rows).collect()
-            }
-        };
-        entries.into_iter().map(|entry| (entry, self.stand(job, entry))).collect()
+    /// Whether the index knows the job of each remembered request, and no more.
+    pub(crate) fn requests_are_indexed(&self) -> bool {
+        let kept = self.index.request_jobs.iter().map(|(request, job)| (*request, *job));
+        kept.eq(self.requests_indexed())
     }
 
-    fn stand(&self, job: &Job, entry: Option<u32>) -> Stand {
-        let queue = self.queue_key(job, entry);
-        let Some(index) = entry else {
-            // To count them means to look into the sets, which lie elsewhere in memory.
-            let waits = job.ended.is_none() && (job.has_remainder() || job.waiting_count() > job.apart.len());
-            let deadline = job.terms.start_by().filter(|_| waits);
-            return Stand { queue, begin: job.begin.filter(|_| job.ended.is_none()), deadline };
-        };
-        let Some(task) = job.tasks.get(&index) else { return Stand::default() };
-        let terms = job.terms_of(task);
-        match task.state {
-            TaskState::Pending { .. } if job.apart.contains(index) => {
-                Stand { queue, begin: task.own.as_ref().and_then(|own| own.begin), deadline: terms.start_by() }
-            }
-            TaskState::Pending { .. } | TaskState::Finishing { .. } | TaskState::Closing { .. } => Stand::default(),
-            TaskState::Running { .. } | TaskState::Suspended { .. } => {
-                Stand { deadline: terms.spec.deadline, ..Stand::default() }
-            }
+    /// Whether the index is what computing it anew gives, but for the requests.
+    pub(crate) fn jobs_are_indexed(&self) -> bool {
+        self.index.equals(self.jobs_indexed())
+    }
+
+    /// All of the index computed anew, but for the requests and the newest terms.
+    fn jobs_indexed<K: Keep>(&self) -> Index<K> {
+        let mut index = Index::default();
+        for (id, node) in &self.nodes {
+            index.by_name.insert(NodeOrder::of(&node.name), *id);
         }
+        for job in self.jobs.values() {
+            index.take_in_job(job, Standing::of(&self.partitions, job, Rows::All));
+        }
+        index
     }
 
     /// Where an entry stands in the queue; `None` while nothing of it may start.
     pub(crate) fn queue_key(&self, job: &Job, entry: Option<u32>) -> Option<QueueKey> {
-        if job.waits.as_ref().is_some_and(Waits::hold_all) {
-            return None;
-        }
-        let terms = match entry {
-            None if job.held.is_some() || job.begin.is_some() => return None,
-            None if job.pending.is_empty() && job.pending_count() == 0 => return None,
-            None => &job.terms,
-            Some(index) => {
-                let task = job.tasks.get(&index).filter(|_| job.apart.contains(index))?;
-                task.own.as_ref().filter(|own| own.held.is_none() && own.begin.is_none())?;
-                job.terms_of(task)
-            }
-        };
-        let tier = terms.partitions.iter().map(|name| self.tier_of(name)).max().unwrap_or(1);
-        Some(QueueKey { tier: Reverse(tier), priority: Reverse(terms.priority), job: job.id, task: entry })
+        stand::queue_key(&self.partitions, job, entry)
     }
 
     /// The tier of a partition; of one that is gone, the usual one.
     pub(crate) fn tier_of(&self, partition: &str) -> u16 {
-        self.partitions.get(partition).map_or(1, |partition| partition.tier)
+        stand::tier_of(&self.partitions, partition)
     }
 
     /// What holds for an entry of the queue.
@@ -296,6 +181,73 @@ impl Cluster {
 }
 
 impl Index {
+    /// Whether this is what was computed anew, but for the requests and the newest terms.
+    fn equals(&self, anew: Index<Lists>) -> bool {
+        // Named one by one, so that none can be forgotten.
+        let Index {
+            queue,
+            by_name,
+            task_ids,
+            attempts,
+            done,
+            request_jobs: _,
+            begins,
+            deadlines,
+            dependents,
+            namesakes,
+            loads,
+            newest: _,
+            blob_uses,
+            licenses,
+            step_requests,
+            running_steps,
+            step_parts,
+            step_limits,
+        } = anew;
+        holds(&self.queue, queue)
+            && self.by_name == by_name
+            && self.task_ids == task_ids
+            && holds(&self.attempts, attempts)
+            && holds(&self.done, done)
+            && holds(&self.begins, begins)
+            && holds(&self.deadlines, deadlines)
+            && holds(&self.dependents, dependents)
+            && holds(&self.namesakes, namesakes)
+            && self.loads == loads
+            && self.blob_uses == blob_uses
+            && self.licenses == licenses
+            && self.step_requests == step_requests
+            && holds(&self.running_steps, running_steps)
+            && holds(&self.step_parts, step_parts)
+            && holds(&self.step_limits, step_limits)
+    }
+
+    /// Exchanges where a job stood by where it stands.
+    pub(crate) fn exchange(&mut self, job: JobId, before: Standing, mut after: Standing) {
+        // Most changes leave most as it is.
+        if before.entries == after.entries {
+            after.entries.clear();
+        } else {
+            for (entry, stand) in before.entries {
+                stand.queue.map(|key| self.queue.remove(&key));
+                stand.begin.map(|at| self.begins.remove(&(at, (job, entry))));
+                stand.deadline.map(|at| self.deadlines.remove(&(at, (job, entry))));
+            }
+        }
+        for target in before.targets {
+            self.dependents.remove(&target);
+        }
+        if before.namesake == after.namesake {
+            after.namesake = None;
+        } else {
+            before.namesake.map(|namesake| self.namesakes.remove(&namesake));
+        }
+        before.done.map(|done| self.done.remove(&done));
+        self.take_in(job, after);
+    }
+}
+
+impl<K: Keep> Index<K> {
     /// Changes what the user of a job has; the change is told the bytes that came with the job.
     pub(crate) fn change_load(&mut self, spec: &JobSpec, change: impl FnOnce(&mut Load, u64)) {
         let uid = spec.user.uid;
@@ -330,25 +282,52 @@ impl Index {
         }
     }
 
+    /// Takes in all of a job, of which nothing is here, with where it stands.
+    pub(crate) fn take_in_job(&mut self, job: &Job, standing: Standing) {
+        for hash in blobs_of(&job.terms.spec) {
+            *self.blob_uses.entry(hash).or_insert(0) += 1;
+        }
+        self.change_load(&job.terms.spec, |load, bytes| {
+            load.open += usize::from(job.ended.is_none());
+            load.bytes += bytes;
+        });
+        self.take_in(job.id, standing);
+        let rows = job.tasks.iter().map(|(index, task)| (*index, task.id));
+        for (row, id) in rows.chain(job.done.iter().map(|(row, done)| (row, done.id))) {
+            if id != job.id {
+                self.task_ids.insert(id, job.id, row);
+            }
+        }
+        for (row, task) in &job.tasks {
+            if let Some(node) = task.state.shares().and_then(|shares| Job::batch_node(shares)) {
+                self.attempts.extend([(node, AttemptKey { job: job.id, index: *row, attempt: task.attempts })]);
+                self.hold_licenses(&job.terms_of(task).spec.request);
+            }
+        }
+        for ((row, number), step) in &job.steps {
+            let attempt = AttemptKey { job: job.id, index: *row, attempt: step.attempt };
+            self.take_in_step(StepKey { attempt, step: *number }, step, job.tasks.get(row));
+        }
+    }
+
     fn take_in_step(&mut self, key: StepKey, step: &Step, task: Option<&Task>) {
         self.step_requests.insert(step.request, key);
         if step.left().is_empty() {
             return;
         }
-        self.running_steps.insert(key);
+        self.running_steps.extend([key]);
         self.step_parts.extend(step.left().iter().map(|node| (*node, key)));
         self.step_limits.extend(task.and_then(|task| step.ends_by(task)).map(|at| (at, key)));
     }
 
-    pub(crate) fn take_in(&mut self, entry: Entry, stand: Stand) {
-        self.queue.extend(stand.queue);
-        self.begins.extend(stand.begin.map(|at| (at, entry)));
-        self.deadlines.extend(stand.deadline.map(|at| (at, entry)));
-    }
-
-    pub(crate) fn leave_out(&mut self, entry: Entry, stand: Stand) {
-        stand.queue.map(|key| self.queue.remove(&key));
-        stand.begin.map(|at| self.begins.remove(&(at, entry)));
-        stand.deadline.map(|at| self.deadlines.remove(&(at, entry)));
+    fn take_in(&mut self, job: JobId, standing: Standing) {
+        for (entry, stand) in standing.entries {
+            self.queue.extend(stand.queue);
+            self.begins.extend(stand.begin.map(|at| (at, (job, entry))));
+            self.deadlines.extend(stand.deadline.map(|at| (at, (job, entry))));
+        }
+        self.dependents.extend(standing.targets);
+        self.namesakes.extend(standing.namesake);
+        self.done.extend(standing.done);
     }
 }

@@ -11,13 +11,13 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
-use crate::cluster::{Cluster, NodeOrder, blobs_of, namesake, targets};
+use crate::cluster::{Cluster, NodeOrder, blobs_of};
 use crate::depend::Waits;
 use crate::done::DoneTasks;
 use crate::event::{Event, Placement};
 use crate::failures::{self, FailureRun};
 use crate::ids::{AttemptKey, JobId, Name, NodeId, RequestId, StepKey, Timestamp};
-use crate::index::Rows;
+use crate::index::{Rows, Standing};
 use crate::job::{Job, Tally};
 use crate::lease;
 use crate::node::{Health, Node, Offer};
@@ -197,7 +197,7 @@ impl Cluster {
         };
         job.eligible = job.is_eligible().then_some(at);
         self.last_job = Some(id);
-        self.index_job(&job);
+        self.index.take_in_job(&job, Standing::of(&self.partitions, &job, Rows::All));
         let before = self.jobs.insert(id, Arc::new(job));
         assert!(before.is_none(), "job {id} was submitted twice");
     }
@@ -389,36 +389,18 @@ impl Cluster {
 
     /// Changes one job, and what is computed from it: of its rows, those that the change may touch.
     fn change_job<T>(&mut self, at: Timestamp, id: JobId, rows: Rows<'_>, change: impl FnOnce(&mut Job) -> T) -> T {
-        let job = self.jobs.get(&id).unwrap_or_else(|| panic!("job {id} is not there"));
-        for (entry, stand) in self.stands(job, rows) {
-            self.index.leave_out((id, entry), stand);
-        }
-        let job = &self.jobs[&id];
+        let job = self.jobs.get_mut(&id).unwrap_or_else(|| panic!("job {id} is not there"));
+        let before = Standing::of(&self.partitions, job, rows);
         let was_open = job.ended.is_none();
-        if was_open {
-            for target in targets(job) {
-                self.index.dependents.remove(&target);
-            }
-            self.index.namesakes.remove(&namesake(job));
-        }
-        job.ended.map(|ended| self.index.done.remove(&(ended, id)));
-        let job = Arc::make_mut(self.jobs.get_mut(&id).expect("it was there a moment ago"));
+        let job = Arc::make_mut(job);
         let changed = change(job);
         job.eligible = if job.is_eligible() { job.eligible.or(Some(at)) } else { None };
-        let job = &self.jobs[&id];
         match (was_open, job.ended.is_none()) {
             (true, false) => self.index.change_load(&job.terms.spec, |load, _| load.open -= 1),
             (false, true) => self.index.change_load(&job.terms.spec, |load, _| load.open += 1),
             (true, true) | (false, false) => {}
         }
-        if job.ended.is_none() {
-            self.index.dependents.extend(targets(job));
-            self.index.namesakes.insert(namesake(job));
-        }
-        self.index.done.extend(job.ended.map(|ended| (ended, id)));
-        for (entry, stand) in self.stands(job, rows) {
-            self.index.take_in((id, entry), stand);
-        }
+        self.index.exchange(id, before, Standing::of(&self.partitions, job, rows));
         changed
     }
 
@@ -459,7 +441,7 @@ impl Cluster {
 
     /// A partition's tier is part of every queue key in it.
     fn reorder_queue(&mut self) {
-        let keys = self.jobs.values().flat_map(|job| self.stands(job, Rows::All));
-        self.index.queue = keys.filter_map(|(_, stand)| stand.queue).collect();
+        let standings = self.jobs.values().map(|job| Standing::of(&self.partitions, job, Rows::All));
+        self.index.queue = standings.flat_map(Standing::queued).collect();
     }
 }
