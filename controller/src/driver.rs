@@ -300,6 +300,7 @@ impl Driver {
 
     fn decide(&mut self, input: Input, batch: &mut Batch) -> sched::step::Answer {
         let (events, answer) = decide(&self.cluster, &self.config.settings, batch.at, input);
+        batch.events.reserve(events.len());
         let mut events = events.into_iter();
         while events.len() > 0 {
             let next: Vec<Event> = events.by_ref().take(JOBS_TOGETHER).collect();
@@ -324,8 +325,9 @@ impl Driver {
     }
 
     fn apply(&mut self, event: Event, batch: &mut Batch) {
-        let mut next = VecDeque::from([event]);
-        while let Some(event) = next.pop_front() {
+        // What most events lead to is nothing.
+        let (mut first, mut next) = (Some(event), VecDeque::new());
+        while let Some(event) = first.take().or_else(|| next.pop_front()) {
             let Some(event) = left_of(&self.cluster, event) else { continue };
             batch.note_before(&self.cluster, &event);
             self.planner.note(&self.cluster, &event);

@@ -21,6 +21,7 @@ mod memory;
 pub mod pack;
 mod prompt;
 pub mod recover;
+mod reflection;
 mod rpc;
 pub mod serve;
 mod statistics;

@@ -14,7 +14,7 @@ use proto::v1::admission_server::AdmissionServer;
 use proto::v1::controller_server::ControllerServer;
 use proto::v1::membership_server::MembershipServer;
 use proto::v1::node_link_server::NodeLinkServer;
-use proto::{CALL_MESSAGE_BYTES_MAX, DESCRIPTOR, LINK_MESSAGE_BYTES_MAX};
+use proto::{CALL_MESSAGE_BYTES_MAX, LINK_MESSAGE_BYTES_MAX};
 use thiserror::Error;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
@@ -38,6 +38,7 @@ use crate::journal::{Alone, Election, Journal, JournalError, SledJournal};
 use crate::memory::give_back_freed;
 use crate::prompt::Prompt;
 use crate::recover::{RecoverError, recover};
+use crate::reflection;
 use crate::rpc::admission::Gatekeeper;
 use crate::rpc::allocate::Watcher;
 use crate::rpc::caller::{Gate, nodes_only};
@@ -378,14 +379,6 @@ async fn routes(
     });
     let (health_reporter, health) = tonic_health::server::health_reporter();
     health_reporter.set_serving::<ControllerServer<Desk>>().await;
-    let reflection = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(DESCRIPTOR)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-    };
-    let compiled = "the descriptors were compiled with this program";
-    // Python's client and older tools ask in the older version.
-    let (reflection, older) = (reflection().build_v1().expect(compiled), reflection().build_v1alpha().expect(compiled));
     let controller = ControllerServer::new(desk)
         .max_decoding_message_size(CALL_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(CALL_MESSAGE_BYTES_MAX);
@@ -394,8 +387,8 @@ async fn routes(
         .max_encoding_message_size(LINK_MESSAGE_BYTES_MAX);
     let nodes = move |request: Request<()>| nodes_only(&published, request);
     let routes = Routes::new(health)
-        .add_service(InterceptedService::new(reflection, users.clone()))
-        .add_service(InterceptedService::new(older, users.clone()))
+        .add_service(InterceptedService::new(reflection::v1(), users.clone()))
+        .add_service(InterceptedService::new(reflection::v1alpha(), users.clone()))
         .add_service(InterceptedService::new(controller, users))
         .add_service(InterceptedService::new(AdmissionServer::new(gatekeeper), admission))
         .add_service(InterceptedService::new(links, nodes));

@@ -188,6 +188,11 @@ impl Cluster {
         (first.0 == least.0 && first.1 == least.1).then_some(first.2)
     }
 
+    /// Whether any job waits behind its namesakes.
+    pub(crate) fn has_singletons(&self) -> bool {
+        self.index.singletons > 0
+    }
+
     /// The number that the next job gets.
     #[must_use]
     pub fn next_job(&self) -> JobId {

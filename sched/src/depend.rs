@@ -71,6 +71,11 @@ impl Waits {
         self.terms.iter().any(|wait| wait.open.is_empty())
     }
 
+    /// Whether it waits until it is the first of its user and name.
+    pub(crate) fn behind_namesakes(&self) -> bool {
+        self.terms.iter().any(|wait| wait.term == Term::Singleton)
+    }
+
     /// Whether it waits for what can never be.
     #[must_use]
     pub fn are_hopeless(&self) -> bool {
@@ -180,7 +185,8 @@ fn settle_dependents(cluster: &Cluster, target: JobId, task: Option<u32>) -> Vec
             }
         }
     }
-    if record.is_done()
+    if cluster.has_singletons()
+        && record.is_done()
         && let Some(next) = cluster.first_namesake(record)
         && let Some(job) = cluster.job(next)
     {

@@ -251,7 +251,7 @@ pub enum Event {
         /// Its name.
         name: Name,
         /// What it offers.
-        offer: Offer,
+        offer: Box<Offer>,
         /// What it runs and nobody wants any more.
         #[serde(default)]
         unwanted: Vec<AttemptKey>,
@@ -308,7 +308,7 @@ pub enum Event {
     #[serde(rename = "p")]
     PartitionSet {
         /// The partition.
-        partition: Partition,
+        partition: Arc<Partition>,
     },
     /// A partition is no more.
     #[serde(rename = "o")]

@@ -7,7 +7,9 @@ mod stand;
 mod task_ids;
 
 use std::fmt;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 
 use imbl::OrdMap;
 
@@ -45,6 +47,8 @@ pub(crate) struct Index<K: Keep = Trees> {
     pub(crate) dependents: K::Set<(JobId, JobId)>,
     /// Jobs that are not done, by user and name: what a singleton waits behind.
     pub(crate) namesakes: K::Set<(u32, Name, JobId)>,
+    /// How many of them wait behind their namesakes.
+    pub(crate) singletons: usize,
     /// What each user has.
     pub(crate) loads: OrdMap<u32, Load>,
     /// What each of them submitted last, for [`Terms::beside`].
@@ -94,6 +98,9 @@ impl Newest {
     /// Terms that a job is about to have, which are the newest of its user from now on.
     pub(crate) fn taken_in(&mut self, terms: &Arc<Terms>) -> Arc<Terms> {
         let kept = self.beside(terms);
+        if self.0.get(&terms.spec.user.uid).is_some_and(|newest| Arc::ptr_eq(&newest.came, terms)) {
+            return kept;
+        }
         self.0.insert(terms.spec.user.uid, Given { came: terms.clone(), kept: kept.clone() });
         kept
     }
@@ -113,24 +120,17 @@ impl Cluster {
     #[must_use]
     pub fn restored(mut self) -> Cluster {
         let mut newest = Newest::default();
-        let ids: Vec<JobId> = self.jobs.keys().copied().collect();
-        for id in ids {
-            let terms = &self.jobs[&id].terms;
-            let kept = newest.taken_in(terms);
-            // What was written together shares already.
-            if !Arc::ptr_eq(&kept, terms) {
-                Arc::make_mut(self.jobs.get_mut(&id).expect("it was there a moment ago")).terms = kept;
-            }
+        let jobs = self.jobs.values().map(|job| (job.id, &job.terms, newest.taken_in(&job.terms)));
+        // What was written together shares already.
+        let apart = jobs.filter(|(_, terms, kept)| !Arc::ptr_eq(kept, terms)).map(|(id, _, kept)| (id, kept));
+        for (id, kept) in apart.collect::<Vec<_>>() {
+            Arc::make_mut(self.jobs.get_mut(&id).expect("it was there a moment ago")).terms = kept;
         }
-        self.index.newest = newest;
-        self.indexed()
-    }
-
-    /// The same with the index computed anew, but for the newest terms.
-    fn indexed(mut self) -> Cluster {
-        let newest = std::mem::take(&mut self.index.newest);
-        self.index =
-            Index { newest, request_jobs: self.requests_indexed().into_iter().collect(), ..self.jobs_indexed() };
+        self.index = thread::scope(|scope| {
+            let requests = scope.spawn(|| self.requests_indexed().into_iter().collect());
+            let index = self.jobs_indexed();
+            Index { newest, request_jobs: requests.join().unwrap_or_else(|panic| resume_unwind(panic)), ..index }
+        });
         self
     }
 
@@ -195,6 +195,7 @@ impl Index {
             deadlines,
             dependents,
             namesakes,
+            singletons,
             loads,
             newest: _,
             blob_uses,
@@ -213,6 +214,7 @@ impl Index {
             && holds(&self.deadlines, deadlines)
             && holds(&self.dependents, dependents)
             && holds(&self.namesakes, namesakes)
+            && self.singletons == singletons
             && self.loads == loads
             && self.blob_uses == blob_uses
             && self.licenses == licenses
@@ -242,6 +244,7 @@ impl Index {
         } else {
             before.namesake.map(|namesake| self.namesakes.remove(&namesake));
         }
+        self.singletons -= usize::from(before.singleton);
         before.done.map(|done| self.done.remove(&done));
         self.take_in(job, after);
     }
@@ -328,6 +331,7 @@ impl<K: Keep> Index<K> {
         }
         self.dependents.extend(standing.targets);
         self.namesakes.extend(standing.namesake);
+        self.singletons += usize::from(standing.singleton);
         self.done.extend(standing.done);
     }
 }

@@ -271,6 +271,7 @@ fn register(
     let returned = known.and_then(|node| mark::returned(settings, now, node));
     let parts = reconciled.step_ends.iter().map(|(key, end)| ends::part(cluster, node, *key, end));
     let (unwanted, unwanted_steps) = (reconciled.kill.clone(), reconciled.unwanted_steps.clone());
+    let offer = Box::new(offer);
     let registered = Event::NodeRegistered { node, name, offer, unwanted, unwanted_steps, patience_ms };
     let events = std::iter::once(registered).chain(returned).chain(parts).chain(judged).collect();
     (events, Answer::Registered(node, reconciled))

@@ -101,7 +101,7 @@ pub(crate) fn run(cluster: &mut Cluster, job: JobId, index: u32, nodes: u32) {
                 &Event::NodeRegistered {
                     node: NodeId(node),
                     name,
-                    offer,
+                    offer: offer.into(),
                     unwanted: Vec::new(),
                     unwanted_steps: Vec::new(),
                     patience_ms: 0,

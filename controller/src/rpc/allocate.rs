@@ -73,7 +73,7 @@ impl Watcher {
     /// After a start every allocation waits for its holder to come back.
     pub(crate) fn wait_for_all(&self) {
         let cluster = self.published.cluster();
-        let held = cluster.jobs().filter(|job| !job.is_done() && *job.terms.spec.work == Work::Allocation);
+        let held = cluster.jobs().filter(|job| *job.terms.spec.work == Work::Allocation && !job.is_done());
         held.for_each(|job| drop(tokio::spawn(self.clone().wait_for(job.id, 0))));
     }
 

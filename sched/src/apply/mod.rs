@@ -130,7 +130,7 @@ impl Cluster {
             }),
             Event::NodeRemoved { node } => self.node_removed(*node),
             Event::PartitionSet { partition } => {
-                self.partitions.insert(partition.name.clone(), Arc::new(partition.clone()));
+                self.partitions.insert(partition.name.clone(), partition.clone());
                 self.reorder_queue();
             }
             Event::PartitionRemoved { name } => {

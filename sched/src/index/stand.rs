@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use imbl::OrdMap;
+use smallvec::SmallVec;
 
 use crate::cluster::{namesake, targets};
 use crate::depend::Waits;
@@ -51,11 +52,13 @@ pub(crate) struct Stand {
 /// Where a job stands with some of its rows.
 #[derive(PartialEq)]
 pub(crate) struct Standing {
-    pub(super) entries: Vec<(Option<u32>, Stand)>,
+    pub(super) entries: SmallVec<[(Option<u32>, Stand); 1]>,
     /// The jobs that it waits for, while it is not done.
     pub(super) targets: Vec<(JobId, JobId)>,
     /// What a singleton of its user would wait behind, while it is not done.
     pub(super) namesake: Option<(u32, Name, JobId)>,
+    /// Whether it waits behind its namesakes, while it is not done.
+    pub(super) singleton: bool,
     /// When it was done.
     pub(super) done: Option<(Timestamp, JobId)>,
 }
@@ -67,6 +70,7 @@ impl Standing {
             entries: entries(job, rows).map(|entry| (entry, stand(partitions, job, entry))).collect(),
             targets: if open { targets(job).collect() } else { Vec::new() },
             namesake: open.then(|| namesake(job)),
+            singleton: open && job.waits.as_ref().is_some_and(Waits::behind_namesakes),
             done: job.ended.map(|at| (at, job.id)),
         }
     }

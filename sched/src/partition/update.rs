@@ -29,7 +29,9 @@ pub(crate) fn from_settings(cluster: &Cluster, mut named: Vec<Partition>) -> Vec
     if named.iter().any(|partition| partition.default) {
         let made = others().filter(|known| known.origin == Origin::Command && known.default);
         events.extend(
-            made.map(|known| Event::PartitionSet { partition: Partition { default: false, ..(**known).clone() } }),
+            made.map(|known| Event::PartitionSet {
+                partition: Partition { default: false, ..(**known).clone() }.into(),
+            }),
         );
     } else {
         // The default that a command has chosen holds as long as the settings choose none.
@@ -41,7 +43,8 @@ pub(crate) fn from_settings(cluster: &Cluster, mut named: Vec<Partition>) -> Vec
     }
     let changed =
         |partition: &Partition| cluster.partitions.get(&partition.name).is_none_or(|known| **known != *partition);
-    events.extend(named.into_iter().filter(changed).map(|partition| Event::PartitionSet { partition }));
+    events
+        .extend(named.into_iter().filter(changed).map(|partition| Event::PartitionSet { partition: partition.into() }));
     events
 }
 
@@ -90,10 +93,12 @@ fn set(cluster: &Cluster, before: &Partition, change: &Change) -> Result<Vec<Eve
     if partition.default {
         let others = cluster.partitions().filter(|other| other.default && other.name != partition.name);
         events.extend(
-            others.map(|other| Event::PartitionSet { partition: Partition { default: false, ..(**other).clone() } }),
+            others.map(|other| Event::PartitionSet {
+                partition: Partition { default: false, ..(**other).clone() }.into(),
+            }),
         );
     }
-    events.push(Event::PartitionSet { partition });
+    events.push(Event::PartitionSet { partition: partition.into() });
     Ok(events)
 }
 
