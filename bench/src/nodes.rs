@@ -110,7 +110,7 @@ impl Node {
                 self.to_controller = None;
                 self.tenure.on_lost();
             }
-            Heard::Said(ToNode::Welcome(welcome)) => self.on_welcome(welcome).await,
+            Heard::Said(ToNode::Welcome(welcome)) => self.on_welcome(*welcome).await,
             Heard::Said(ToNode::Granted { at_ms }) => self.tenure.on_granted(at_ms),
             Heard::Said(ToNode::Orders(orders)) => {
                 let ends = orders.into_iter().flat_map(|order| self.on_order(order)).collect();

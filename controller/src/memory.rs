@@ -3,12 +3,13 @@
 /// Asks it to give large blocks back at once, and to keep one heap and not one for each thread.
 ///
 /// Otherwise a controller keeps what a checkpoint or the journal's buffers of 4 MiB took, scattered over the heaps of a dozen threads: some
-/// 20 MiB; and the heaps of all threads but the first grow by a page at a time, and ask the kernel for each. It is the process's setting, so that the process has to ask, before it starts threads. With another C library than glibc nothing
-/// happens.
+/// 20 MiB; and the heaps of all threads but the first grow by a page at a time, and ask the kernel for each. Sled's 41 tables of 512 KiB,
+/// which it never uses, are to be blocks of their own, too: they stay without memory. It is the process's setting, so that the process has to
+/// ask, before it starts threads. With another C library than glibc nothing happens.
 pub(crate) fn give_back_freed() {
     #[cfg(target_env = "gnu")]
     for (setting, value) in
-        [(libc::M_MMAP_THRESHOLD, 1 << 20), (libc::M_TRIM_THRESHOLD, 1 << 20), (libc::M_ARENA_MAX, 1)]
+        [(libc::M_MMAP_THRESHOLD, 1 << 19), (libc::M_TRIM_THRESHOLD, 1 << 20), (libc::M_ARENA_MAX, 1)]
     {
         // SAFETY: the call takes two numbers, and may be made at any time and from any thread.
         #[expect(unsafe_code, reason = "glibc has no other way to be told")]

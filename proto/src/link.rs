@@ -97,8 +97,8 @@ impl Register {
 /// What the controller says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ToNode {
-    /// First on every stream.
-    Welcome(Welcome),
+    /// First on every stream, and larger than all others: what waits to be sent has room for many of these.
+    Welcome(Box<Welcome>),
     /// To be obeyed in their order.
     Orders(Vec<Order>),
     /// The lease counts from this moment, at which the node sent a heartbeat.

@@ -134,7 +134,7 @@ impl Driver {
         };
         // The task that listens to the node holds the other end until the node is gone, and then says so.
         reply.send(Ok(Session { node, number: session, lease })).ok();
-        self.links.send(node, ToNode::Welcome(welcome));
+        self.links.send(node, ToNode::Welcome(welcome.into()));
         for effect in missed.again {
             self.order(effect, outbox);
         }

@@ -108,7 +108,7 @@ impl TryFrom<v1::ToNode> for ToNode {
 
     fn try_from(said: v1::ToNode) -> Result<ToNode, WireError> {
         match said.kind.ok_or(WireError::Missing("kind"))? {
-            v1::to_node::Kind::Welcome(welcome) => Ok(ToNode::Welcome(Welcome {
+            v1::to_node::Kind::Welcome(welcome) => Ok(ToNode::Welcome(Box::new(Welcome {
                 epoch: welcome.epoch,
                 session: welcome.session,
                 cluster: welcome.cluster,
@@ -117,7 +117,7 @@ impl TryFrom<v1::ToNode> for ToNode {
                 forget: keys(welcome.forget),
                 kill_wait_s: welcome.kill_wait_s,
                 lease: welcome.lease.map(Into::into),
-            })),
+            }))),
             v1::to_node::Kind::Granted(v1::Heartbeat { at_ms }) => Ok(ToNode::Granted { at_ms }),
             v1::to_node::Kind::Orders(orders) => Ok(ToNode::Orders(all(orders.orders)?)),
         }

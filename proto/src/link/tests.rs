@@ -219,7 +219,7 @@ fn all_to_node() -> Vec<ToNode> {
     let scopes = [Scope::Steps, Scope::Batch, Scope::Full];
     let signals = scopes.map(|scope| Order::Signal { key: key(), sent: Sent { number: 7, signal: 10, scope } });
     let orders: Vec<Order> = orders.into_iter().chain(stops).chain(signals).collect();
-    vec![ToNode::Welcome(welcome), ToNode::Orders(orders), ToNode::Granted { at_ms: 8 }]
+    vec![ToNode::Welcome(welcome.into()), ToNode::Orders(orders), ToNode::Granted { at_ms: 8 }]
 }
 
 #[test]

@@ -62,7 +62,7 @@ impl From<Abilities> for v1::Abilities {
 impl From<ToNode> for v1::ToNode {
     fn from(said: ToNode) -> v1::ToNode {
         let kind = match said {
-            ToNode::Welcome(welcome) => v1::to_node::Kind::Welcome(welcome.into()),
+            ToNode::Welcome(welcome) => v1::to_node::Kind::Welcome((*welcome).into()),
             ToNode::Orders(orders) => {
                 v1::to_node::Kind::Orders(v1::Orders { orders: orders.into_iter().map(Into::into).collect() })
             }

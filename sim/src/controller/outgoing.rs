@@ -76,7 +76,7 @@ impl Desk {
             kill_wait_s: self.settings.kill_wait_s,
             lease: missed.lease,
         };
-        outs.push(Out::Say(stream, ToNode::Welcome(welcome)));
+        outs.push(Out::Say(stream, ToNode::Welcome(welcome.into())));
         for effect in missed.again {
             if !self.conceals(&effect) {
                 self.order(effect, outbox);
