@@ -58,10 +58,10 @@ pub(super) enum Found {
 }
 
 /// The rows of a value, its head last.
-pub(super) fn split<'a>(key: &'a [u8], bytes: &'a [u8]) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> + 'a {
+pub(super) fn split<'a>(key: &'a [u8], bytes: &'a [u8]) -> impl Iterator<Item = (Vec<u8>, IVec)> + 'a {
     let (first, rest) = bytes.split_at(bytes.len().min(CHUNK_BYTES_MAX));
-    let chunks = rest.chunks(CHUNK_BYTES_MAX).zip(1..).map(move |(chunk, n)| (chunk_key(key, n), chunk.to_vec()));
-    chunks.chain(once((key.to_vec(), [&head(bytes)[..], first].concat())))
+    let chunks = rest.chunks(CHUNK_BYTES_MAX).zip(1..).map(move |(chunk, n)| (chunk_key(key, n), chunk.into()));
+    chunks.chain(once((key.to_vec(), [&head(bytes)[..], first].concat().into())))
 }
 
 /// A value of one row.

@@ -59,7 +59,7 @@ impl Shelf {
         caught(|| self.db.get(key))
     }
 
-    pub(super) fn put(&self, key: &[u8], value: Vec<u8>) -> Result<(), Cause> {
+    pub(super) fn put(&self, key: &[u8], value: IVec) -> Result<(), Cause> {
         self.watch.over(|| caught(|| self.db.insert(key, value))).map(drop)
     }
 

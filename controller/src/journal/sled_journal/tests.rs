@@ -22,7 +22,7 @@ fn fill(journal: &SledJournal, records: u64) {
 }
 
 fn overwrite(journal: &SledJournal, key: &[u8], row: &[u8]) {
-    journal.on_shelf(|shelf| shelf.put(key, row.to_vec())).expect("a row overwritten");
+    journal.on_shelf(|shelf| shelf.put(key, row.into())).expect("a row overwritten");
     journal.on_shelf(Shelf::persist).expect("made durable");
 }
 
