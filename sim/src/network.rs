@@ -24,7 +24,7 @@ pub(crate) enum End {
 /// What travels.
 #[derive(Clone, Debug)]
 pub(crate) enum Message {
-    FromNode(FromNode),
+    FromNode(Box<FromNode>),
     ToNode(ToNode),
     /// The other end was closed.
     Closed,

@@ -230,7 +230,8 @@ fn configuration(folder: &Path, host: &str) -> Result<String> {
          SlurmdSpoolDir={folder}/spool/%n\nSelectType=select/cons_tres\nSelectTypeParameters=CR_CPU\n\
          SchedulerType=sched/backfill\nSchedulerParameters=batch_sched_delay=0,sched_min_interval=0,sched_interval=1\n\
          ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nMpiDefault=none\nReturnToService=2\nMaxJobCount=200000\n\
-         MaxArraySize=20001\nMinJobAge=2\nSlurmdParameters=config_overrides\n{}PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP\n",
+         MaxArraySize=20001\nMinJobAge=2\nSlurmdParameters=config_overrides\n\
+         {}PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP\n",
         ports[0],
         nodes.collect::<String>()
     ))

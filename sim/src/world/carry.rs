@@ -31,11 +31,11 @@ impl World {
         match message {
             Message::Closed => self.notices(stream, to),
             Message::FromNode(said) => {
-                if let FromNode::Register(register) = &said {
+                if let FromNode::Register(register) = &*said {
                     let (name, claims) = (&register.name, register.claims.len());
                     self.story.tell(self.now_ms, || format!("controller: {name} registers with {claims} claims"));
                 }
-                let out = self.desk.as_mut().and_then(|desk| desk.hear(stream, said));
+                let out = self.desk.as_mut().and_then(|desk| desk.hear(stream, *said));
                 out.into_iter().for_each(|out| self.let_out(out));
             }
             Message::ToNode(said) => {
@@ -81,7 +81,7 @@ impl World {
         let stream = if self.desk.is_some() { self.network.dial(node, self.now_ms) } else { None };
         let Some(stream) = stream else { return self.put(AGAIN_MS * 3, Happening::Dials { node, life }) };
         if let Some(register) = self.nodes[node].on_dialled(stream, self.now_ms) {
-            self.send(stream, End::Controller, Message::FromNode(register));
+            self.send(stream, End::Controller, Message::FromNode(register.into()));
         }
     }
 
@@ -91,7 +91,7 @@ impl World {
         for wish in wishes {
             match wish {
                 Wish::Dial => self.put(AGAIN_MS, Happening::Dials { node, life }),
-                Wish::Say(stream, said) => self.send(stream, End::Controller, Message::FromNode(*said)),
+                Wish::Say(stream, said) => self.send(stream, End::Controller, Message::FromNode(said)),
                 Wish::FallSilent(stream) => self.send(stream, End::Controller, Message::Closed),
                 Wish::Ask(requests) => {
                     self.put(self.socket_ms, Happening::LauncherHears { node, connection, requests });
@@ -194,7 +194,7 @@ impl World {
     /// A node says its last word.
     pub(super) fn say_goodbye(&mut self, stream: StreamId, talks: bool) {
         if talks {
-            self.send(stream, End::Controller, Message::FromNode(FromNode::Leave));
+            self.send(stream, End::Controller, Message::FromNode(FromNode::Leave.into()));
         }
         self.network.stop_reading(stream, End::Node);
         self.send(stream, End::Controller, Message::Closed);
