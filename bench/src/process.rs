@@ -36,11 +36,11 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 
 /// Waits until `holds`, looking every millisecond.
 pub(crate) fn wait_for(what: &str, holds: impl FnMut() -> Result<bool>) -> Result<()> {
-    wait_for_each(Duration::from_millis(1), what, holds)
+    wait_looking_every(Duration::from_millis(1), what, holds)
 }
 
-/// Waits until `holds`, which takes long enough to disturb what is measured, and is looked at once in a `pause`.
-pub(crate) fn wait_for_each(pause: Duration, what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
+/// Waits until `holds`, looking once in each `pause`: for a look that costs enough to disturb what is measured.
+pub(crate) fn wait_looking_every(pause: Duration, what: &str, mut holds: impl FnMut() -> Result<bool>) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     while !holds()? {
         ensure!(Instant::now() < deadline, "waited in vain: {what}");

@@ -35,7 +35,7 @@ use crate::door::{Door, Guest};
 use crate::driver::{Driver, Letter, Post, Published, mailbox};
 use crate::inflow::BoundInflow;
 use crate::journal::{Alone, Election, Journal, JournalError, SledJournal};
-use crate::memory::give_back_freed;
+use crate::memory::set_up_heap;
 use crate::prompt::Prompt;
 use crate::recover::{RecoverError, recover};
 use crate::reflection;
@@ -140,7 +140,7 @@ pub enum ServeError {
 /// # Errors
 /// What kept it from starting; nothing has been changed then.
 pub fn serve(serve: Serve) -> Result<(), ServeError> {
-    give_back_freed();
+    set_up_heap();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

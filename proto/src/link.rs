@@ -97,7 +97,7 @@ impl Register {
 /// What the controller says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ToNode {
-    /// First on every stream, and larger than all others: what waits to be sent has room for many of these.
+    /// First on every stream. It is apart because it is by far the largest, and every node's queue has room for many messages.
     Welcome(Box<Welcome>),
     /// To be obeyed in their order.
     Orders(Vec<Order>),

@@ -1,4 +1,4 @@
-//! All that the controller knows, as one value: cheap to clone, changed only by [`Cluster::apply`] (in `apply.rs`).
+//! All that the controller knows, as one value: cheap to clone, changed only by [`Cluster::apply`] (in `apply/`).
 //!
 //! Maps are persistent, so a clone shares everything with its original: the driver publishes one after each commit, and
 //! listings read it while the next commit is being made. What can be computed from the rest is not stored: it is built

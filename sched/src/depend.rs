@@ -43,7 +43,7 @@ pub struct Wait {
 
 /// How a term stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+enum Verdict {
     Open,
     Met,
     Failed,
@@ -200,28 +200,28 @@ fn settle(cluster: &Cluster, job: &Job, wait: &Wait) -> Option<Event> {
     if wait.failed {
         return None;
     }
-    let met = match standing(cluster, job, wait) {
-        Standing::Open => return None,
-        Standing::Met => true,
-        Standing::Failed => false,
+    let met = match verdict(cluster, job, wait) {
+        Verdict::Open => return None,
+        Verdict::Met => true,
+        Verdict::Failed => false,
     };
     Some(Event::Settled { job: job.id, term: wait.term.clone(), met })
 }
 
-fn standing(cluster: &Cluster, job: &Job, wait: &Wait) -> Standing {
+fn verdict(cluster: &Cluster, job: &Job, wait: &Wait) -> Verdict {
     let Term::On { what, target } = &wait.term else {
-        return if cluster.first_namesake(job) == Some(job.id) { Standing::Met } else { Standing::Open };
+        return if cluster.first_namesake(job) == Some(job.id) { Verdict::Met } else { Verdict::Open };
     };
     // A target that is gone has ended long ago; only those that any end satisfies were accepted then.
-    let Ok((record, tasks)) = resolve(cluster, target) else { return Standing::Met };
+    let Ok((record, tasks)) = resolve(cluster, target) else { return Verdict::Met };
     let tasks = tasks.filter(|_| target.tasks != TaskSelector::All || record.id.0 != target.job);
     let counts = Counts::of(record, tasks.as_ref());
-    let decide = |met| if met { Standing::Met } else { Standing::Failed };
+    let decide = |met| if met { Verdict::Met } else { Verdict::Failed };
     match what {
-        After::Started { .. } if counts.waiting > 0 => Standing::Open,
-        After::Started { .. } => Standing::Met,
-        _ if counts.waiting + counts.running > 0 => Standing::Open,
-        After::Any => Standing::Met,
+        After::Started { .. } if counts.waiting > 0 => Verdict::Open,
+        After::Started { .. } => Verdict::Met,
+        _ if counts.waiting + counts.running > 0 => Verdict::Open,
+        After::Any => Verdict::Met,
         After::Ok | After::Corr => decide(counts.not_ok == 0),
         After::NotOk => decide(counts.not_ok > 0),
     }

@@ -147,7 +147,7 @@ impl Cluster {
         kept.eq(self.requests_indexed())
     }
 
-    /// Whether the index is what computing it anew gives, but for the requests.
+    /// Whether the index is what computing it anew gives, but for the requests and the newest terms.
     pub(crate) fn jobs_are_indexed(&self) -> bool {
         self.index.equals(self.jobs_indexed())
     }
@@ -224,7 +224,7 @@ impl Index {
             && holds(&self.step_limits, step_limits)
     }
 
-    /// Exchanges where a job stood by where it stands.
+    /// Takes out where a job stood, and puts in where it stands now.
     pub(crate) fn exchange(&mut self, job: JobId, before: Standing, mut after: Standing) {
         // Most changes leave most as it is.
         if before.entries == after.entries {

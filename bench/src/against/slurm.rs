@@ -2,7 +2,7 @@
 //! every submit. A controller and 8 nodes of 8 CPUs on this machine, as in item 1.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::items::Item;
 use crate::items::submits::by_eight;
 use crate::items::tasks::TASKS;
-use crate::process::{now_ns, output, resident_mib, timed, wait_for, wait_for_each};
+use crate::process::{now_ns, output, resident_mib, timed, wait_for, wait_looking_every};
 use crate::report::{Report, Row, Unit, thousands};
 use crate::sample::{Samples, ms, rate};
 use crate::scope::Scope;
@@ -37,8 +37,11 @@ pub(super) fn measure(scope: &Scope, report: &mut Report, wanted: impl Fn(&Item)
     if wanted(&Item::Submits) {
         slurm.submits(scope, report)?;
     }
-    if wanted(&Item::Listings) || wanted(&Item::Memory) {
-        slurm.queue(scope, report)?;
+    if wanted(&Item::Listings) {
+        slurm.listings(scope, report)?;
+    }
+    if wanted(&Item::Memory) {
+        slurm.memory(scope, report)?;
     }
     Ok(())
 }
@@ -46,6 +49,8 @@ pub(super) fn measure(scope: &Scope, report: &mut Report, wanted: impl Fn(&Item)
 /// Its daemons, the controller first; gone when this is dropped.
 struct Slurm {
     folder: PathBuf,
+    /// Where its controller listens.
+    port: u16,
     daemons: Vec<Child>,
 }
 
@@ -56,15 +61,17 @@ impl Slurm {
             fs::create_dir_all(folder.join(name)).with_context(|| format!("cannot make {}", folder.display()))?;
         }
         let host = output(&mut Command::new("hostname"))?;
-        fs::write(folder.join("slurm.conf"), configuration(&folder, &host)?).context("cannot write slurm.conf")?;
-        let mut slurm = Slurm { folder, daemons: Vec::new() };
+        let ports = free_ports()?;
+        fs::write(folder.join("slurm.conf"), configuration(&folder, &host, &ports))
+            .context("cannot write slurm.conf")?;
+        let mut slurm = Slurm { folder, port: ports[0], daemons: Vec::new() };
         slurm.daemons.push(slurm.spawn("slurmctld", &["-D"])?);
         for number in 0..NODES {
             fs::create_dir_all(slurm.folder.join(format!("spool/n{number}"))).context("cannot make a spool folder")?;
             slurm.daemons.push(slurm.spawn("slurmd", &["-D", "-N", &format!("n{number}")])?);
         }
         let mut listed = String::new();
-        wait_for_each(LOOK, "Slurm's nodes are idle", || {
+        wait_looking_every(LOOK, "Slurm's nodes are idle", || {
             // Until its controller listens there is no answer.
             listed = output(slurm.command("sinfo").args(["-h", "-N", "-o", "%N %t %E"])).unwrap_or_default();
             ensure!(!listed.contains(" inval "), "Slurm does not accept its nodes:\n{listed}");
@@ -94,7 +101,7 @@ impl Slurm {
     }
 
     fn wait_empty(&self) -> Result<()> {
-        wait_for_each(LOOK, "Slurm's queue is empty", || Ok(output(self.command("squeue").arg("-h"))?.is_empty()))
+        wait_looking_every(LOOK, "Slurm's queue is empty", || Ok(output(self.command("squeue").arg("-h"))?.is_empty()))
     }
 
     fn tasks(&self, scope: &Scope, report: &mut Report) -> Result<()> {
@@ -147,49 +154,53 @@ impl Slurm {
         self.cancel_all().map(drop)
     }
 
-    /// A long queue: its listing, what it takes of memory, how soon it is there after `kill -9`, and its end.
-    fn queue(&mut self, scope: &Scope, report: &mut Report) -> Result<()> {
+    /// A long queue; how many jobs it has, for rows.
+    fn fill(&self, scope: &Scope) -> Result<String> {
         let count = scope.of(JOBS);
         by_eight(count, || timed(&mut self.sbatch(&["--hold", "--wrap", "true"])))?;
-        let (mut looks, mut memory, mut restarts) = (Samples::default(), Samples::default(), Samples::default());
+        Ok(thousands(count.into()))
+    }
+
+    fn listings(&self, scope: &Scope, report: &mut Report) -> Result<()> {
+        let count = self.fill(scope)?;
+        let mut looks = Samples::default();
         for _ in 0..scope.rounds {
             looks.add(ms(timed(&mut self.command("squeue"))?));
         }
-        memory.add(resident_mib(self.daemons[0].id())?);
-        for _ in 0..scope.rounds {
-            restarts.add(self.restart_killed(count)?.as_secs_f64());
-        }
         let cancel = [self.cancel_all()?].into_iter().collect();
-        let jobs = format!("{} separate pending jobs", thousands(count.into()));
-        report.add(Row::new("5", format!("Slurm: `squeue`, {jobs}"), Unit::Ms, looks));
-        report.add(Row::new(
-            "5",
-            format!("Slurm: `scancel` of {} separate jobs", thousands(count.into())),
-            Unit::S,
-            cancel,
-        ));
-        report.add(Row::new("6", format!("Slurm: slurmctld's memory, {jobs}"), Unit::MiB, memory));
-        report.add(Row::new(
-            "6",
-            format!("Slurm: restart after `kill -9` to the full listing, {jobs}"),
-            Unit::S,
-            restarts,
-        ));
+        report.add(Row::new("5", format!("Slurm: `squeue`, {count} separate pending jobs"), Unit::Ms, looks));
+        report.add(Row::new("5", format!("Slurm: `scancel` of {count} separate jobs"), Unit::S, cancel));
         Ok(())
     }
 
-    /// Kills its controller and starts it again; how long until it lists all of its jobs.
-    fn restart_killed(&mut self, count: u32) -> Result<Duration> {
+    fn memory(&mut self, scope: &Scope, report: &mut Report) -> Result<()> {
+        let count = self.fill(scope)?;
+        let memory = [resident_mib(self.daemons[0].id())?].into_iter().collect();
+        let jobs = format!("{count} separate pending jobs");
+        report.add(Row::new("6", format!("Slurm: slurmctld's memory, {jobs}"), Unit::MiB, memory));
+        let (mut restarts, mut left) = (Samples::default(), 0);
+        for _ in 0..scope.rounds {
+            let (time, listed) = self.restart_killed()?;
+            restarts.add(time.as_secs_f64());
+            left = listed;
+        }
+        // It answers before it has written, so that some of what it has accepted is lost.
+        let kept = format!("{} of {jobs} kept", thousands(left as f64));
+        report.add(Row::new("6", format!("Slurm: restart after `kill -9` to the listing, {kept}"), Unit::S, restarts));
+        self.cancel_all().map(drop)
+    }
+
+    /// Kills its controller and starts it again; how long until it has listed its jobs, and how many it has kept.
+    fn restart_killed(&mut self) -> Result<(Duration, usize)> {
         self.daemons[0].kill().context("cannot kill slurmctld")?;
         self.daemons[0].wait().context("cannot wait for slurmctld")?;
         let begun = Instant::now();
         self.daemons[0] = self.spawn("slurmctld", &["-D"])?;
-        wait_for("Slurm lists all jobs", || {
-            // It fails until there is someone to answer.
-            let listed = output(self.command("squeue").args(["-h", "-r", "-o", "%i"])).unwrap_or_default();
-            Ok(listed.lines().count() == count as usize)
-        })?;
-        Ok(begun.elapsed())
+        // Its commands sleep for a second where nobody listens.
+        let connects = || Ok(TcpStream::connect(("127.0.0.1", self.port)).is_ok());
+        wait_for("slurmctld listens", connects)?;
+        let listed = output(self.command("squeue").args(["-h", "-o", "%i"]))?;
+        Ok((begun.elapsed(), listed.lines().count()))
     }
 
     /// In how many seconds.
@@ -205,7 +216,8 @@ impl Drop for Slurm {
         // Steps outlive daemons, and none is left to be ended when the queue is empty.
         self.cancel_all().ok();
         for daemon in self.daemons.iter_mut().rev() {
-            if let Some(pid) = Pid::from_raw(daemon.id().cast_signed()) {
+            // The number of one that is gone may be somebody else's.
+            if let (Ok(None), Some(pid)) = (daemon.try_wait(), Pid::from_raw(daemon.id().cast_signed())) {
                 kill_process(pid, Signal::TERM).ok();
             }
             daemon.wait().ok();
@@ -213,18 +225,22 @@ impl Drop for Slurm {
     }
 }
 
-fn configuration(folder: &Path, host: &str) -> Result<String> {
+/// One for the controller, and one for each node.
+fn free_ports() -> Result<Vec<u16>> {
     // All at the same time, so that no two are the same.
     let free = || TcpListener::bind("0.0.0.0:0").context("there is no free port");
     let listeners = (0..=NODES).map(|_| free()).collect::<Result<Vec<_>>>()?;
     let port = |listener: &TcpListener| Ok(listener.local_addr().context("the port has no number")?.port());
-    let ports = listeners.iter().map(port).collect::<Result<Vec<u16>>>()?;
+    listeners.iter().map(port).collect()
+}
+
+fn configuration(folder: &Path, host: &str, ports: &[u16]) -> String {
     let folder = folder.display();
     let nodes = (0..NODES).map(|number| {
         let port = ports[usize::from(number) + 1];
         format!("NodeName=n{number} CPUs=8 RealMemory=2048 NodeHostname={host} Port={port}\n")
     });
-    Ok(format!(
+    format!(
         "ClusterName=bench\nSlurmctldHost={host}\nSlurmctldPort={}\nSlurmUser=root\nAuthType=auth/none\nCredType=cred/none\n\
          StateSaveLocation={folder}/state\nSlurmctldPidFile={folder}/slurmctld.pid\nSlurmdPidFile={folder}/slurmd.%n.pid\n\
          SlurmdSpoolDir={folder}/spool/%n\nSelectType=select/cons_tres\nSelectTypeParameters=CR_CPU\n\
@@ -234,5 +250,5 @@ fn configuration(folder: &Path, host: &str) -> Result<String> {
          {}PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP\n",
         ports[0],
         nodes.collect::<String>()
-    ))
+    )
 }

@@ -12,7 +12,6 @@ use super::batch::Batch;
 use super::{Driver, Unavailable};
 use crate::history::OwnedRow;
 use crate::journal::{Commit, HistoryRow, Journal, JournalError};
-use crate::memory::give_back_free;
 use crate::pack::{pack_cluster, pack_record, unpack_record};
 use crate::recover::RecoverError;
 
@@ -187,15 +186,11 @@ impl Checkpoints {
 
 /// Writes a checkpoint; how many bytes it has.
 fn write(journal: &dyn Journal, sequence: u64, cluster: &Cluster) -> usize {
-    let packed = pack_cluster(cluster);
-    let bytes = packed.len();
-    match journal.checkpoint(sequence, &packed) {
-        Ok(()) => info!(sequence, bytes, "checkpoint"),
+    let bytes = pack_cluster(cluster);
+    match journal.checkpoint(sequence, &bytes) {
+        Ok(()) => info!(sequence, bytes = bytes.len(), "checkpoint"),
         // The records are still there: only the next restart takes longer.
         Err(error) => warn!(error = &error as &dyn std::error::Error, "a checkpoint failed"),
     }
-    drop(packed);
-    // The rows of a checkpoint lay between everything else that was made meanwhile.
-    give_back_free();
-    bytes
+    bytes.len()
 }

@@ -1,4 +1,4 @@
-//! In what the sets of an index are kept: in trees, which changes keep, or in lists, which are only compared with trees.
+//! In what the sets of an index are kept: in trees, which every change updates, or in lists, which are only compared with trees.
 
 use std::fmt::Debug;
 

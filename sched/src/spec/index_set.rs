@@ -302,7 +302,8 @@ impl Serialize for IndexSet {
             Form::One(index) => serializer.serialize_u32(*index),
             Form::Many(bitmap) => {
                 let mut smallest = bitmap.clone();
-                // Where two forms are of one size, a set would keep the one that it happens to have.
+                // Of two forms of one size `optimize` leaves the one that is there: so it begins with runs undone, a few microseconds for each
+                // 65,536 indices.
                 smallest.remove_run_compression();
                 smallest.optimize();
                 smallest.serialize(serializer)
