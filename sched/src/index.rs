@@ -21,7 +21,7 @@ use crate::steps::Step;
 use crate::task::Task;
 use crate::terms::Terms;
 use keep::{Keep, Lists, Trees, holds};
-pub(crate) use stand::{Entry, QueueKey, Rows, Standing};
+pub(crate) use stand::{Entry, QueueKey, Rows, Standing, queue_keys};
 pub(crate) use task_ids::TaskIds;
 
 /// What [`Cluster::restored`] computes from the rest, and every change keeps.

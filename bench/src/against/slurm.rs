@@ -100,6 +100,11 @@ impl Slurm {
         command
     }
 
+    /// A submit of what stays in the queue.
+    fn held(&self) -> Command {
+        self.sbatch(&["--hold", "--wrap", "true"])
+    }
+
     fn wait_empty(&self) -> Result<()> {
         wait_looking_every(LOOK, "Slurm's queue is empty", || Ok(output(self.command("squeue").arg("-h"))?.is_empty()))
     }
@@ -140,14 +145,13 @@ impl Slurm {
     }
 
     fn submits(&self, scope: &Scope, report: &mut Report) -> Result<()> {
-        let held = || self.sbatch(&["--hold", "--wrap", "true"]);
         let (mut times, mut rates) = (Samples::default(), Samples::default());
         for _ in 0..scope.rounds * scope.of(SUBMITS) {
-            times.add(ms(timed(&mut held())?));
+            times.add(ms(timed(&mut self.held())?));
         }
         let count = scope.of(BY_EIGHT);
         for _ in 0..scope.rounds {
-            rates.add(rate(count, by_eight(count, || timed(&mut held()))?));
+            rates.add(rate(count, by_eight(count, || timed(&mut self.held()))?));
         }
         report.add(Row::new("3", "Slurm: `sbatch`, process start to end", Unit::Ms, times));
         report.add(Row::new("3", "Slurm: `sbatch`, 8 at a time", Unit::PerSecond, rates));
@@ -157,7 +161,7 @@ impl Slurm {
     /// A long queue; how many jobs it has, for rows.
     fn fill(&self, scope: &Scope) -> Result<String> {
         let count = scope.of(JOBS);
-        by_eight(count, || timed(&mut self.sbatch(&["--hold", "--wrap", "true"])))?;
+        by_eight(count, || timed(&mut self.held()))?;
         Ok(thousands(count.into()))
     }
 

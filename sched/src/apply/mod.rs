@@ -17,7 +17,7 @@ use crate::done::DoneTasks;
 use crate::event::{Event, Placement};
 use crate::failures::{self, FailureRun};
 use crate::ids::{AttemptKey, JobId, Name, NodeId, RequestId, StepKey, Timestamp};
-use crate::index::{Rows, Standing};
+use crate::index::{Rows, Standing, queue_keys};
 use crate::job::{Job, Tally};
 use crate::lease;
 use crate::node::{Health, Node, Offer};
@@ -441,7 +441,6 @@ impl Cluster {
 
     /// A partition's tier is part of every queue key in it.
     fn reorder_queue(&mut self) {
-        let standings = self.jobs.values().map(|job| Standing::of(&self.partitions, job, Rows::All));
-        self.index.queue = standings.flat_map(Standing::queued).collect();
+        self.index.queue = self.jobs.values().flat_map(|job| queue_keys(&self.partitions, job)).collect();
     }
 }

@@ -44,7 +44,7 @@ pub(crate) enum Rows<'a> {
 /// Where an entry stands, and which clocks it keeps.
 #[derive(Clone, Copy, Default, PartialEq)]
 pub(crate) struct Stand {
-    pub(crate) queue: Option<QueueKey>,
+    pub(super) queue: Option<QueueKey>,
     pub(super) begin: Option<Timestamp>,
     pub(super) deadline: Option<Timestamp>,
 }
@@ -74,11 +74,11 @@ impl Standing {
             done: job.ended.map(|at| (at, job.id)),
         }
     }
+}
 
-    /// The places in the queue.
-    pub(crate) fn queued(self) -> impl Iterator<Item = QueueKey> {
-        self.entries.into_iter().filter_map(|(_, stand)| stand.queue)
-    }
+/// Where all entries of a job stand in the queue.
+pub(crate) fn queue_keys(partitions: &Partitions, job: &Job) -> impl Iterator<Item = QueueKey> {
+    entries(job, Rows::All).filter_map(|entry| queue_key(partitions, job, entry))
 }
 
 /// What may stand anywhere of a job: what waits together, and these of its rows.
